@@ -1,0 +1,42 @@
+# Two commands make everything they need on a fresh clone: a virtual environment in .venv, and symgrad in it.
+# They need Python 3.11 or newer, make, a C compiler, and the network for the first installation.
+
+PYTHON ?= python3
+# Not from the environment, where it could name something that `make clean` must not remove.
+VENV := .venv
+
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/symgrad-installed
+
+.PHONY: help demo test clean
+
+help:
+	@echo "make demo    fit a certified problem with a compiled gradient, and show each step"
+	@echo "make test    style, types and tests"
+	@echo "make clean   remove the virtual environment and everything that was built"
+	@echo "Another Python: make demo PYTHON=python3.12"
+
+demo: $(INSTALLED)
+	@$(BIN)/symgrad demo
+
+test: $(INSTALLED)
+	@echo "style (ruff)"
+	@$(BIN)/ruff check .
+	@echo "types (mypy)"
+	@$(BIN)/mypy
+	@echo "tests (pytest, two processes)"
+	@$(BIN)/pytest -n 2 --dist loadfile
+
+# The stamp is as new as the last installation from this pyproject.toml.
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "symgrad needs Python 3.11 or newer, and $(PYTHON) is %d.%d. Name another: make PYTHON=python3.12" % sys.version_info[:2])'
+	@echo "making a virtual environment in $(VENV)"
+	@$(PYTHON) -m venv "$(VENV)"
+	@echo "installing symgrad and its tools there (about a minute)"
+	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --editable ".[test,scipy]"
+	@touch "$@"
+
+clean:
+	rm -rf "$(VENV)" build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -f generated/*.so generated/*.c
+	find symgrad templates generated tests -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,56 @@
+"""symgrad: exact, compiled gradients of a model and a loss that are declared in SymPy.
+
+Importing this package imports nothing heavy: each public name is fetched from its room when it is first used, so that a
+module in the cache can be loaded without SymPy.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import errors, functions, losses
+    from .load import CompiledRisk
+    from .pipeline import compile, generate
+    from .problem import EmpiricalRisk, Loss, Model
+    from .verify import Report, verify
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CompiledRisk",
+    "EmpiricalRisk",
+    "Loss",
+    "Model",
+    "Report",
+    "compile",
+    "errors",
+    "functions",
+    "generate",
+    "losses",
+    "verify",
+]
+
+_ROOMS = {
+    "CompiledRisk": "load",
+    "EmpiricalRisk": "problem",
+    "Loss": "problem",
+    "Model": "problem",
+    "Report": "verify",
+    "compile": "pipeline",
+    "generate": "pipeline",
+    "verify": "verify",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("errors", "functions", "losses", "gallery"):
+        return import_module(f"{__name__}.{name}")
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,183 @@
+"""Algebraic identities of one operation, asked by the `Builder` before it appends.
+
+Each identity keeps every bit of a finite result (the sign of a zero aside): nothing here rounds, except that a
+product of two constants is folded only where it is exact.
+"""
+
+from collections.abc import Callable
+from fractions import Fraction
+from math import isfinite
+
+from .program import Builder
+
+Arguments = tuple[int, ...]
+
+
+def fold(builder: Builder, operation: str, arguments: Arguments, attribute: float | int | None) -> int | None:
+    """The variable that already holds ``operation(arguments)``, or ``None`` if the operation has to be done."""
+    rule = _RULES.get(operation)
+    return rule(builder, arguments) if rule else None
+
+
+def exact_product(a: float, b: float) -> float | None:
+    """``a * b`` if it is a double, else ``None``."""
+    product = a * b
+    if not isfinite(product):
+        return None
+    return product if Fraction(a) * Fraction(b) == Fraction(product) else None
+
+
+def _negated(builder: Builder, variable: int) -> int | None:
+    """``x`` if the variable is ``-x``."""
+    assignment = builder.assignments[variable]
+    return assignment.arguments[0] if assignment.operation == "neg" else None
+
+
+def _neg(builder: Builder, arguments: Arguments) -> int | None:
+    (x,) = arguments
+    value, assignment = builder.constant_value(x), builder.assignments[x]
+    if value is not None:
+        return builder.constant(-value)
+    if assignment.operation == "neg":
+        return assignment.arguments[0]
+    if assignment.operation == "sub":
+        return builder.emit("sub", *reversed(assignment.arguments))
+    return None
+
+
+def _add(builder: Builder, arguments: Arguments) -> int | None:
+    x, y = arguments
+    left, right = builder.constant_value(x), builder.constant_value(y)
+    if left is not None and right is not None and isfinite(left + right):
+        if Fraction(left) + Fraction(right) == Fraction(left + right):
+            return builder.constant(left + right)
+    for a, b in ((x, y), (y, x)):
+        if builder.constant_value(a) == 0:
+            return b
+    for a, b in ((x, y), (y, x)):
+        negated = _negated(builder, b)
+        if negated is not None:
+            return builder.emit("sub", a, negated)
+    return builder.emit("add", y, x) if y < x else None
+
+
+def _sub(builder: Builder, arguments: Arguments) -> int | None:
+    x, y = arguments
+    if builder.constant_value(y) == 0:
+        return x
+    if builder.constant_value(x) == 0:
+        return builder.emit("neg", y)
+    negated = _negated(builder, y)
+    return None if negated is None else builder.emit("add", x, negated)
+
+
+def _mul(builder: Builder, arguments: Arguments) -> int | None:
+    x, y = arguments
+    if builder.constant_value(x) is not None:
+        x, y = y, x
+    factor = builder.constant_value(y)
+    if factor is not None:
+        return _scaled(builder, x, factor, swapped=(x, y) != arguments)
+    for a, b in ((x, y), (y, x)):
+        negated = _negated(builder, a)
+        # the sign of an invariant stays with it: there it costs nothing for a sample
+        if negated is not None and (builder.varies[a] or not builder.varies[b]):
+            return builder.emit("neg", builder.emit("mul", negated, b))
+    return builder.emit("mul", y, x) if y < x else None
+
+
+def _scaled(builder: Builder, x: int, factor: float, swapped: bool) -> int | None:
+    """``x * factor`` for a constant factor, which stands on the right."""
+    value, assignment = builder.constant_value(x), builder.assignments[x]
+    if factor == 0:
+        return builder.constant(0.0)
+    if factor == 1:
+        return x
+    if factor == -1:
+        return builder.emit("neg", x)
+    if value is not None:
+        product = exact_product(value, factor)
+        return None if product is None else builder.constant(product)
+    if assignment.operation == "neg":
+        return builder.emit("mul", assignment.arguments[0], builder.constant(-factor))
+    if assignment.operation == "mul":
+        inner = builder.constant_value(assignment.arguments[1])
+        product = None if inner is None else exact_product(inner, factor)
+        if product is not None:
+            return builder.emit("mul", assignment.arguments[0], builder.constant(product))
+    return builder.emit("mul", x, builder.constant(factor)) if swapped else None
+
+
+def _div(builder: Builder, arguments: Arguments) -> int | None:
+    x, y = arguments
+    if builder.constant_value(y) == 1:
+        return x
+    if builder.constant_value(x) == 0:
+        return x
+    divisor = builder.constant_value(y)
+    if divisor is not None and divisor != 0 and exact_product(1 / divisor, divisor) == 1:
+        return builder.emit("mul", x, builder.constant(1 / divisor))
+    for place, other in ((x, y), (y, x)):
+        negated = _negated(builder, place)
+        if negated is not None:
+            quotient = (negated, other) if place == x else (other, negated)
+            return builder.emit("neg", builder.emit("div", *quotient))
+    return None
+
+
+def _even(operation: str) -> Callable[[Builder, Arguments], int | None]:
+    """The rule of an even function: ``f(-x) = f(x)``."""
+
+    def rule(builder: Builder, arguments: Arguments) -> int | None:
+        negated = _negated(builder, arguments[0])
+        return None if negated is None else builder.emit(operation, negated)
+
+    return rule
+
+
+def _select(builder: Builder, arguments: Arguments) -> int | None:
+    condition, x, y = arguments
+    known = builder.constant_value(condition)
+    if known is not None:
+        return x if known else y
+    return x if x == y else None
+
+
+def _not(builder: Builder, arguments: Arguments) -> int | None:
+    (x,) = arguments
+    known, assignment = builder.constant_value(x), builder.assignments[x]
+    if known is not None:
+        return builder.constant(0.0 if known else 1.0)
+    return assignment.arguments[0] if assignment.operation == "not" else None
+
+
+def _junction(operation: str, neutral: float) -> Callable[[Builder, Arguments], int | None]:
+    """The rule of ``and`` (neutral: true) and ``or`` (neutral: false)."""
+
+    def rule(builder: Builder, arguments: Arguments) -> int | None:
+        x, y = arguments
+        for a, b in ((x, y), (y, x)):
+            known = builder.constant_value(a)
+            if known is not None:
+                return b if known == neutral else a
+        if x == y:
+            return x
+        return builder.emit(operation, y, x) if y < x else None
+
+    return rule
+
+
+_RULES: dict[str, Callable[[Builder, Arguments], int | None]] = {
+    "neg": _neg,
+    "add": _add,
+    "sub": _sub,
+    "mul": _mul,
+    "div": _div,
+    "abs": _even("abs"),
+    "cos": _even("cos"),
+    "cosh": _even("cosh"),
+    "select": _select,
+    "not": _not,
+    "and": _junction("and", 1.0),
+    "or": _junction("or", 0.0),
+}

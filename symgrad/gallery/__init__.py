@@ -1,0 +1,76 @@
+"""Example risks with small real data: for the demo, the tests, the documentation, and to read.
+
+    from symgrad import gallery
+    gallery.names()                     # ('misra1a', 'eckerle4', ...)
+    example = gallery.load("misra1a")   # the risk, its data, starting values and certified parameters
+    gallery.misra1a                     # the risk alone
+
+Each module declares a few risks of one kind, in about as many lines as the formulae take on paper.
+"""
+
+from symgrad.gallery.classification import breast_cancer_logistic
+from symgrad.gallery.counts import ships_negbin, ships_poisson
+from symgrad.gallery.example import Example, read_example
+from symgrad.gallery.networks import diabetes_network
+from symgrad.gallery.nist import boxbod, eckerle4, enso, gauss1, kirby2, mgh09, mgh10, misra1a, nelson, rat42
+from symgrad.gallery.robust import marietta_student_t, stackloss_huber
+from symgrad.problem import EmpiricalRisk
+
+__all__ = [
+    "RISKS",
+    "Example",
+    "boxbod",
+    "breast_cancer_logistic",
+    "diabetes_network",
+    "eckerle4",
+    "enso",
+    "gauss1",
+    "kirby2",
+    "load",
+    "marietta_student_t",
+    "mgh09",
+    "mgh10",
+    "misra1a",
+    "names",
+    "nelson",
+    "rat42",
+    "ships_negbin",
+    "ships_poisson",
+    "stackloss_huber",
+]
+
+RISKS: tuple[EmpiricalRisk, ...] = (
+    misra1a,
+    eckerle4,
+    gauss1,
+    enso,
+    mgh09,
+    mgh10,
+    rat42,
+    kirby2,
+    nelson,
+    boxbod,
+    breast_cancer_logistic,
+    ships_poisson,
+    ships_negbin,
+    stackloss_huber,
+    marietta_student_t,
+    diabetes_network,
+)
+"""Every risk of the gallery, declared only: no data is read until :func:`load`."""
+
+
+def names() -> tuple[str, ...]:
+    """The names that :func:`load` knows, in the gallery's order."""
+    return tuple(risk.name for risk in RISKS)
+
+
+def load(name: str) -> Example:
+    """The example called ``name``: its risk, and its data read anew, so that the caller may change the arrays.
+
+    Raises ``ValueError``, naming the examples there are, for any other name.
+    """
+    for risk in RISKS:
+        if risk.name == name:
+            return read_example(risk)
+    raise ValueError(f"name: expected one of {', '.join(names())}; got {name!r}. symgrad.gallery.names() lists them.")

@@ -1,0 +1,89 @@
+"""A risk and its gradient as mathematics in plain text, for the header of a generated module and for `symgrad show`."""
+
+import re
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+import sympy as sp
+from sympy.printing.str import StrPrinter
+
+from .expressions import walk
+from .problem import EmpiricalRisk, leaves
+
+_MOST_NODES = 200  # of an expression that is still shown
+_MOST_PARTIALS = 12
+_WIDTH = 112
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,30}", re.ASCII)
+
+
+def header(risk: EmpiricalRisk) -> tuple[str, ...]:
+    """Lines of printable ASCII: the risk, the sum rule, and the loss with its partial derivatives where they are short."""
+    weighted = " + penalty(theta)" if risk.penalty is not None else ""
+    lines = [
+        f"R(theta)      = 1/N * sum_i L_i(theta){weighted}",
+        f"grad R(theta) = 1/N * sum_i grad L_i(theta){' + grad penalty(theta)' if weighted else ''}",
+        "",
+    ]
+    text = _Text(risk)
+    for name, expression in equations(risk):
+        lines += _equation(text.doprint(name), text.doprint(expression))
+    return (*lines, "", *_legend(risk, text))
+
+
+def equations(risk: EmpiricalRisk) -> Iterator[tuple[sp.Expr, sp.Expr]]:
+    """``(name, expression)`` of the model, the loss, the penalty and the loss' partial derivatives, if they are small."""
+    for place, output in enumerate(risk.outputs):
+        yield sp.Symbol("N" if risk.output_shape == () else f"N{place}"), _or_dots(output)
+    bound = dict(zip(risk.predictions, risk.outputs, strict=True))
+    yield sp.Symbol("L"), _or_dots(risk.loss)
+    if risk.penalty is not None:
+        yield sp.Symbol("penalty"), _or_dots(risk.penalty)
+    parameters = [leaf for symbol in risk.parameters for leaf in leaves(symbol)]
+    if len(parameters) <= _MOST_PARTIALS and all(_small(e) for e in (risk.loss, *risk.outputs)):
+        loss = risk.loss.xreplace(bound)
+        for parameter in parameters:
+            yield sp.Derivative(sp.Symbol("L"), parameter, evaluate=False), _or_dots(sp.diff(loss, parameter))
+
+
+def _or_dots(expression: sp.Expr) -> sp.Expr:
+    return expression if _small(expression) else sp.Symbol("...")
+
+
+def _small(expression: sp.Expr) -> bool:
+    return all(count < _MOST_NODES for count, _ in enumerate(walk([expression])))
+
+
+class _Text(StrPrinter):  # type: ignore[misc]  # SymPy has no types
+    """SymPy's text, with a positional name for every symbol whose own is not plain."""
+
+    def __init__(self, risk: EmpiricalRisk) -> None:
+        super().__init__()
+        roles = (("p", risk.parameters), ("u", risk.inputs), ("y", risk.targets))
+        self._positional = {s.name: f"{role}_{i}" for role, symbols in roles for i, s in enumerate(symbols)}
+
+    def _print_Symbol(self, symbol: Any) -> str:
+        name = str(symbol.name)
+        return name if _PLAIN.fullmatch(name) or name == "..." else self._positional.get(name, "v")
+
+    _print_Dummy = _print_MatrixSymbol = _print_Symbol
+
+    def _print_Derivative(self, derivative: Any) -> str:
+        return f"dL/d{self._print(derivative.variables[0])}"
+
+
+def _equation(name: str, expression: str) -> list[str]:
+    wrapped = textwrap.wrap(f"{name} = {expression}", _WIDTH, subsequent_indent=" " * (len(name) + 3))
+    return wrapped
+
+
+def _legend(risk: EmpiricalRisk, text: _Text) -> list[str]:
+    """Which name in the code is which symbol: p of theta, u of inputs, y of targets."""
+    roles = (("p", risk.parameters), ("u", risk.inputs), ("y", risk.targets))
+    pairs = [
+        f"{role}{place} is {text.doprint(leaf)}"
+        for role, symbols in roles
+        for place, leaf in enumerate(leaf for symbol in symbols for leaf in leaves(symbol))
+    ]
+    shown = pairs if len(pairs) <= 60 else [*pairs[:60], "..."]
+    return textwrap.wrap(f"In the code {', '.join(shown)}." if shown else "", _WIDTH)

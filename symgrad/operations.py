@@ -1,0 +1,311 @@
+"""The operations of a program: what each means in SymPy, how its cotangent is pulled back, how it is lowered.
+
+A row's pullback is SymPy's own ``diff`` of its meaning, unless the row brings one that keeps more digits or shares more
+work; tests hold each of those against SymPy's. Operations that the C library lacks are lowered, after
+differentiation, to operations that it has. What a pullback or a lowering emits are operations of this table again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import sympy as sp
+from sympy.codegen import cfunctions
+
+from . import functions
+from .value import Value
+
+# The pullback of r = f(x, ...): (c, r, x, ...) -> one cotangent for each argument, c being r's.
+Pullback = Callable[..., tuple[Value | float, ...]]
+X, Y = sp.symbols("x y", real=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One row of the table.
+
+    ``meaning`` in the placeholders `X` and `Y`; ``guards`` are the conditions under which each argument's cotangent
+    can differ from zero; ``lower`` gives the same value by other operations.
+    """
+
+    name: str
+    meaning: sp.Basic | None
+    pullback: Pullback | None = None
+    lower: Callable[..., Value] | None = None
+    guards: Callable[..., tuple[Value, ...]] | None = None
+
+
+def _power_pullback(c: Value, r: Value, x: Value, n: int) -> tuple[Value]:
+    # where x is invariant, so is its slope; else the factor goes to the cotangent, which often has its inverse
+    power = x.call("power", attribute=n - 1)
+    return (c * float(n) * power if x.varies else c * (float(n) * power),)
+
+
+def _power(x: Value, n: int) -> Value:
+    """``x**n`` by squaring: at most ``2 log2(n)`` products; a negative power is one division."""
+    if n < 0:
+        return 1 / _power(x, -n)
+    if n == 0:
+        return x - x + 1.0
+    if n == 1:
+        return x
+    half = x.call("power", attribute=n // 2)
+    return half * half * x if n % 2 else half * half
+
+
+def _pow_pullback(c: Value, r: Value, x: Value, y: Value) -> tuple[Value, Value]:
+    # d/dy = log(x) x^y, whose limit at x = 0 is 0; d/dx = y x^(y-1) also there
+    slope = c * (y * x.call("pow", y - 1))
+    return slope, r.equals(0).choose(0.0, c * r * x.call("log"))
+
+
+def _split(c: Value, wins: Value, loses: Value, ties: Value) -> Value:
+    """The cotangent of one side of a Max or Min: a tie is halved, and a NaN stays one."""
+    return wins.choose(c, loses.choose(0.0, ties.choose(c * 0.5, float("nan"))))
+
+
+def _max_pullback(c: Value, r: Value, x: Value, y: Value) -> tuple[Value, Value]:
+    return _split(c, x > y, x < y, x.equals(y)), _split(c, x < y, x > y, x.equals(y))
+
+
+def _min_pullback(c: Value, r: Value, x: Value, y: Value) -> tuple[Value, Value]:
+    return _split(c, x < y, x > y, x.equals(y)), _split(c, x > y, x < y, x.equals(y))
+
+
+def _not_beaten(x: Value, y: Value) -> tuple[Value, Value]:
+    """Where each side of a Max can matter; a NaN on either side lets both through."""
+    return (x < y).call("not"), (y < x).call("not")
+
+
+def _max(x: Value, y: Value) -> Value:
+    return (x > y).choose(x, (y >= x).choose(y, x + y))
+
+
+def _min(x: Value, y: Value) -> Value:
+    return (x < y).choose(x, (y <= x).choose(y, x + y))
+
+
+def _sign(x: Value) -> Value:
+    return (x > 0).choose(1.0, (x < 0).choose(-1.0, x))
+
+
+def _mod(x: Value, y: Value) -> Value:
+    """SymPy's ``Mod`` has the sign of the divisor, C's ``fmod`` that of the dividend."""
+    rest = x.call("fmod", y)
+    return (rest * y < 0).choose(rest + y, rest)
+
+
+def _logistic_density(x: Value) -> Value:
+    decay = (-abs(x)).call("exp")
+    total = 1 + decay
+    return decay / (total * total)
+
+
+def _sigmoid(x: Value) -> Value:
+    decay = (-abs(x)).call("exp")
+    return (x >= 0).choose(1.0, decay) / (1 + decay)
+
+
+def _softplus(x: Value) -> Value:
+    return (x > 0).choose(x, 0.0) + (-abs(x)).call("exp").call("log1p")
+
+
+def _log_cosh(x: Value) -> Value:
+    sinh = x.call("sinh")
+    near = (sinh * sinh).call("log1p") * 0.5
+    far = abs(x) + ((-2 * abs(x)).call("exp").call("log1p") - float(sp.log(2)))
+    return (abs(x) < 1).choose(near, far)
+
+
+def _largest(*xs: Value) -> Value:
+    largest = xs[0]
+    for x in xs[1:]:
+        largest = largest.call("max", x)
+    return largest
+
+
+def _shifted_exponentials(*xs: Value) -> tuple[Value, list[Value], Value]:
+    """The largest x, ``exp(x_i - largest)`` and their sum; equal infinities differ by zero, not by NaN."""
+    largest = _largest(*xs)
+    shifted = [x.equals(largest).choose(0.0, x - largest).call("exp") for x in xs]
+    total = shifted[0]
+    for term in shifted[1:]:
+        total = total + term
+    return largest, shifted, total
+
+
+def _logsumexp(*xs: Value) -> Value:
+    largest, _, total = _shifted_exponentials(*xs)
+    return largest + total.call("log")
+
+
+def _softmax(*arguments: Value | int) -> Value:
+    xs, index = _with_index(arguments)
+    _, shifted, total = _shifted_exponentials(*xs)
+    return shifted[index] / total
+
+
+def _with_index(arguments: tuple[Value | int, ...]) -> tuple[list[Value], int]:
+    """A softmax' arguments and, last, the index of its numerator."""
+    index = arguments[-1]
+    assert isinstance(index, int)
+    return [x for x in arguments if isinstance(x, Value)], index
+
+
+def _shares(xs: list[Value]) -> list[Value]:
+    return [xs[0].call("softmax", *xs[1:], attribute=i) for i in range(len(xs))]
+
+
+def _logsumexp_pullback(c: Value, r: Value, *xs: Value) -> tuple[Value, ...]:
+    return tuple(c * share for share in _shares(list(xs)))
+
+
+def _softmax_pullback(c: Value, r: Value, *arguments: Value | int) -> tuple[Value, ...]:
+    xs, index = _with_index(arguments)
+    return tuple(c * r * ((1.0 if i == index else 0.0) - share) for i, share in enumerate(_shares(xs)))
+
+
+def _polygamma_pullback(c: Value, r: Value, x: Value, order: int) -> tuple[Value]:
+    return (c * x.call("polygamma", attribute=order + 1),)
+
+
+def _hypot_pullback(c: Value, r: Value, x: Value, y: Value) -> tuple[Value, Value]:
+    at_zero = r.equals(0)
+    return c * at_zero.choose(0.0, x / r), c * at_zero.choose(0.0, y / r)
+
+
+def _flat(c: Value, r: Value, *xs: Value) -> tuple[float, ...]:
+    return (0.0,) * len(xs)
+
+
+def _rows() -> tuple[Operation, ...]:
+    """The whole table, by kind."""
+    arithmetic = (
+        Operation("add", X + Y, lambda c, r, x, y: (c, c)),
+        Operation("sub", X - Y, lambda c, r, x, y: (c, -c)),
+        Operation("mul", X * Y, lambda c, r, x, y: (c * y, c * x)),
+        Operation("div", X / Y, lambda c, r, x, y: (c / y, -((c / y) * r))),
+        Operation("neg", -X, lambda c, r, x: (-c,)),
+        Operation("power", None, _power_pullback, _power),
+        Operation("pow", X**Y, _pow_pullback),
+        Operation("sqrt", sp.sqrt(X), lambda c, r, x: (c / (2 * r),)),
+        Operation("hypot", cfunctions.hypot(X, Y), _hypot_pullback),
+        Operation("fmod", None, lambda c, r, x, y: (c, -(c * (((x - r) / y))))),
+        Operation("mod", sp.Mod(X, Y), lambda c, r, x, y: (c, -(c * (x / y).call("floor"))), _mod),
+        Operation("floor", sp.floor(X), _flat),
+        Operation("ceil", sp.ceiling(X), _flat),
+    )
+    choice = (
+        Operation(
+            "select",
+            None,
+            lambda c, r, condition, x, y: (0.0, condition.choose(c, 0.0), condition.choose(0.0, c)),
+            guards=lambda condition, x, y: (condition, condition, condition.call("not")),
+        ),
+        Operation("abs", sp.Abs(X), lambda c, r, x: (c * x.call("sign"),)),
+        Operation("sign", sp.sign(X), _flat, _sign),
+        Operation("max", sp.Max(X, Y), _max_pullback, _max, guards=_not_beaten),
+        Operation("min", sp.Min(X, Y), _min_pullback, _min, guards=lambda x, y: _not_beaten(x, y)[::-1]),
+        *(Operation(name, None, _flat) for name in ("lt", "le", "eq", "ne", "and", "or", "not")),
+    )
+    exponential = (
+        Operation("exp", sp.exp(X)),
+        Operation("exp2", cfunctions.exp2(X), lambda c, r, x: (c * r * float(sp.log(2)),)),
+        Operation("expm1", cfunctions.expm1(X)),
+        Operation("log", sp.log(X)),
+        Operation("log2", cfunctions.log2(X), lambda c, r, x: (c / (x * float(sp.log(2))),)),
+        Operation("log10", cfunctions.log10(X), lambda c, r, x: (c / (x * float(sp.log(10))),)),
+        Operation("log1p", cfunctions.log1p(X)),
+        Operation("sigmoid", functions.sigmoid(X), lambda c, r, x: (c * x.call("logistic_density"),), _sigmoid),
+        Operation(
+            "logistic_density",
+            functions.sigmoid(X) * functions.sigmoid(-X),
+            lambda c, r, x: (-(c * r * (0.5 * x).call("tanh")),),
+            _logistic_density,
+        ),
+        Operation("softplus", functions.softplus(X), lambda c, r, x: (c * x.call("sigmoid"),), _softplus),
+        Operation("log_cosh", functions.log_cosh(X), lambda c, r, x: (c * x.call("tanh"),), _log_cosh),
+        Operation("logsumexp", None, _logsumexp_pullback, _logsumexp),
+        Operation("softmax", None, _softmax_pullback, _softmax),
+        Operation(
+            "xlogy",
+            functions.xlogy(X, Y),
+            lambda c, r, x, y: (c * y.call("log"), c * x.equals(0).choose(0.0, x / y)),
+            lambda x, y: x.equals(0).choose(0.0, x * y.call("log")),
+        ),
+    )
+    circular = (
+        Operation("sin", sp.sin(X)),
+        Operation("cos", sp.cos(X)),
+        Operation("tan", sp.tan(X)),
+        Operation("cot", sp.cot(X), None, lambda x: 1 / x.call("tan")),
+        Operation("sec", sp.sec(X), None, lambda x: 1 / x.call("cos")),
+        Operation("csc", sp.csc(X), None, lambda x: 1 / x.call("sin")),
+        Operation("sinc", sp.sinc(X), _sinc_pullback, lambda x: x.equals(0).choose(1.0, x.call("sin") / x)),
+        Operation("asin", sp.asin(X), lambda c, r, x: (c / ((1 - x) * (1 + x)).call("sqrt"),)),
+        Operation("acos", sp.acos(X), lambda c, r, x: (-(c / ((1 - x) * (1 + x)).call("sqrt")),)),
+        Operation("atan", sp.atan(X)),
+        Operation("acot", sp.acot(X), None, lambda x: (1 / x).call("atan")),
+        Operation("asec", sp.asec(X), _asec_pullback, lambda x: (1 / x).call("acos")),
+        Operation("acsc", sp.acsc(X), _acsc_pullback, lambda x: (1 / x).call("asin")),
+        Operation("atan2", sp.atan2(X, Y), _atan2_pullback),
+    )
+    hyperbolic = (
+        Operation("sinh", sp.sinh(X)),
+        Operation("cosh", sp.cosh(X)),
+        Operation("tanh", sp.tanh(X), lambda c, r, x: (c * (4 * (2 * x).call("logistic_density")),)),
+        Operation("coth", sp.coth(X), None, lambda x: 1 / x.call("tanh")),
+        Operation("sech", sp.sech(X), None, lambda x: 1 / x.call("cosh")),
+        Operation("csch", sp.csch(X), None, lambda x: 1 / x.call("sinh")),
+        Operation("asinh", sp.asinh(X), lambda c, r, x: (c / x.call("hypot", 1.0),)),
+        Operation("acosh", sp.acosh(X), lambda c, r, x: (c / ((x - 1).call("sqrt") * (x + 1).call("sqrt")),)),
+        Operation("atanh", sp.atanh(X), lambda c, r, x: (c / ((1 - x) * (1 + x)),)),
+        Operation("acoth", sp.acoth(X), lambda c, r, x: (c / ((1 - x) * (1 + x)),), lambda x: (1 / x).call("atanh")),
+        Operation("asech", sp.asech(X), _asech_pullback, lambda x: (1 / x).call("acosh")),
+        Operation("acsch", sp.acsch(X), _acsch_pullback, lambda x: (1 / x).call("asinh")),
+    )
+    special = (
+        Operation("erf", sp.erf(X)),
+        Operation("erfc", sp.erfc(X)),
+        Operation("gamma", sp.gamma(X), lambda c, r, x: (c * (r * x.call("digamma")),)),
+        Operation("loggamma", sp.loggamma(X), lambda c, r, x: (c * x.call("digamma"),), _loggamma),
+        Operation("lgamma", None, lambda c, r, x: (c * x.call("digamma"),)),
+        Operation("digamma", sp.digamma(X), lambda c, r, x: (c * x.call("polygamma", attribute=1),)),
+        Operation("polygamma", None, _polygamma_pullback),
+    )
+    return (*arithmetic, *choice, *exponential, *circular, *hyperbolic, *special)
+
+
+def _loggamma(x: Value) -> Value:
+    """SymPy's loggamma is complex left of 0, where C's lgamma gives the real part."""
+    return (x > 0).choose(x.call("lgamma"), x.equals(0).choose(float("inf"), float("nan")))
+
+
+def _sinc_pullback(c: Value, r: Value, x: Value) -> tuple[Value]:
+    return (c * x.equals(0).choose(0.0, (x.call("cos") - r) / x),)
+
+
+def _asec_pullback(c: Value, r: Value, x: Value) -> tuple[Value]:
+    return (c / (abs(x) * ((x - 1) * (x + 1)).call("sqrt")),)
+
+
+def _acsc_pullback(c: Value, r: Value, x: Value) -> tuple[Value]:
+    return (-(c / (abs(x) * ((x - 1) * (x + 1)).call("sqrt"))),)
+
+
+def _asech_pullback(c: Value, r: Value, x: Value) -> tuple[Value]:
+    return (-(c / (x * ((1 - x) * (1 + x)).call("sqrt"))),)
+
+
+def _acsch_pullback(c: Value, r: Value, x: Value) -> tuple[Value]:
+    return (-(c / (abs(x) * x.call("hypot", 1.0))),)
+
+
+def _atan2_pullback(c: Value, r: Value, y: Value, x: Value) -> tuple[Value, Value]:
+    # by the radius twice, since the square of the radius overflows at 1e155
+    radius = x.call("hypot", y)
+    return c * (x / radius / radius), -(c * (y / radius / radius))
+
+
+TABLE: dict[str, Operation] = {row.name: row for row in _rows()}

@@ -1,0 +1,94 @@
+"""The way of a risk, stage by stage: declare -> trace -> differentiate -> optimise -> schedule -> render -> build -> load."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+from .build import Built, Toolchain, build, cache_key
+from .cache import Cache
+from .differentiate import differentiate
+from .errors import DeclarationError
+from .kernel import Kernel
+from .load import CompiledRisk, load_or_build
+from .optimise import lower
+from .problem import EmpiricalRisk, leaves
+from .program import Program
+from .render import render
+from .schedule import schedule
+from .trace import trace
+
+DTYPES = ("float64", "float32")
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """Every stage of a risk, from the traced program to the Cython text."""
+
+    traced: Program
+    differentiated: Program
+    optimised: Program
+    kernel: Kernel
+    source: str
+    timings: dict[str, float]  # seconds for each stage
+
+
+def compile(risk: EmpiricalRisk, *, dtype: str = "float64", cache: bool = True) -> CompiledRisk:
+    """Generate, build (or find in the cache) and load the module of a risk.
+
+    ``dtype`` is the arithmetic of a sample, "float64" or "float32"; sums over samples are kept in double either way.
+    ``cache=False`` builds in a folder of this process. Raises `DeclarationError` for what is no risk or dtype,
+    `CompilerNotFoundError` and `BuildError` where it cannot be built, `CacheError` where the cache is not safe to use.
+    """
+    _check(risk, dtype)
+    toolchain = Toolchain.detect()
+    key, key_text = cache_key(risk.fingerprint, dtype, toolchain)
+
+    def make(folder: Path) -> Built:
+        generated = generate(risk, dtype=dtype)
+        built = build(generated.source, risk.name, toolchain, folder=folder)
+        return replace(built, timings={**generated.timings, **built.timings})
+
+    return load_or_build(Cache.open() if cache else Cache.make_private(), key, key_text, make)
+
+
+def generate(risk: EmpiricalRisk, *, dtype: str = "float64") -> Generated:
+    """The Cython text of a risk's module and every stage on the way to it; nothing is built."""
+    _check(risk, dtype)
+    clock = _Clock()
+    traced = clock.time("trace", lambda: trace(risk))
+    differentiated = clock.time("differentiate", lambda: derive(traced, risk))
+    optimised = clock.time("optimise", lambda: lower(differentiated))
+    kernel = clock.time("schedule", lambda: schedule(optimised))
+    source = clock.time("render", lambda: render(risk, kernel, dtype))
+    return Generated(traced, differentiated, optimised, kernel, source, clock.seconds)
+
+
+def derive(traced: Program, risk: EmpiricalRisk) -> Program:
+    """The traced program with the gradients of its loss and of its penalty."""
+    parameters = sum(len(leaves(symbol)) for symbol in risk.parameters)
+    program = differentiate(traced, "loss", "gradient", parameters)
+    return differentiate(program, "penalty", "penalty_gradient", parameters) if "penalty" in traced.outputs else program
+
+
+def _check(risk: object, dtype: object) -> None:
+    if not isinstance(risk, EmpiricalRisk):
+        raise DeclarationError(
+            f"risk: expected an EmpiricalRisk, got {type(risk).__name__}; make one with EmpiricalRisk(model, loss) "
+            "or EmpiricalRisk.from_expression(...)"
+        )
+    if dtype not in DTYPES:
+        raise DeclarationError(f"dtype: expected one of {', '.join(map(repr, DTYPES))}, got {dtype!r}; choose one of them")
+
+
+@dataclass(slots=True)
+class _Clock:
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def time(self, stage: str, run: Callable[[], _Result]) -> _Result:
+        start = time.perf_counter()
+        result = run()
+        self.seconds[stage] = time.perf_counter() - start
+        return result

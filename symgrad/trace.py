@@ -1,0 +1,355 @@
+"""SymPy -> Program: an expression becomes single operations, numbered by value, with a stack of its own.
+
+Parameter-only terms and factors are gathered before those that vary with the sample, so that they can be computed once
+for all samples. Numbers are evaluated to 50 digits and rounded once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from typing import Any
+
+import sympy as sp
+from sympy.codegen import cfunctions
+from sympy.logic.boolalg import ITE, And, BooleanFalse, BooleanTrue, Not, Or, Xor
+from sympy.matrices.expressions.matexpr import MatrixElement
+
+from . import functions
+from .fold import fold
+from .problem import EmpiricalRisk, leaves
+from .program import Builder, Program
+from .value import Value
+
+_DIGITS = 50
+
+
+def trace(risk: EmpiricalRisk) -> Program:
+    """The program of one sample: outputs ``loss``, ``prediction`` and, if the risk has one, ``penalty``.
+
+    The loss is the sample's, times its weight: so the backward sweep starts at the weight, and the sum needs none.
+    """
+    builder = Builder(fold=fold)
+    roles = (("parameter", risk.parameters), ("input", risk.inputs), ("target", risk.targets))
+    known = {
+        leaf: builder.emit(role, attribute=place)
+        for role, symbols in roles
+        for place, leaf in enumerate(leaf for symbol in symbols for leaf in leaves(symbol))
+    }
+    tracer = Tracer(builder, known)
+    predictions = tuple(tracer.trace(output) for output in risk.outputs)
+    # The loss knows the model's output by its placeholder: bound here, never substituted.
+    bound = Tracer(builder, known | dict(zip(risk.predictions, predictions, strict=True)))
+    loss = builder.emit("mul", bound.trace(risk.loss), builder.emit("weight"))
+    outputs = {"loss": (loss,), "prediction": predictions}
+    if risk.penalty is not None:
+        outputs["penalty"] = (tracer.trace(risk.penalty),)
+    return builder.program(outputs)
+
+
+class Tracer:
+    """Traces expressions whose leaves are known variables of one builder."""
+
+    def __init__(self, builder: Builder, known: Mapping[sp.Expr, int]) -> None:
+        self._builder = builder
+        self._known = known
+        self._traced: dict[int, int] = {}
+        self._exact: dict[int, sp.Expr] = {}  # the nodes that are numbers
+        self._kept: list[sp.Basic] = []  # an id stands for its object only while that lives
+
+    def trace(self, root: sp.Basic) -> int:
+        """The variable that holds the expression's value."""
+        self._kept.append(root)
+        stack = [root]
+        while stack:
+            node = stack[-1]
+            missing = [child for child in _children(node) if id(child) not in self._traced]
+            if missing:
+                stack.extend(reversed(missing))
+                continue
+            stack.pop()
+            if id(node) not in self._traced:
+                self._traced[id(node)] = self._combine(node)
+        return self._traced[id(root)]
+
+    def _combine(self, node: sp.Basic) -> int:
+        """The variable of a node whose children are traced."""
+        if isinstance(node, MatrixElement) and node not in self._known:
+            return self._element(node)
+        if _is_leaf(node) and node in self._known:
+            variable = self._known[node]
+            value = self._builder.constant_value(variable)
+            if value is not None:  # the index of a Sum
+                self._exact[id(node)] = sp.Integer(int(value))
+            return variable
+        exact = self._number(node)
+        if exact is not None:
+            self._exact[id(node)] = exact
+            return self._builder.constant(_double(exact))
+        rule = _RULES.get(type(node))
+        if rule is not None:
+            return rule(self, node)
+        return self._builder.emit(_OPERATIONS[type(node)], *self._arguments(node))
+
+    def _number(self, node: sp.Basic) -> sp.Expr | None:
+        """The number that a node is, exactly as SymPy has it; ``None`` if it depends on a symbol."""
+        if not node.args:
+            return node if isinstance(node, sp.Number | sp.NumberSymbol) else None
+        if isinstance(node, sp.Piecewise | sp.Sum) or not isinstance(node, sp.Expr):
+            return None
+        if any(id(child) not in self._exact for child in _children(node)):
+            return None
+        return node.func(*(self._exact.get(id(argument), argument) for argument in node.args))
+
+    def _arguments(self, node: sp.Basic) -> list[int]:
+        return [self._traced[id(child)] for child in _children(node)]
+
+    def _values(self, node: sp.Basic) -> list[Value]:
+        return [Value(self._builder, variable) for variable in self._arguments(node)]
+
+    def _fold(self, operation: str, variables: Sequence[int]) -> int:
+        """The variables combined from the left, the invariant ones first."""
+        ordered = sorted(variables, key=lambda v: (self._builder.varies[v], False))
+        return reduce(lambda a, b: self._builder.emit(operation, a, b), ordered)
+
+    # -------------------------------------------------------------------------------------------- sums and products
+
+    def _add(self, node: sp.Add) -> int:
+        numbers = [self._exact[id(term)] for term in node.args if id(term) in self._exact]
+        terms = [self._traced[id(term)] for term in node.args if id(term) not in self._exact]
+        if numbers:
+            terms.insert(0, self._builder.constant(_double(sp.Add(*numbers))))
+        return self._fold("add", terms)
+
+    def _mul(self, node: sp.Mul) -> int:
+        numbers: list[sp.Expr] = []
+        numerator: list[int] = []
+        denominator: list[int] = []
+        for factor in node.args:
+            base, exponent = _factor(factor)
+            if id(base) in self._exact:
+                numbers.append(self._exact[id(base)] ** exponent)
+            elif exponent is sp.S.One:
+                numerator.append(self._traced[id(base)])
+            else:
+                denominator.append(self._power(self._traced[id(base)], -exponent))
+        if numbers:
+            numerator.insert(0, self._builder.constant(_double(sp.Mul(*numbers))))
+        return self._quotient(numerator, denominator)
+
+    def _quotient(self, numerator: list[int], denominator: list[int]) -> int:
+        """A product over a product, with what is invariant on both sides divided once for all samples."""
+        varies = self._builder.varies
+        above = [v for v in numerator if not varies[v]]
+        below = [v for v in denominator if not varies[v]]
+        if above and below and len(above) + len(below) < len(numerator) + len(denominator):
+            coefficient = self._builder.emit("div", self._fold("mul", above), self._fold("mul", below))
+            numerator = [coefficient, *(v for v in numerator if varies[v])]
+            denominator = [v for v in denominator if varies[v]]
+        top = self._fold("mul", numerator) if numerator else self._builder.constant(1.0)
+        return self._builder.emit("div", top, self._fold("mul", denominator)) if denominator else top
+
+    def _pow(self, node: sp.Pow) -> int:
+        base, exponent = node.args
+        if exponent.is_Rational:
+            variable = self._traced[id(base)]
+            if exponent < 0:
+                return self._builder.emit("div", self._builder.constant(1.0), self._power(variable, -exponent))
+            return self._power(variable, exponent)
+        return self._builder.emit("pow", *self._arguments(node))
+
+    def _power(self, base: int, exponent: sp.Rational) -> int:
+        """``base**exponent`` for a positive rational number: products and a square root where they do."""
+        emit = self._builder.emit
+        whole, half = divmod(exponent, 1)
+        if abs(whole) > 2**31 or half not in (0, sp.S.Half):
+            return emit("pow", base, self._builder.constant(_double(exponent)))
+        if half == 0:
+            return base if whole == 1 else emit("power", base, attribute=int(whole))
+        root = emit("sqrt", base)
+        if whole == 0:
+            return root
+        return emit("mul", base if whole == 1 else emit("power", base, attribute=int(whole)), root)
+
+    # ------------------------------------------------------------------------------------------- choices and kinks
+
+    def _piecewise(self, node: sp.Piecewise) -> int:
+        *cases, (last, _) = node.args
+        value = self._traced[id(last)]
+        for expression, condition in reversed(cases):
+            value = self._builder.emit("select", self._traced[id(condition)], self._traced[id(expression)], value)
+        return value
+
+    def _heaviside(self, node: sp.Heaviside) -> int:
+        x, at_zero = self._values(node)
+        step = (x > 0).choose(1.0, (x < 0).choose(0.0, x.equals(0).choose(at_zero, float("nan"))))
+        return step.variable
+
+    def _junction(self, node: sp.Basic) -> int:
+        operation = "and" if isinstance(node, And) else "or"
+        return reduce(lambda a, b: self._builder.emit(operation, a, b), self._arguments(node))
+
+    def _xor(self, node: sp.Basic) -> int:
+        return reduce(lambda a, b: self._builder.emit("ne", a, b), self._arguments(node))
+
+    def _ite(self, node: sp.Basic) -> int:
+        emit = self._builder.emit
+        condition, yes, no = self._arguments(node)
+        return emit("or", emit("and", condition, yes), emit("and", emit("not", condition), no))
+
+    def _left_fold(self, node: sp.Basic) -> int:
+        operation = "max" if isinstance(node, sp.Max) else "min"
+        return reduce(lambda a, b: self._builder.emit(operation, a, b), self._arguments(node))
+
+    # ----------------------------------------------------------------------------------------- functions of their own
+
+    def _log_sigmoid(self, node: sp.Basic) -> int:
+        (x,) = self._values(node)
+        return (-(-x).call("softplus")).variable
+
+    def _polygamma(self, node: sp.Basic) -> int:
+        order, x = node.args
+        if order == 0:
+            return self._builder.emit("digamma", self._traced[id(x)])
+        return self._builder.emit("polygamma", self._traced[id(x)], attribute=int(order))
+
+    # ------------------------------------------------------------------------------------------ indices and elements
+
+    def _sum(self, node: sp.Sum) -> int:
+        """A sum over an index, term by term; the index is a constant in each."""
+        *inner, (index, lower, upper) = node.args[1:]
+        body = node.args[0] if not inner else sp.Sum(node.args[0], *inner, evaluate=False)
+        self._kept.append(body)
+        first, last = (self._bound(bound) for bound in (lower, upper))
+        terms = []
+        for i in range(first, last + 1):
+            known = {**self._known, index: self._builder.constant(float(i))}
+            terms.append(Tracer(self._builder, known).trace(body))
+        return reduce(lambda a, b: self._builder.emit("add", a, b), terms) if terms else self._builder.constant(0.0)
+
+    def _bound(self, node: sp.Basic) -> int:
+        """A bound of a Sum: an integer, which outer indices may take part in."""
+        value = self._builder.constant_value(Tracer(self._builder, self._known).trace(node))
+        assert value is not None, "the declaration lets no other bound through"
+        return int(value)
+
+    def _element(self, node: MatrixElement) -> int:
+        """``W[i, j]``: a leaf, or, for a class label, a choice among the leaves."""
+        matrix, row, column = node.args
+        rows, columns = self._indices(row, matrix.rows), self._indices(column, matrix.cols)
+        if isinstance(rows, int) and isinstance(columns, int):
+            return self._known[matrix[rows, columns]]
+        value = self._builder.constant(float("nan"))
+        for i in reversed(range(int(matrix.rows)) if not isinstance(rows, int) else [rows]):
+            for j in reversed(range(int(matrix.cols)) if not isinstance(columns, int) else [columns]):
+                here = self._here(rows, i, columns, j)
+                value = self._builder.emit("select", here, self._known[matrix[i, j]], value)
+        return value
+
+    def _here(self, rows: int | Value, i: int, columns: int | Value, j: int) -> int:
+        conditions = [at.equals(float(k)).variable for at, k in ((rows, i), (columns, j)) if isinstance(at, Value)]
+        return reduce(lambda a, b: self._builder.emit("and", a, b), conditions)
+
+    def _indices(self, index: sp.Basic, size: sp.Integer) -> int | Value:
+        """An index that is known now, as an integer; a class label as a value."""
+        variable = self.trace(index)
+        number = self._builder.constant_value(variable)
+        return Value(self._builder, variable) if number is None else int(number)
+
+
+def _factor(factor: sp.Basic) -> tuple[sp.Basic, sp.Basic]:
+    """``(base, exponent)`` of a factor that belongs below the fraction bar, else ``(factor, 1)``."""
+    if isinstance(factor, sp.Pow) and factor.args[1].is_Rational and factor.args[1] < 0:
+        return factor.args[0], factor.args[1]
+    return factor, sp.S.One
+
+
+def _children(node: sp.Basic) -> tuple[sp.Basic, ...]:
+    """The sub-expressions whose values a node's value is made of."""
+    if isinstance(node, sp.Mul):
+        return tuple(_factor(factor)[0] for factor in node.args)
+    if isinstance(node, sp.Pow) and node.args[1].is_Rational:
+        return (node.args[0],)
+    if isinstance(node, sp.Piecewise):
+        *cases, last = node.args
+        return (*(part for case in cases for part in case.args), last.args[0])
+    if isinstance(node, sp.polygamma):
+        return (node.args[1],)
+    if isinstance(node, sp.Sum) or _is_leaf(node):
+        return ()
+    return tuple(node.args)
+
+
+def _is_leaf(node: sp.Basic) -> bool:
+    return not node.args or isinstance(node, MatrixElement | sp.Idx)
+
+
+def _double(number: sp.Basic) -> float:
+    """The double nearest to a number."""
+    if isinstance(number, sp.Integer):
+        return float(int(number))
+    if isinstance(number, sp.Rational):
+        return int(number.p) / int(number.q)
+    return float(number.evalf(_DIGITS))
+
+
+def _ordered(operation: str, swapped: bool) -> Callable[[Tracer, sp.Basic], int]:
+    def rule(tracer: Tracer, node: sp.Basic) -> int:
+        x, y = tracer._arguments(node)
+        return tracer._builder.emit(operation, y, x) if swapped else tracer._builder.emit(operation, x, y)
+
+    return rule
+
+
+def _same(tracer: Tracer, node: sp.Basic) -> int:
+    return tracer._arguments(node)[0]
+
+
+_RULES: dict[type, Callable[[Tracer, Any], int]] = {
+    sp.Add: Tracer._add,
+    sp.Mul: Tracer._mul,
+    sp.Pow: Tracer._pow,
+    sp.Piecewise: Tracer._piecewise,
+    sp.Heaviside: Tracer._heaviside,
+    sp.Max: Tracer._left_fold,
+    sp.Min: Tracer._left_fold,
+    sp.Lt: _ordered("lt", False),
+    sp.Le: _ordered("le", False),
+    sp.Gt: _ordered("lt", True),
+    sp.Ge: _ordered("le", True),
+    sp.Eq: _ordered("eq", False),
+    sp.Ne: _ordered("ne", False),
+    And: Tracer._junction,
+    Or: Tracer._junction,
+    Xor: Tracer._xor,
+    ITE: Tracer._ite,
+    BooleanTrue: lambda tracer, node: tracer._builder.constant(1.0),
+    BooleanFalse: lambda tracer, node: tracer._builder.constant(0.0),
+    sp.re: _same,
+    sp.conjugate: _same,
+    sp.im: lambda tracer, node: tracer._builder.constant(0.0),
+    sp.polygamma: Tracer._polygamma,
+    sp.Sum: Tracer._sum,
+    functions.log_sigmoid: Tracer._log_sigmoid,
+}
+
+_OPERATIONS: dict[type, str] = {
+    Not: "not",
+    sp.Abs: "abs",
+    sp.ceiling: "ceil",
+    **{
+        function: function.__name__
+        for function in (
+            *(sp.exp, sp.log, sp.sin, sp.cos, sp.tan, sp.cot, sp.sec, sp.csc, sp.sinc),
+            *(sp.asin, sp.acos, sp.atan, sp.acot, sp.asec, sp.acsc, sp.atan2),
+            *(sp.sinh, sp.cosh, sp.tanh, sp.coth, sp.sech, sp.csch),
+            *(sp.asinh, sp.acosh, sp.atanh, sp.acoth, sp.asech, sp.acsch),
+            *(sp.sign, sp.floor, sp.erf, sp.erfc, sp.loggamma, sp.gamma),
+            *(cfunctions.log1p, cfunctions.expm1, cfunctions.exp2, cfunctions.log2, cfunctions.log10, cfunctions.hypot),
+            *(functions.sigmoid, functions.softplus, functions.logsumexp, functions.log_cosh, functions.xlogy),
+        )
+    },
+    sp.Mod: "mod",
+}
+
+TRACED: frozenset[type] = frozenset(_RULES) | frozenset(_OPERATIONS)

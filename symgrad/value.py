@@ -1,0 +1,79 @@
+"""Variables of a program under construction that add and multiply: rules written with them read as mathematics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .program import Builder
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A variable and the builder that it belongs to; every operator appends one operation."""
+
+    builder: Builder
+    variable: int
+
+    @property
+    def varies(self) -> bool:
+        """Does the value change from sample to sample?"""
+        return self.builder.varies[self.variable]
+
+    def call(self, operation: str, *others: Value | float, attribute: float | int | None = None) -> Value:
+        """``operation(self, *others)``."""
+        arguments = (self.variable, *(self._coerce(other).variable for other in others))
+        return Value(self.builder, self.builder.emit(operation, *arguments, attribute=attribute))
+
+    def _coerce(self, other: Value | float) -> Value:
+        if isinstance(other, Value):
+            return other
+        return Value(self.builder, self.builder.constant(float(other)))
+
+    def __add__(self, other: Value | float) -> Value:
+        return self.call("add", other)
+
+    def __radd__(self, other: float) -> Value:
+        return self._coerce(other).call("add", self)
+
+    def __sub__(self, other: Value | float) -> Value:
+        return self.call("sub", other)
+
+    def __rsub__(self, other: float) -> Value:
+        return self._coerce(other).call("sub", self)
+
+    def __mul__(self, other: Value | float) -> Value:
+        return self.call("mul", other)
+
+    def __rmul__(self, other: float) -> Value:
+        return self.call("mul", other)
+
+    def __truediv__(self, other: Value | float) -> Value:
+        return self.call("div", other)
+
+    def __rtruediv__(self, other: float) -> Value:
+        return self._coerce(other).call("div", self)
+
+    def __neg__(self) -> Value:
+        return self.call("neg")
+
+    def __abs__(self) -> Value:
+        return self.call("abs")
+
+    def __lt__(self, other: Value | float) -> Value:
+        return self.call("lt", other)
+
+    def __le__(self, other: Value | float) -> Value:
+        return self.call("le", other)
+
+    def __gt__(self, other: Value | float) -> Value:
+        return self._coerce(other).call("lt", self)
+
+    def __ge__(self, other: Value | float) -> Value:
+        return self._coerce(other).call("le", self)
+
+    def equals(self, other: Value | float) -> Value:
+        return self.call("eq", other)
+
+    def choose(self, yes: Value | float, no: Value | float) -> Value:
+        """``yes`` where this condition holds, else ``no``; the one not taken never matters."""
+        return self.call("select", yes, no)

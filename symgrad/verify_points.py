@@ -1,0 +1,150 @@
+"""Where a compiled gradient is tried: points that suit the symbols' assumptions and lie mostly in the loss' domain.
+
+Many samples share one ``theta``, as in an epoch. Most values are moderate; the others are powers of ten, small
+integers, zeros, the declaration's own numbers (where kinks are) and copies of other values (ties of ``Max``).
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import mpmath
+
+from .problem import EmpiricalRisk, leaves
+from .reference import Reference
+
+ROWS = 10  # samples that share one theta
+OUTSIDE = 0.1  # the share of samples where the loss is undefined or past a double's range
+_TRIES = 6  # for one sample, before it may be one of those
+_PATIENCE = 10  # as many thetas are tried as are wanted, times this
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Samples that share their parameters: flat ``theta``, and one flat row for each sample."""
+
+    theta: tuple[float, ...]
+    inputs: tuple[tuple[float, ...], ...]
+    targets: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Leaf:
+    """One scalar of the declaration, and which values it may take."""
+
+    whole: bool
+    sign: int  # +1 and -1 for assumptions about the sign, else 0
+    zero: bool
+    choices: int  # for a class label: 0 ... choices - 1
+
+    def draw(self, rng: random.Random, mode: str, constants: Sequence[float]) -> float:
+        if self.choices:
+            return float(rng.randrange(self.choices))
+        value = self._free(rng, mode, constants)
+        if self.whole:
+            value = float(round(value)) if abs(value) < 2**53 else value
+        if self.sign:
+            value = math.copysign(value, self.sign)
+        if value == 0:
+            return 0.0 if self.zero else float(self.sign or 1)
+        return value
+
+    def _free(self, rng: random.Random, mode: str, constants: Sequence[float]) -> float:
+        size = math.exp(rng.uniform(-3.0, 1.5)) * (3 if self.whole else 1)
+        sign = rng.choice((-1.0, 1.0)) if mode != "positive" else 1.0
+        if mode != "odd" or rng.random() < 0.4:
+            return sign * size
+        kind = rng.choice(("power", "integer", "zero", "constant", "near", "wide"))
+        if kind == "power":
+            return sign * size * 10.0 ** rng.randint(-9, 9)
+        if kind == "integer":
+            return sign * rng.randint(1, 4)
+        if kind == "zero":
+            return 0.0
+        if kind == "wide" and rng.random() < 0.3:
+            return sign * size * 10.0 ** rng.randint(-300, 300)
+        constant = rng.choice(constants) if constants else 1.0
+        return constant if kind == "constant" else math.nextafter(constant, sign * math.inf)
+
+
+def draw(risk: EmpiricalRisk, reference: Reference, samples: int, seed: int) -> list[Block]:
+    """``samples`` points in blocks of one ``theta`` each, the same ones for the same seed.
+
+    Fewer come back only where hardly any point of the domain is found.
+    """
+    rng = random.Random(seed)
+    labels, constants = reference.labels(), reference.constants()
+    plan: list[list[_Leaf]] = []
+    for group in (risk.parameters, risk.inputs, risk.targets):
+        start = sum(map(len, plan))
+        scalars = [symbol for symbol in group for _ in leaves(symbol)]
+        plan.append([_describe(symbol, labels.get(start + i, 0)) for i, symbol in enumerate(scalars)])
+    blocks: list[Block] = []
+    found = outside = 0
+    for attempt in range(_PATIENCE * (-(-samples // ROWS))):
+        mode = ("positive", "mixed", "odd", "positive")[attempt % 4]
+        theta = tuple(leaf.draw(rng, mode, constants) for leaf in plan[0])
+        wanted = min(ROWS, samples - found)
+        rows = list(_rows(reference, rng, mode, constants, theta, plan, wanted))
+        inside = [row for row in rows if row[2]]
+        allowed = max(0, int(OUTSIDE * samples) - outside)
+        kept = inside + [row for row in rows if not row[2]][:allowed]
+        if not inside and attempt % 7:
+            continue  # a theta without one good sample is worth keeping now and then only
+        outside += len(kept) - len(inside)
+        found += len(kept)
+        if kept:
+            blocks.append(Block(theta, tuple(row[0] for row in kept), tuple(row[1] for row in kept)))
+        if found >= samples:
+            break
+    return blocks
+
+
+def _rows(
+    reference: Reference,
+    rng: random.Random,
+    mode: str,
+    constants: Sequence[float],
+    theta: tuple[float, ...],
+    plan: Sequence[Sequence[_Leaf]],
+    wanted: int,
+) -> Iterator[tuple[tuple[float, ...], tuple[float, ...], bool]]:
+    """Samples for one theta: inputs, targets, and whether the loss is an ordinary number there."""
+    for _ in range(wanted):
+        for _ in range(_TRIES):
+            inputs, targets = (tuple(leaf.draw(rng, mode, constants) for leaf in group) for group in plan[1:])
+            inputs, targets = _tied(rng, theta, inputs, plan[1]), _tied(rng, theta + inputs, targets, plan[2])
+            good = _ordinary(reference.rough_loss(theta, inputs, targets))
+            if good or (not plan[1] and not plan[2]):
+                break
+        yield inputs, targets, good
+
+
+def _tied(
+    rng: random.Random, others: Sequence[float], values: tuple[float, ...], leaves_: Sequence[_Leaf]
+) -> tuple[float, ...]:
+    """Now and then one value is made equal to another symbol's."""
+    free = [i for i, leaf in enumerate(leaves_) if not (leaf.whole or leaf.sign or leaf.choices)]
+    if not free or not others or rng.random() > 0.05:
+        return values
+    place = rng.choice(free)
+    return (*values[:place], rng.choice(others), *values[place + 1 :])
+
+
+def _ordinary(loss: Any) -> bool:
+    return loss is not None and bool(mpmath.isfinite(loss)) and abs(loss) < 1e300
+
+
+def _describe(symbol: Any, choices: int) -> _Leaf:
+    """What a symbol's assumptions say; an undecided assumption (None) restricts nothing."""
+    sign = 1 if getattr(symbol, "is_nonnegative", None) else -1 if getattr(symbol, "is_nonpositive", None) else 0
+    return _Leaf(
+        whole=bool(getattr(symbol, "is_integer", None)),
+        sign=sign,
+        zero=getattr(symbol, "is_zero", None) is not False and not getattr(symbol, "is_nonzero", None),
+        choices=choices,
+    )

@@ -1,0 +1,332 @@
+"""Toolchain, cache key and build: real tools where that matters, scripts in their place for failures."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from symgrad import build as room
+from symgrad.build import EXTENSION_SUFFIX, Built, Toolchain, build, build_beside, cache_key, sources_digest
+from symgrad.errors import BuildError, CompilerNotFoundError
+from symgrad.load import load_module
+
+SOURCE = '"""∇R"""\ndef twice(x):\n    return 2 * x\n'
+
+
+@pytest.fixture(scope="module")
+def toolchain() -> Toolchain:
+    return Toolchain.detect()
+
+
+@pytest.fixture(scope="module")
+def built(toolchain: Toolchain, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    return build(SOURCE, "größe", toolchain, folder=tmp_path_factory.mktemp("with spaces and ünicode"))
+
+
+def script(path: Path, body: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def cython_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Put a script in Cython's place, which writes the given C: for what can go wrong after Cython."""
+
+    def put(c_text: str) -> None:
+        (tmp_path / "given.c").write_text(c_text, encoding="utf-8")
+        body = f'while [ "$1" != -o ]; do shift; done; cp "{tmp_path}/given.c" "$2"'
+        monkeypatch.setattr(sys, "executable", str(script(tmp_path / "cython", body)))
+
+    return put
+
+
+def failure(source: str, folder: Path) -> str:
+    with pytest.raises(BuildError) as caught:
+        build(source, "decay", Toolchain.detect(), folder=folder)
+    return str(caught.value)
+
+
+# --- a build that works --------------------------------------------------------------------------------------------
+
+
+def test_a_build_leaves_library_source_and_log(built: Built) -> None:
+    assert built.library.name == f"größe{EXTENSION_SUFFIX}"
+    assert {path.name for path in built.library.parent.iterdir()} == {
+        built.library.name, built.source.name, built.log.name,
+    }  # fmt: skip
+    assert built.source.read_text("utf-8") == SOURCE
+    assert "-m cython" in built.log.read_text("utf-8")
+    assert "-shared" in built.log.read_text("utf-8")
+    assert set(built.timings) == {"cython", "compiler"}
+    assert load_module(built.library, "größe").twice(21) == 42
+
+
+def test_the_library_has_the_same_bytes_in_another_folder_and_under_another_hash_seed(
+    built: Built, toolchain: Toolchain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONHASHSEED", "12345")
+    other = build(SOURCE, "größe", toolchain, folder=tmp_path)
+    assert other.library.read_bytes() == built.library.read_bytes()
+    assert str(built.library.parent).encode() not in built.library.read_bytes()
+
+
+def test_build_beside_replaces_a_library_by_a_rename(toolchain: Toolchain, tmp_path: Path) -> None:
+    pyx = tmp_path / "decay.pyx"
+    pyx.write_text(SOURCE, encoding="utf-8")
+    target = tmp_path / f"decay{EXTENSION_SUFFIX}"
+    target.write_bytes(b"the old one")
+    with target.open("rb") as mapped:  # as a process has it that loaded it
+        assert build_beside(pyx, toolchain) == target
+        assert mapped.read() == b"the old one"
+    assert load_module(target, "decay").twice(4) == 8
+    assert {path.name for path in tmp_path.iterdir()} == {pyx.name, target.name}
+
+
+def test_build_beside_leaves_the_old_library_when_the_build_fails(
+    toolchain: Toolchain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room.tempfile, "tempdir", str(tmp_path))
+    folder = tmp_path / "generated"
+    folder.mkdir()
+    pyx, target = folder / "decay.pyx", folder / f"decay{EXTENSION_SUFFIX}"
+    pyx.write_text("def broken(:\n", encoding="utf-8")
+    target.write_bytes(b"the old one")
+    with pytest.raises(BuildError, match=r"decay\.pyx:1:11"):
+        build_beside(pyx, toolchain)
+    assert target.read_bytes() == b"the old one"
+    assert {path.name for path in folder.iterdir()} == {pyx.name, target.name}
+    assert len(list(tmp_path.glob("symgrad-decay-*/decay.log"))) == 1
+
+
+# --- the toolchain -------------------------------------------------------------------------------------------------
+
+
+def test_cc_may_have_arguments_and_a_path_with_spaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrapper = script(tmp_path / "my cc", 'if [ "$2" = --version ]; then echo mycc 7; else exec gcc "$@"; fi')
+    monkeypatch.setenv("CC", f"'{wrapper}' -DA='1 2'")
+    monkeypatch.chdir(tmp_path)
+    found = Toolchain.detect()
+    assert (found.cc, found.version) == ((str(wrapper), "-DA=1 2"), "mycc 7")
+    monkeypatch.setenv("CC", "'./my cc'")  # the compiler does not run in this folder
+    assert Toolchain.detect().cc == (str(wrapper),)
+    monkeypatch.setenv("CC", "gcc -pipe")
+    assert os.path.isabs(Toolchain.detect().cc[0])
+    assert Toolchain.detect().cc[1:] == ("-pipe",)
+
+
+def test_cflags_follow_the_optimisation_and_cannot_switch_contraction_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CFLAGS", "-O2 -ffp-contract=fast '-DTEXT=a b'")
+    flags = Toolchain.detect().flags
+    assert flags.index("-O3") < flags.index("-O2") < flags.index("-DTEXT=a b")
+    assert flags.index("-ffp-contract=fast") < flags.index("-ffp-contract=off")
+
+
+@pytest.mark.parametrize("variable", ["CC", "CFLAGS"])
+def test_no_shell_ever_runs(variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cython_writes) -> None:
+    monkeypatch.chdir(tmp_path)
+    cython_writes("int decay;")
+    monkeypatch.setenv(variable, "gcc; touch broken_in; $(touch broken_in) `touch broken_in` | touch broken_in")
+    with pytest.raises(BuildError, match=r"touch|gcc;"):
+        build(SOURCE, "decay", Toolchain.detect(), folder=tmp_path)
+    assert not (tmp_path / "broken_in").exists()
+
+
+def test_no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    with pytest.raises(CompilerNotFoundError) as caught:
+        Toolchain.detect()
+    for part in ("cc, gcc, clang", "$CC is not set", f"PATH='{tmp_path}'"):
+        assert part in str(caught.value)
+    for system in ("Debian", "Fedora", "Arch", "Alpine", "macOS", "conda"):
+        assert [line for line in str(caught.value).splitlines() if line.strip().startswith(system)] != []
+    monkeypatch.setenv("CC", "mycc -O1")
+    with pytest.raises(CompilerNotFoundError, match=r"\$CC is 'mycc -O1': 'mycc' was looked for"):
+        Toolchain.detect()
+
+
+def test_cc_that_is_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = tmp_path / "cc"
+    text.write_bytes(b"\x7fELF no program")
+    text.chmod(0o755)
+    monkeypatch.setenv("CC", str(text))
+    with pytest.raises(CompilerNotFoundError, match="does not run"):
+        Toolchain.detect()
+    monkeypatch.setenv("CC", "'gcc")
+    with pytest.raises(BuildError, match=r"\$CC is \"'gcc\".*No closing quotation"):
+        Toolchain.detect()
+
+
+def test_the_report_says_when_headers_are_missing(
+    toolchain: Toolchain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = dict(toolchain.report())
+    assert shown["compiler"] == toolchain.cc[0]
+    assert Path(shown["Python headers"]).name == "Python.h"
+    monkeypatch.setattr(room.sysconfig, "get_path", lambda name: str(tmp_path))
+    assert "python3-dev" in dict(toolchain.report())["Python headers"]
+
+
+# --- the key -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Toolchain)])
+def test_every_part_of_the_toolchain_is_in_the_key(name: str, toolchain: Toolchain) -> None:
+    value = getattr(toolchain, name)
+    changed = dataclasses.replace(toolchain, **{name: value + "+" if isinstance(value, str) else (*value, ("a", "b"))})
+    assert cache_key("f", "float64", changed)[0] != cache_key("f", "float64", toolchain)[0]
+    assert cache_key("f", "float64", dataclasses.replace(toolchain)) == cache_key("f", "float64", toolchain)
+
+
+def test_declaration_dtype_and_versions_are_in_the_key(toolchain: Toolchain, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = {cache_key("f", "float64", toolchain)[0], cache_key("g", "float64", toolchain)[0]}
+    keys |= {cache_key("f", "float32", toolchain)[0]}
+    for library in ("sympy", "jinja2"):
+        with monkeypatch.context() as patch:
+            patch.setattr(room, "installed_version", lambda name, changed=library: str(name == changed))
+            keys.add(cache_key("f", "float64", toolchain)[0])
+    monkeypatch.setattr(room, "sources_digest", lambda: "another")
+    keys.add(cache_key("f", "float64", toolchain)[0])
+    assert len(keys) == 6
+
+
+@pytest.mark.parametrize("package", ["symgrad", "symgrad.templates"])
+def test_the_digest_covers_modules_and_templates(package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.py").write_text("1")
+    (tmp_path / "a.jinja").write_text("1")
+    real = room.resources.files
+    monkeypatch.setattr(room.resources, "files", lambda name: tmp_path if name == package else real(name))
+    digests = [sources_digest.__wrapped__()]
+    (tmp_path / ("a.py" if package == "symgrad" else "a.jinja")).write_text("2")
+    digests.append(sources_digest.__wrapped__())
+    (tmp_path / ("a.jinja" if package == "symgrad" else "a.py")).write_text("2")
+    (tmp_path / "notes.txt").write_text("nothing that is compiled")
+    digests.append(sources_digest.__wrapped__())
+    assert digests[0] != digests[1]
+    assert digests[1] == digests[2]
+
+
+def test_what_the_compiler_reads_from_the_environment_is_in_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CPATH", "/somewhere/include")
+    assert ("CPATH", "/somewhere/include") in Toolchain.detect().environment
+
+
+def test_nothing_else_changes_the_key(tmp_path: Path) -> None:
+    program = "from symgrad.build import *; print(*cache_key('f', 'float64', Toolchain.detect()))"
+    texts = set()
+    for number, home in enumerate((tmp_path / "a", tmp_path / "b")):
+        home.mkdir()
+        changed = {"HOME": str(home), "PYTHONHASHSEED": str(number), "TZ": f"X{number}", "LANG": ("C", "de_DE")[number]}
+        run = subprocess.run(
+            [sys.executable, "-c", program], cwd=home, env={**os.environ, **changed}, capture_output=True, check=True
+        )
+        texts.add(run.stdout)
+    assert len(texts) == 1
+
+
+# --- what goes wrong -----------------------------------------------------------------------------------------------
+
+
+def test_broken_cython_names_command_line_log_and_source(tmp_path: Path) -> None:
+    text = failure("def f():\n    cdef double x = 'a' +\n", tmp_path)
+    assert "first error: decay.pyx:2:25: Expected" in text
+    for part in (sys.executable, "-m cython", str(tmp_path / "decay.log"), str(tmp_path / "decay.pyx")):
+        assert part in text
+    assert "decay.pyx:2:25" in (tmp_path / "decay.log").read_text("utf-8")
+    assert (tmp_path / "decay.pyx").is_file()
+
+
+def test_broken_c_names_command_line_log_and_source(tmp_path: Path, cython_writes) -> None:
+    cython_writes("#warning not this\nint f(void) { return nothing_of_that_name; }")
+    text = failure(SOURCE, tmp_path)
+    assert "first error: decay.c:2:" in text
+    assert "nothing_of_that_name" in text
+    for part in ("-O3", "-shared", str(tmp_path / "decay.log"), str(tmp_path / "decay.pyx"), "exit status 1"):
+        assert part in text
+
+
+def test_missing_python_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cython_writes) -> None:
+    cython_writes("#include <Python.h>")
+    monkeypatch.setattr(room.sysconfig, "get_path", lambda name: str(tmp_path))
+    text = failure(SOURCE, tmp_path)
+    assert "Python.h: the C headers of this Python are not installed" in text
+    assert "apt install python3-dev" in text
+
+
+def test_missing_header_of_the_c_library(tmp_path: Path, cython_writes) -> None:
+    cython_writes("#include <no_such_header.h>")
+    assert "no_such_header.h: the headers of the C library" in failure(SOURCE, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("kill -SEGV $$", "killed by SIGSEGV"),
+        ("kill -9 $$", "killed by SIGKILL"),
+        ("exit 0", "wrote no decay"),
+        ('while [ "$1" != -o ]; do shift; done; : > "$2"', "wrote no decay"),
+        ("echo 'gcc: fatal error: Killed signal terminated program cc1' >&2; exit 1", "out of memory"),
+    ],
+)
+def test_a_compiler_that_dies(
+    body: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cython_writes
+) -> None:
+    cython_writes("int decay;")
+    compiler = script(tmp_path / "cc", f'[ "$1" = --version ] && exit 0\n{body}')
+    monkeypatch.setenv("CC", str(compiler))
+    assert said in failure(SOURCE, tmp_path)
+
+
+def test_a_compiler_that_goes_away(tmp_path: Path, toolchain: Toolchain, cython_writes) -> None:
+    cython_writes("int decay;")
+    gone = dataclasses.replace(toolchain, cc=(str(tmp_path / "gone"),))
+    with pytest.raises(BuildError, match=r"the C compiler failed on decay\.pyx: could not be started"):
+        build(SOURCE, "decay", gone, folder=tmp_path)
+
+
+GUARDED = """
+cdef extern from *:
+    '''
+    #if defined(__FAST_MATH__) || (defined(__GCC_IEC_559) && __GCC_IEC_559 < 1)
+    #error "exact arithmetic is needed"
+    #endif
+    '''
+"""
+
+
+@pytest.mark.parametrize("flag", ["-Ofast", "-freciprocal-math"])
+def test_fast_math_is_refused_by_name(flag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CFLAGS", f"-DHARMLESS {flag}")
+    assert f"take {flag} out of $CFLAGS" in failure(GUARDED, tmp_path)
+
+
+def test_missing_scipy_names_the_extra(tmp_path: Path) -> None:
+    text = failure("cimport scipy.nowhere.cython_special\n", tmp_path)
+    assert 'python -m pip install "symgrad[scipy]"' in text
+
+
+def test_missing_cython(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = script(tmp_path / "python", 'echo "$0: No module named cython"; exit 1')
+    monkeypatch.setattr(sys, "executable", str(fake))
+    assert "python -m pip install cython" in failure(SOURCE, tmp_path)
+    monkeypatch.setattr(sys, "executable", "")
+    assert "needs an interpreter" in failure(SOURCE, tmp_path)
+
+
+def test_a_full_disk_or_a_vanished_folder_is_an_oserror(
+    tmp_path: Path, toolchain: Toolchain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the cache can go elsewhere."""
+    fake = script(tmp_path / "python", "echo 'decay.c: No space left on device'; exit 1")
+    monkeypatch.setattr(sys, "executable", str(fake))
+    with pytest.raises(OSError, match="No space left on device"):
+        build(SOURCE, "decay", toolchain, folder=tmp_path)
+    workshop = tmp_path / "workshop"
+    workshop.mkdir()
+    fake = script(tmp_path / "python", f"mv '{workshop}' '{tmp_path}/elsewhere'; echo 'int x;' > decay.c")
+    with pytest.raises(FileNotFoundError):
+        build(SOURCE, "decay", toolchain, folder=workshop)

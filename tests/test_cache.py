@@ -1,0 +1,447 @@
+"""The folder of compiled modules. Here `make` writes a few bytes; test_load.py does the same with real modules."""
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from symgrad import cache as room
+from symgrad.build import Built
+from symgrad.cache import Cache, Entry
+from symgrad.errors import BuildError, CacheError, CacheWarning
+
+KEY, TEXT = "0123456789abcdef" * 4, "all that went into the key"
+OTHER = "f" * 64
+
+
+def make(folder: Path) -> Built:
+    library, source, log = folder / "decay.so", folder / "decay.pyx", folder / "decay.log"
+    library.write_bytes(bytes(range(256)) * 40)
+    source.write_text("∇R\n", encoding="utf-8")
+    log.write_text("$ gcc\n", encoding="utf-8")
+    return Built("decay", library, source, log, {"trace": 0.25, "compiler": 1.5}, ("log1p",))
+
+
+def never(folder: Path) -> Built:
+    pytest.fail("built again what was there")
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Cache:
+    (tmp_path / "cache").mkdir(mode=0o700)
+    return Cache(tmp_path / "cache")
+
+
+@pytest.fixture
+def own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Private caches of this test go here, and count as its own."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(room.tempfile, "tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setattr(room, "_fallbacks", {})
+    return tmp_path / "tmp"
+
+
+# --- publishing and finding ----------------------------------------------------------------------------------------
+
+
+def test_what_was_published_is_found(store: Cache) -> None:
+    assert store.find(KEY, TEXT) is None
+    published = store.publish(KEY, TEXT, make)
+    found = Cache(store.folder).find(KEY, TEXT)
+    assert found == published
+    assert found == Entry(
+        KEY, "decay", store.folder / KEY[:40] / "decay.so", "∇R\n", {"trace": 0.25, "compiler": 1.5}, ("log1p",),
+        sum(path.stat().st_size for path in (store.folder / KEY[:40]).iterdir()),
+    )  # fmt: skip
+    assert store.publish(KEY, TEXT, never) == published
+    assert names(store.folder) == {KEY[:40]}
+    assert store.find(OTHER, TEXT) is None
+
+
+def test_keys_that_share_their_first_digits_are_told_apart(store: Cache) -> None:
+    store.publish(KEY, TEXT, make)
+    with pytest.warns(CacheWarning, match="belongs to another key"):
+        assert store.find(KEY, "another text") is None
+    assert store.publish(KEY, "another text", make).key == KEY
+    assert store.find(KEY, "another text") is not None
+
+
+def flip(data: bytes) -> bytes:
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 0x10]) + data[middle + 1 :]
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "truncated": lambda data: data[:-1],
+    "halved": lambda data: data[: len(data) // 2],
+    "empty": lambda data: b"",
+    "flipped": flip,
+    "longer": lambda data: data + b"\0",
+    "garbage": lambda data: b"\xff\x00[{" * 10,
+    "another JSON": lambda data: b"[]",
+    "deep JSON": lambda data: b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("file", ["decay.so", "decay.pyx", "entry.json"])
+def test_damage_is_seen_warned_of_and_mended(file: str, damage: str, store: Cache) -> None:
+    good = store.publish(KEY, TEXT, make)
+    path = good.library.parent / file
+    path.write_bytes(DAMAGE[damage](path.read_bytes()))
+    with pytest.warns(CacheWarning, match=f"{KEY[:40]}/{file}.*built anew"):
+        assert store.find(KEY, TEXT) is None
+    assert store.entries() == ()
+    assert store.publish(KEY, TEXT, make).source == good.source
+    assert store.find(KEY, TEXT) is not None
+    assert names(store.folder) == {KEY[:40]}
+
+
+@pytest.mark.parametrize("file", ["decay.so", "decay.pyx", "entry.json"])
+def test_a_missing_file_is_damage(file: str, store: Cache) -> None:
+    (store.publish(KEY, TEXT, make).library.parent / file).unlink()
+    with pytest.warns(CacheWarning, match=file):
+        assert store.find(KEY, TEXT) is None
+    store.publish(KEY, TEXT, make)
+    assert store.find(KEY, TEXT) is not None
+
+
+@pytest.mark.parametrize("field", ["timings", "rewrites", "source", "name", "sha256"])
+def test_an_edited_entry_file_is_damage(field: str, store: Cache) -> None:
+    """Also where the library's digest was made to fit."""
+    path = store.publish(KEY, TEXT, make).library.parent / "entry.json"
+    record = json.loads(path.read_text("utf-8"))
+    record["content"][field] = {}
+    path.write_text(json.dumps(record), encoding="utf-8")
+    with pytest.warns(CacheWarning, match=r"entry\.json"):
+        assert store.find(KEY, TEXT) is None
+
+
+def test_discard(store: Cache) -> None:
+    library = store.publish(KEY, TEXT, make).library
+    with library.open("rb") as loaded:
+        with pytest.warns(CacheWarning, match=f"{KEY[:40]}.*does not load"):
+            store.discard(KEY, "does not load")
+        assert len(loaded.read()) == 40 * 256
+    assert names(store.folder) == set()
+
+
+# --- many processes, and dying ones --------------------------------------------------------------------------------
+
+
+def test_without_locks_the_first_one_wins(store: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lock spares work, and nothing more: here every process builds, as on a network disk without locks."""
+
+    def no_locks(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    def while_another_finishes(folder: Path) -> Built:
+        firsts.append(Cache(store.folder).publish(KEY, TEXT, make))
+        return make(folder)
+
+    monkeypatch.setattr(room.fcntl, "flock", no_locks)
+    firsts: list[Entry] = []
+    entry = store.publish(KEY, TEXT, while_another_finishes)
+    assert [entry] == firsts
+    assert {name for name in names(store.folder) if not name.endswith(".lock")} == {KEY[:40]}
+
+
+def test_patience_with_a_lock_ends(store: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "LOCK_PATIENCE", 0.1)
+    with store._lock(KEY) as locked:
+        assert locked
+        start = time.monotonic()
+        assert store.publish(KEY, TEXT, make).name == "decay"
+        assert 0.1 <= time.monotonic() - start < 5
+
+
+DIES = """
+import sys, time
+from pathlib import Path
+from symgrad.cache import Cache
+def make(folder):
+    (folder / "half.so").write_bytes(b"half")
+    print("building", flush=True)
+    time.sleep(60)
+Cache(Path(sys.argv[1])).publish(sys.argv[2], "text", make)
+"""
+
+
+def test_what_a_killed_process_left_is_swept(store: Cache) -> None:
+    """By whoever builds next, be it another key; what a living process builds stays."""
+    command = [sys.executable, "-c", DIES, str(store.folder)]
+    with (
+        subprocess.Popen([*command, OTHER], stdout=subprocess.PIPE) as dying,
+        subprocess.Popen([*command, "a" * 64], stdout=subprocess.PIPE) as living,
+    ):
+        for process in (dying, living):
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"building\n"
+        assert len([name for name in names(store.folder) if name.startswith("build-")]) == 2
+        dying.kill()
+        dying.wait()
+        store.publish(KEY, TEXT, make)
+        left = [name for name in names(store.folder) if name.startswith("build-")]
+        assert [name[6:46] for name in left] == ["a" * 40]
+        assert store.clear() == 1
+        assert [name[6:46] for name in names(store.folder) if name.startswith("build-")] == ["a" * 40]
+        living.kill()
+    assert store.find(OTHER, "text") is None
+    assert store.publish("a" * 64, "text", make).name == "decay"
+    assert store.clear() == 1
+    assert {name for name in names(store.folder) if not name.endswith(".lock")} == set()
+
+
+def test_an_interrupted_build_leaves_nothing(store: Cache) -> None:
+    def interrupted(folder: Path) -> Built:
+        make(folder)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.publish(KEY, TEXT, interrupted)
+    assert names(store.folder) == set()
+
+
+def test_a_failed_build_keeps_its_log_until_the_next_attempt(store: Cache) -> None:
+    def fails(folder: Path) -> Built:
+        make(folder)
+        raise BuildError(f"log: {folder / 'decay.log'}")
+
+    with pytest.raises(BuildError) as caught:
+        store.publish(KEY, TEXT, fails)
+    log = Path(str(caught.value).removeprefix("log: "))
+    assert store.find(KEY, TEXT) is None
+    assert store.entries() == ()
+    store.publish(OTHER, TEXT, make)
+    assert log.is_file()
+    store.publish(KEY, TEXT, make)
+    assert not log.exists()
+    with pytest.raises(BuildError):
+        store.publish("b" * 64, TEXT, fails)
+    assert store.clear() == 2
+    assert names(store.folder) == set()
+
+
+def test_a_cache_deleted_while_running(store: Cache, own_temporary_folder: Path) -> None:
+    def deleted(folder: Path) -> Built:
+        if folder.is_relative_to(store.folder):
+            shutil.rmtree(store.folder)
+        return make(folder)
+
+    with pytest.warns(CacheWarning, match="ENOENT"):
+        assert store.publish(KEY, TEXT, deleted).library.is_file()
+    assert store.find(KEY, TEXT) is None
+    assert store.publish(KEY, TEXT, make).library.is_relative_to(store.folder)
+    assert store.folder.stat().st_mode & 0o777 == 0o700
+    shutil.rmtree(store.folder)
+    assert store.entries() == ()
+    assert store.clear() == 0
+    assert dict(store.report())["cache entries"] == "0, 0.0 MB"
+
+
+def test_a_compiler_error_in_a_deleted_folder_is_no_error_of_the_model(
+    store: Cache, own_temporary_folder: Path
+) -> None:
+    def deleted(folder: Path) -> Built:
+        if folder.is_relative_to(store.folder):
+            shutil.rmtree(store.folder)
+            raise BuildError("gcc: error: decay.c: No such file")
+        return make(folder)
+
+    with pytest.warns(CacheWarning, match="removed while"):
+        assert store.publish(KEY, TEXT, deleted).library.is_file()
+
+
+# --- which folder, and whether it is safe --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in ("SYMGRAD_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+def test_the_order_of_the_folders(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    environment.setenv("HOME", str(tmp_path / "home"))
+    assert Cache.open().folder == tmp_path / "home" / ".cache" / "symgrad"
+    environment.setenv("XDG_CACHE_HOME", "relative")
+    assert Cache.open().folder == tmp_path / "home" / ".cache" / "symgrad"
+    environment.setenv("XDG_CACHE_HOME", str(tmp_path / "x d ğ"))
+    assert Cache.open().folder == tmp_path / "x d ğ" / "symgrad"
+    environment.setenv("SYMGRAD_CACHE_DIR", "~/mine")
+    assert Cache.open().folder == tmp_path / "home" / "mine"
+    assert Cache.open().folder.stat().st_mode & 0o777 == 0o700
+    environment.chdir(tmp_path)
+    environment.setenv("SYMGRAD_CACHE_DIR", "here")
+    assert Cache.open().folder == tmp_path / "here"
+
+
+def test_no_home_at_all(environment: pytest.MonkeyPatch, own_temporary_folder: Path) -> None:
+    def nobody(uid: int) -> None:
+        raise KeyError(uid)
+
+    environment.delenv("HOME", raising=False)
+    environment.setattr("pwd.getpwuid", nobody)
+    environment.chdir(own_temporary_folder)
+    with pytest.warns(CacheWarning, match="no home folder"):
+        opened = Cache.open()
+    assert opened.private
+    assert not (own_temporary_folder / "~").exists()
+
+
+def test_a_home_that_cannot_be_used_is_warned_of_once(
+    environment: pytest.MonkeyPatch, tmp_path: Path, own_temporary_folder: Path
+) -> None:
+    (tmp_path / "home").write_text("a file")
+    environment.setenv("HOME", str(tmp_path / "home"))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        first = Cache.open()
+        first.publish(KEY, TEXT, make)
+        again = Cache.open()
+    assert [warning.category for warning in caught] == [CacheWarning]
+    for part in (str(tmp_path / "home/.cache/symgrad"), "ENOTDIR", str(first.folder), "SYMGRAD_CACHE_DIR"):
+        assert part in str(caught[0].message)
+    assert first.private
+    assert first.folder.stat().st_mode & 0o777 == 0o700
+    assert again.find(KEY, TEXT) is not None
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOSPC, errno.EDQUOT])
+def test_a_folder_that_can_only_be_read(
+    number: int, store: Cache, own_temporary_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is there is used, what is not goes elsewhere, with one warning for all of it."""
+    there = store.publish(OTHER, TEXT, make)
+    real = os.open
+
+    def refuse(path: str | Path, flags: int, mode: int = 0o777) -> int:
+        if Path(path).is_relative_to(store.folder) and flags & os.O_CREAT:
+            raise OSError(number, os.strerror(number), str(path))
+        return real(path, flags, mode)
+
+    monkeypatch.setattr(room.os, "open", refuse)
+    assert store.find(OTHER, TEXT) == there
+    with pytest.warns(CacheWarning, match=errno.errorcode[number]):
+        entry = store.publish(KEY, TEXT, make)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert store.publish(KEY, TEXT, never) == entry
+    assert entry.library.is_relative_to(own_temporary_folder)
+    assert names(store.folder) == {OTHER[:40]}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_folder_that_can_only_be_read_for_another_user(tmp_path: Path, store: Cache) -> None:
+    """The same with the kernel's own refusal."""
+    program = (
+        "import os, sys, warnings; from pathlib import Path; from symgrad.cache import Cache\n"
+        "os.setegid(65534); os.seteuid(65534); os.environ['HOME'] = '/proc/1'; warnings.simplefilter('always')\n"
+        "cache = Cache.open(); print(cache.private, cache.folder.stat().st_uid)"
+    )
+    clean = {name: text for name, text in os.environ.items() if name not in ("SYMGRAD_CACHE_DIR", "XDG_CACHE_HOME")}
+    run = subprocess.run([sys.executable, "-c", program], env=clean, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["True", "65534"]
+    assert run.stderr.count("CacheWarning: the cache folder /proc/1/.cache/symgrad cannot be used (E") == 1
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o777, 0o707, 0o1777, 0o720])
+def test_a_folder_that_others_can_write_is_refused(mode: int, environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache").chmod(mode)
+    environment.setenv("SYMGRAD_CACHE_DIR", str(tmp_path / "cache"))
+    with pytest.raises(CacheError, match=rf"owner {os.geteuid()}, mode d\S+ {mode:04o}\) can be written by others"):
+        Cache.open()
+    (tmp_path / "cache").chmod(0o755)
+    assert Cache.open().folder == tmp_path / "cache"
+
+
+def test_a_symbolic_link_is_refused(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to("real")
+    environment.setenv("SYMGRAD_CACHE_DIR", str(tmp_path / "link"))
+    with pytest.raises(CacheError, match="symbolic link"):
+        Cache.open()
+
+
+def test_a_folder_of_somebody_else_is_refused(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    owner = os.geteuid()
+    (tmp_path / "cache").mkdir(mode=0o700)
+    environment.setenv("SYMGRAD_CACHE_DIR", str(tmp_path / "cache"))
+    environment.setattr(room.os, "geteuid", lambda: owner + 1)
+    with pytest.raises(CacheError, match=f"owner {owner}, mode drwx.*belongs to user {owner}, expected {owner + 1}"):
+        Cache.open()
+
+
+# --- private caches, and looking after the cache -------------------------------------------------------------------
+
+PRIVATE = """
+import os, sys
+from symgrad.cache import Cache
+from symgrad.errors import BuildError
+good, bad = Cache.make_private(), Cache.make_private()
+def fails(folder):
+    raise BuildError("no")
+try:
+    bad.publish("a" * 64, "text", fails)
+except BuildError:
+    pass
+child = os.fork()
+if child == 0:
+    sys.exit()
+os.waitpid(child, 0)
+print(good.folder.is_dir(), good.folder, bad.folder)
+"""
+
+
+def test_a_private_cache_goes_with_its_process_and_a_kept_log_stays(tmp_path: Path) -> None:
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    run = subprocess.run([sys.executable, "-c", PRIVATE], env=env, capture_output=True, text=True, check=True)
+    after_the_child, good, bad = run.stdout.split()
+    assert after_the_child == "True"
+    assert names(tmp_path) == {Path(bad).name}
+    assert not Path(good).exists()
+
+
+def test_entries_and_report(store: Cache) -> None:
+    store.publish(OTHER, TEXT, make)
+    store.publish(KEY, TEXT, make)
+    assert [entry.key for entry in store.entries()] == [KEY, OTHER]
+    assert dict(store.report()) == {"cache folder": str(store.folder), "cache entries": "2, 0.0 MB"}
+    assert store.clear() == 2
+    assert names(store.folder) == set()
+
+
+def test_nothing_warns_where_all_is_well(store: Cache) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        store.publish(KEY, TEXT, make)
+        store.find(KEY, TEXT)
+        store.clear()
+        assert store.find(KEY, TEXT) is None
+
+
+def test_a_lock_dies_with_its_process(store: Cache) -> None:
+    command = [sys.executable, "-c", DIES, str(store.folder), KEY]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        os.kill(process.pid, signal.SIGKILL)
+    start = time.monotonic()
+    store.publish(KEY, TEXT, make)
+    assert time.monotonic() - start < 1
+    assert names(store.folder) == {KEY[:40]}
