@@ -33,7 +33,7 @@ from symgrad.errors import BuildError, CompilerNotFoundError
 EXTENSION_SUFFIX: str = sysconfig.get_config_var("EXT_SUFFIX")
 COMPILERS = ("cc", "gcc", "clang")
 # -w: warnings about Cython's C are nothing that a user can mend. -g0: debug information would name folders.
-OPTIMISATION = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-DNDEBUG", "-g0", "-pipe", "-w")
+OPTIMISATION = ("-O1", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-DNDEBUG", "-g0", "-pipe", "-w")
 # After the user's $CFLAGS: contraction changes bits from one processor to the next, and no guard can see it.
 FIXED = ("-ffp-contract=off", "-fPIC", "-fvisibility=hidden")
 SHARED = ("-bundle", "-undefined", "dynamic_lookup") if sys.platform == "darwin" else ("-shared",)

@@ -62,7 +62,7 @@ def _check_symbol(argument: str, symbol: Any) -> None:
         raise DeclarationError(
             f"{argument}: expected a Symbol or a MatrixSymbol, got {shown} of type {type(symbol).__name__}; {advice}"
         )
-    if not symbol.is_commutative or symbol.is_extended_real is False:
+    if not symbol.is_commutative or symbol.is_extended_real is False or symbol.is_real is False:
         raise DeclarationError(
             f"{argument}: {name_of(symbol)} is {describe(symbol)}; expected a real number: "
             "make it without these assumptions, e.g. with real=True"

@@ -44,7 +44,7 @@ def squared(outputs: int = 1) -> Loss:
 
 
 def absolute(outputs: int = 1) -> Loss:
-    """``|p - y|``, summed over the outputs; y is a number, or a column of ``outputs`` numbers. Derivative 0 at p = y."""
+    """``|p - y|``, summed over the outputs; y is a number, or a column of ``outputs`` numbers. Slope 0 at p = y."""
     return _each("absolute", outputs, lambda p, y: sp.Abs(p - y))
 
 
@@ -77,7 +77,7 @@ def log_cosh() -> Loss:
     return _scalar(lambda p, y: functions.log_cosh(p - y))
 
 
-def quantile(tau: Any = sp.Rational(1, 2)) -> Loss:
+def quantile(tau: Any = 0.5) -> Loss:
     """``Max(tau*(y - p), (tau - 1)*(y - p))``, least at the tau-quantile (0 < tau < 1); y is a number.
 
     Source: Koenker, Bassett, Regression Quantiles, Econometrica 46 (1978).
@@ -139,7 +139,7 @@ def negative_binomial(alpha: Any) -> Loss:
 
 
 def softmax_cross_entropy(n: int) -> Loss:
-    """``logsumexp(z) - z[label]``: z is the column of n scores (logits), and the target an integer label, 0 to n - 1."""
+    """``logsumexp(z) - z[label]``: z is the column of n scores (logits), the target a label from 0 to n - 1."""
     z = sp.MatrixSymbol("prediction", _count("softmax_cross_entropy(n=...)", n, least=2), 1)
     label = sp.Symbol("label", integer=True)
     return Loss(functions.logsumexp(*leaves(z)) - z[label, 0], prediction=z, target=label)
@@ -163,7 +163,9 @@ def _each(name: str, outputs: int, formula: Callable[[Any, Any], Any]) -> Loss:
 def _count(argument: str, value: Any, *, least: int) -> int:
     if isinstance(value, numbers.Integral | sp.Integer) and not isinstance(value, bool) and int(value) >= least:
         return int(value)
-    raise DeclarationError(f"{argument}: expected a whole number >= {least}, got {_shown(value)}; write e.g. {least + 1}")
+    raise DeclarationError(
+        f"{argument}: expected a whole number >= {least}, got {_shown(value)}; write e.g. {least + 1}"
+    )
 
 
 def _positive(argument: str, value: Any, *, below: int | None = None) -> Any:
@@ -175,7 +177,7 @@ def _positive(argument: str, value: Any, *, below: int | None = None) -> Any:
     example = "1.5" if below is None else "0.5"
     cure = (
         "to fit it, declare it as a parameter in EmpiricalRisk.from_expression"
-        if isinstance(value, sp.Basic) and number is None
+        if isinstance(value, sp.Expr) and not value.is_number
         else f"write e.g. {example}"
     )
     raise DeclarationError(f"{argument}: expected {expected}, got {_shown(value)}; {cure}")

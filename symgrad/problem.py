@@ -4,8 +4,8 @@ Two declarations are equal only if they are the same object; ``EmpiricalRisk.fin
 the same thing.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -30,7 +30,7 @@ def leaves(symbol: Any) -> tuple[Any, ...]:
     return (symbol,)
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False, init=False)
 class Model:
     """A model: what is predicted for one sample, in its inputs and parameters.
 
@@ -47,26 +47,26 @@ class Model:
     output: Any
     inputs: tuple[Any, ...]
     parameters: tuple[Any, ...]
-    outputs: tuple[Any, ...] = field(init=False)
-    output_shape: tuple[int, ...] = field(init=False)
+    outputs: tuple[Any, ...]
+    output_shape: tuple[int, ...]
 
-    def __post_init__(self) -> None:
-        inputs = symbols("Model(inputs=...)", self.inputs)
-        parameters = symbols("Model(parameters=...)", self.parameters)
+    def __init__(self, output: Any, inputs: Any, parameters: Any) -> None:
+        inputs = symbols("Model(inputs=...)", inputs)
+        parameters = symbols("Model(parameters=...)", parameters)
         roles = {"parameters": parameters, "inputs": inputs}
         check_distinct("Model", roles)
-        outputs, shape = scalars("Model(output=...)", self.output)
+        outputs, shape = scalars("Model(output=...)", output)
         cure = "add it to parameters= or to inputs=, or correct its name"
         check_expression(Scope("Model(output=...)", roles, cure), outputs)
         check_no_data_typed_in("Model(output=...)", outputs, variables=parameters, data=inputs)
-        _set(self, output=_kept(self.output, outputs, shape), inputs=inputs, parameters=parameters)
+        _set(self, output=_kept(output, outputs, shape), inputs=inputs, parameters=parameters)
         _set(self, outputs=outputs, output_shape=shape)
 
     def __repr__(self) -> str:
         return f"Model({show(self.output)}, inputs={_listed(self.inputs)}, parameters={_listed(self.parameters)})"
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False, init=False)
 class Loss:
     """The loss of one sample, in a placeholder for the prediction and in the targets.
 
@@ -83,21 +83,20 @@ class Loss:
 
     expression: Any
     prediction: Any
-    target: Any
-    targets: tuple[Any, ...] = field(init=False)
+    targets: tuple[Any, ...]
 
-    def __post_init__(self) -> None:
+    def __init__(self, expression: Any, prediction: Any, target: Any) -> None:
         where = "Loss(expression=...)"
-        placeholders = symbols("Loss(prediction=...)", self.prediction)
+        placeholders = symbols("Loss(prediction=...)", prediction)
         if len(placeholders) != 1:
             raise DeclarationError(
                 f"Loss(prediction=...): expected one Symbol or MatrixSymbol, got {len(placeholders)}; "
                 "for several outputs take a MatrixSymbol with the shape of the model's output"
             )
-        targets = symbols("Loss(target=...)", self.target)
+        targets = symbols("Loss(target=...)", target)
         roles = {"prediction": placeholders, "target": targets}
         check_distinct("Loss", roles)
-        expression = one_scalar(where, self.expression)
+        expression = one_scalar(where, expression)
         cure = (
             "a Loss sees its prediction and its target alone. If the symbol is data, list it as a further target: "
             "target=[y, w]. If it is a parameter or an input, declare it in the model (a Matrix output predicts "
@@ -222,8 +221,9 @@ def _set(frozen: Any, **values: Any) -> None:
         object.__setattr__(frozen, attribute, value)
 
 
-def _listed(symbols: Iterable[Any]) -> str:
-    return f"[{', '.join(show(symbol) for symbol in symbols)}]"
+def _listed(declared: Sequence[Any]) -> str:
+    shown = [show(symbol) for symbol in declared[:20]] + ([f"... {len(declared) - 20} more"] if declared[20:] else [])
+    return f"[{', '.join(shown)}]"
 
 
 def _kept(output: Any, outputs: tuple[Any, ...], shape: tuple[int, ...]) -> Any:

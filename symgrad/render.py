@@ -66,7 +66,7 @@ def context(risk: EmpiricalRisk, kernel: Kernel, dtype: str) -> Context:
         "depth": kernel.depth,
         "cost": _cost(kernel),
         "n_predictions": len(kernel.program.outputs["prediction"]),
-        "scalar_prediction": risk.output_shape == (),
+        "prediction_shape": "(data.n,)" if risk.output_shape == () else "(data.n, PREDICTIONS)",
         "losses_scratch": scratch["losses"],
         "gradients_scratch": scratch["gradients"],
         "predictions_scratch": scratch["predictions"],

@@ -2,8 +2,8 @@
 
 A derivative passes at a point if it is within :data:`GATE` ULP of the true one, or within :data:`SLACK` times what
 double precision itself strays at that point (``Reference.attainable_error``): a formula that cancels digits away does
-so in any implementation. The slack of 8 covers what random runs miss of the worst case (about 2), library functions
-of up to 4 ULP where a run errs by less than 1 (up to 4); a point that seems to fail is tried with more runs.
+so in any implementation. The slack: correct code with a nearly correctly rounded libm was seen at up to 6 times that
+estimate (8 models, 20 seeds), and vector libraries err by up to 4 ULP where libm errs by 1.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .reference import Reference, Sample
 from .verify_points import Block, draw
 
 GATE = 4.0
-SLACK = 8.0
+SLACK = 16.0
 RUNS, MORE_RUNS = 4, 32  # of Monte Carlo arithmetic, at a point with an error past GATE, and at one that seems to fail
 LEAST_DIGITS = 20
 SHOWN = 20  # with more parameters than this the table shows the worst of them

@@ -1,0 +1,138 @@
+"""The ready-made losses: their values against the formula of the book, their arguments, and that they are losses."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import sympy as sp
+
+from symgrad import losses
+from symgrad.errors import DeclarationError
+from symgrad.expressions import SUPPORTED_FUNCTIONS, walk
+from symgrad.problem import EmpiricalRisk, Loss, Model
+
+POINTS = [(-2.5, 1.0), (0.0, 0.0), (0.75, 1.0), (3.0, 0.0), (3.0, 1.0), (1.0, 4.0)]
+SIGNS = [(-2.5, 1.0), (0.75, 1.0), (3.0, -1.0), (-3.0, -1.0)]
+
+
+def huber(p: float, y: float, d: float) -> float:
+    r = abs(p - y)
+    return r * r / 2 if r <= d else d * (r - d / 2)
+
+
+CASES: list[tuple[Callable[[], Loss], Callable[[float, float], float], list[tuple[float, float]]]] = [
+    (losses.squared, lambda p, y: (p - y) ** 2 / 2, POINTS),
+    (losses.absolute, lambda p, y: abs(p - y), POINTS),
+    (losses.huber, lambda p, y: huber(p, y, 1), POINTS),
+    (lambda: losses.huber(1.345), lambda p, y: huber(p, y, 1.345), POINTS),
+    (lambda: losses.pseudo_huber(2), lambda p, y: 4 * (math.sqrt(1 + ((p - y) / 2) ** 2) - 1), POINTS),
+    (losses.log_cosh, lambda p, y: math.log(math.cosh(p - y)), POINTS),
+    (losses.quantile, lambda p, y: abs(p - y) / 2, POINTS),
+    (lambda: losses.quantile(0.9), lambda p, y: 0.9 * (y - p) if y > p else 0.1 * (p - y), POINTS),
+    (lambda: losses.cauchy(3), lambda p, y: 4.5 * math.log(1 + ((p - y) / 3) ** 2), POINTS),
+    (lambda: losses.student_t(5, 2), lambda p, y: 3 * math.log(1 + ((p - y) / 2) ** 2 / 5), POINTS),
+    (losses.logistic, lambda p, y: math.log(1 + math.exp(p)) - y * p, POINTS),
+    (losses.hinge, lambda p, y: max(0.0, 1 - y * p), SIGNS),
+    (losses.squared_hinge, lambda p, y: max(0.0, 1 - y * p) ** 2, SIGNS),
+    (losses.poisson, lambda p, y: math.exp(p) - y * p, POINTS),
+    (losses.gamma, lambda p, y: p + y * math.exp(-p), POINTS),
+    (
+        lambda: losses.negative_binomial(0.5),
+        lambda p, y: (y + 2) * math.log(1 + 0.5 * math.exp(p)) - y * p,
+        POINTS,
+    ),
+]
+
+
+@pytest.mark.parametrize(("make", "formula", "points"), CASES)
+def test_the_value_is_the_formulas(
+    make: Callable[[], Loss], formula: Callable[[float, float], float], points: list[tuple[float, float]]
+) -> None:
+    loss = make()
+    for p, y in points:
+        value = loss.expression.subs({loss.prediction: p, loss.targets[0]: y}).evalf()
+        assert float(value) == pytest.approx(formula(p, y), rel=1e-13, abs=1e-13)
+
+
+def test_every_loss_has_a_case() -> None:
+    covered = {make.__name__ for make, _, _ in CASES if make.__name__ != "<lambda>"}
+    called = {name for make, _, _ in CASES for name in make.__code__.co_names}
+    assert set(losses.__all__) - covered - called == {"softmax_cross_entropy"}
+
+
+@pytest.mark.parametrize("name", losses.__all__)
+def test_each_makes_a_risk_of_supported_operations(name: str) -> None:
+    function = getattr(losses, name)
+    argument = {"negative_binomial": [0.5], "softmax_cross_entropy": [3]}.get(name, [])
+    loss = function(*argument)
+    assert function(*argument) is not loss
+    x, *w = sp.symbols("x w0 w1 w2")
+    output = sp.Matrix([v * x for v in w]) if name == "softmax_cross_entropy" else w[0] * x
+    risk = EmpiricalRisk(Model(output, inputs=[x], parameters=w), loss, name=name)
+    operations = {type(node) for node in walk([risk.loss]) if node.args and isinstance(node, sp.Function | sp.Pow)}
+    assert operations <= SUPPORTED_FUNCTIONS
+    assert function.__doc__
+    assert "``" in function.__doc__
+
+
+def test_logistic_keeps_its_digits_far_out() -> None:
+    loss = losses.logistic()
+    derivative = loss.expression.diff(loss.prediction).subs({loss.prediction: 50.0, loss.targets[0]: 1})
+    assert float(derivative.evalf()) == pytest.approx(-math.exp(-50), rel=1e-13)
+
+
+def test_several_outputs_add_up() -> None:
+    for function in (losses.squared, losses.absolute):
+        loss, one = function(3), function()
+        assert loss.prediction.shape == loss.targets[0].shape == (3, 1)
+        values = {loss.prediction[n, 0]: n + 1.5 for n in range(3)} | {loss.targets[0][n, 0]: n * n for n in range(3)}
+        parts = sum(one.expression.subs({one.prediction: n + 1.5, one.targets[0]: n * n}) for n in range(3))
+        assert loss.expression.xreplace(values) == pytest.approx(parts)
+
+
+def test_softmax_cross_entropy() -> None:
+    loss = losses.softmax_cross_entropy(3)
+    z, label = loss.prediction, loss.targets[0]
+    assert (z.shape, label.is_integer) == ((3, 1), True)
+    value = loss.expression.subs(label, 2).xreplace({z[0, 0]: 0.5, z[1, 0]: 900.0, z[2, 0]: 899.0})
+    assert float(value.evalf()) == pytest.approx(1 + math.log1p(math.exp(-1)))
+
+
+@pytest.mark.parametrize(
+    ("make", "argument"),
+    [
+        (losses.huber, "huber(delta=...)"),
+        (losses.pseudo_huber, "pseudo_huber(delta=...)"),
+        (losses.cauchy, "cauchy(scale=...)"),
+        (losses.student_t, "student_t(nu=...)"),
+        (lambda v: losses.student_t(4, v), "student_t(scale=...)"),
+        (losses.negative_binomial, "negative_binomial(alpha=...)"),
+        (losses.quantile, "quantile(tau=...)"),
+    ],
+)
+@pytest.mark.parametrize(
+    "value", [0, -1.5, float("nan"), float("inf"), "1", None, True, 1j, sp.I, sp.oo, sp.Symbol("d")]
+)
+def test_a_number_that_makes_no_sense(make: Callable[[Any], Loss], argument: str, value: Any) -> None:
+    with pytest.raises(DeclarationError) as caught:
+        make(value)
+    expected = "a number between 0 and 1" if "tau" in argument else "a number > 0"
+    shown = str(value) if isinstance(value, sp.Basic) else repr(value)
+    assert f"{argument}: expected {expected}, got {shown}; " in str(caught.value)
+    advice = "from_expression" if isinstance(value, sp.Symbol) else "write e.g."
+    assert advice in str(caught.value)
+
+
+def test_quantile_is_below_one() -> None:
+    with pytest.raises(DeclarationError, match="between 0 and 1, got 1;"):
+        losses.quantile(1)
+
+
+@pytest.mark.parametrize("value", [0, 1, -3, 2.0, "3", None, True])
+def test_a_count_that_makes_no_sense(value: Any) -> None:
+    with pytest.raises(DeclarationError) as caught:
+        losses.softmax_cross_entropy(value)
+    assert f"softmax_cross_entropy(n=...): expected a whole number >= 2, got {value!r}" in str(caught.value)
+    with pytest.raises(DeclarationError, match=r"squared\(outputs=\.\.\.\): expected a whole number >= 1"):
+        losses.squared(0)
