@@ -8,10 +8,11 @@ from typing import Any
 import sympy as sp
 from sympy.printing.str import StrPrinter
 
-from .expressions import walk
+from .expressions import postorder
 from .problem import EmpiricalRisk, leaves
 
-_MOST_NODES = 200  # of an expression that is still shown
+_MOST_NODES = 200  # of an expression that is still shown, as a tree
+_DEEPEST = 25
 _MOST_PARTIALS = 12
 _WIDTH = 112
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,30}", re.ASCII)
@@ -42,7 +43,7 @@ def equations(risk: EmpiricalRisk) -> Iterator[tuple[sp.Expr, sp.Expr]]:
     parameters = [leaf for symbol in risk.parameters for leaf in leaves(symbol)]
     if len(parameters) <= _MOST_PARTIALS and all(_small(e) for e in (risk.loss, *risk.outputs)):
         loss = risk.loss.xreplace(bound)
-        for parameter in parameters:
+        for parameter in parameters if _small(loss) else ():
             yield sp.Derivative(sp.Symbol("L"), parameter, evaluate=False), _or_dots(sp.diff(loss, parameter))
 
 
@@ -51,7 +52,15 @@ def _or_dots(expression: sp.Expr) -> sp.Expr:
 
 
 def _small(expression: sp.Expr) -> bool:
-    return all(count < _MOST_NODES for count, _ in enumerate(walk([expression])))
+    """Can it be printed and differentiated as a tree: few nodes, shared ones counted each time, and not deep?"""
+    extent: dict[int, tuple[int, int]] = {}
+    for node in postorder([expression]):
+        inner = [extent[id(argument)] for argument in node.args if id(argument) in extent]
+        nodes, depth = 1 + sum(n for n, _ in inner), 1 + max((d for _, d in inner), default=0)
+        if nodes > _MOST_NODES or depth > _DEEPEST:
+            return False
+        extent[id(node)] = nodes, depth
+    return True
 
 
 class _Text(StrPrinter):  # type: ignore[misc]  # SymPy has no types

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import mpmath
@@ -32,6 +33,13 @@ def at(expression: Any, point: Sequence[float], symbols: Sequence[Any] = (a, b, 
     risk = EmpiricalRisk.from_expression(expression + anchor, inputs=[], targets=[], parameters=[*used, anchor])
     found = Reference(risk).sample([*point, 0.0], [], [], digits)
     return Sample(found.loss, found.gradient[:-1])
+
+
+def undeclared(expression: Any, point: Sequence[float]) -> Sample:
+    """As :func:`at`, for what a declaration would refuse."""
+    symbols: dict[str, Any] = {"parameters": (a, b)[: len(point)], "inputs": (), "targets": ()}
+    risk: Any = SimpleNamespace(**symbols, outputs=(), loss=expression, penalty=None)
+    return Reference(risk).sample(point, [], [])
 
 
 def same(got: Any, expected: float) -> bool:
@@ -93,8 +101,8 @@ POINTS: dict[str, tuple[Callable[..., Any], Sequence[Any]]] = {
     "erf": (sp.erf, [-6.5, -2.25, -1e-8, 0.0, 1e-150, 0.4, 1.0, 5.5]),
     "erfc": (sp.erfc, [-6.5, -0.4, 0.0, 1e-12, 0.4, 3.5, 26.0]),
     "gamma": (sp.gamma, GAMMA),
-    "loggamma": (sp.loggamma, [1e-20, 0.3, 1.0, 1.4616321449683623, 2.0, 30.0, 1e10]),
-    "digamma": (sp.digamma, GAMMA),
+    "loggamma": (sp.loggamma, [1e-20, 0.3, 1.0, 1.4616321449683623, 2.0, 30.0, 12345678.9]),
+    "digamma": (lambda t: sp.digamma(t, evaluate=False), GAMMA),
     "polygamma": (sp.polygamma, [(0, 0.7), (1, 2.5), (1, -0.5), (2, 0.3), (3, 30.0)]),
     "sigmoid": (functions.sigmoid, [*ANYWHERE, 200.0, -200.0]),
     "softplus": (functions.softplus, [*ANYWHERE, 200.0, -200.0]),
@@ -109,7 +117,8 @@ WITHOUT_A_TEST_OF_ITS_OWN = {"Sqrt", "Cbrt", "fma", "trigamma"}  # not among wha
 
 def exactly(f: Callable[..., Any], arguments: Sequence[Any], digits: int = 500) -> Any:
     """SymPy's number for a function of exact rationals."""
-    value = sp.N(f(*arguments), digits, maxn=20_000)
+    call = f(*arguments, evaluate=False) if f is sp.Pow else f(*arguments)  # SymPy would factor the base's integers
+    value = sp.N(call, digits, maxn=20_000)
     return mpmath.mp.make_mpf(sp.Float(value, digits)._mpf_)
 
 
@@ -335,7 +344,7 @@ def test_softmax_with_a_sum_and_a_label() -> None:
 def test_nested_sums_and_limits_that_depend_on_the_outer_index() -> None:
     i, j = sp.symbols("i j", integer=True)
     expression = sp.Sum(a * i + b * j, (j, 0, i), (i, 1, 3))
-    assert at(expression, [1.0, 10.0]) == Sample(2 + 6 + 12 + 10 * (1 + 3 + 6), (20, 10))
+    assert undeclared(expression, [1.0, 10.0]) == Sample(2 + 6 + 12 + 10 * (1 + 3 + 6), (20, 10))
     assert at(a + sp.Sum(a, (i, 2, 1)), [3.0]).loss == 3  # an empty sum is zero
     with pytest.raises(UnsupportedExpressionError, match="limits of a Sum"):
         record(Tape(), sp.Sum(a, (i, 0, b)), {a: 0, b: 1})
@@ -344,7 +353,7 @@ def test_nested_sums_and_limits_that_depend_on_the_outer_index() -> None:
 def test_the_summation_index_hides_a_symbol_outside() -> None:
     i = sp.Symbol("i", integer=True)
     inner = sp.Sum(sp.Sum(i * a, (i, 1, 2)) + i * a, (i, 10, 11))
-    assert at(inner, [1.0]).gradient == (27,)
+    assert undeclared(inner, [1.0]).gradient == (27,)
 
 
 def test_an_expression_ten_thousand_deep() -> None:
