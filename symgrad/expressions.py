@@ -105,7 +105,7 @@ def postorder(roots: Iterable[Any]) -> Iterator[Any]:
 def name_of(symbol: Any) -> str:
     """A symbol's name as it is shown in a message: quoted, escaped where it is not printable, and cut if it is long."""
     name = str(symbol.label.name if isinstance(symbol, sp.Idx) else symbol.name)
-    return ascii(name[:40] + "...") if len(name) > 60 else (repr(name) if name.isprintable() else ascii(name))
+    return repr(name if len(name) <= 60 else name[:40] + "...")
 
 
 class _Text(StrPrinter):  # type: ignore[misc]  # SymPy has no types

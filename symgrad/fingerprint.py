@@ -24,7 +24,7 @@ def fingerprint_of(risk: Any) -> str:
             header.append(f"{role} {position} {_shape(symbol)} {label} {str(symbol.name)!a}")
     model = _digests(risk.outputs, names)
     # The placeholders have a scope of their own, in which they may carry the name or be the object of a parameter.
-    inner = {symbol: tag for symbol, tag in names.items() if risk.model is None or symbol in risk.targets}
+    inner = dict(names)
     for position, leaf in enumerate(risk.predictions):
         inner[leaf] = f"prediction {position}".encode()
         if isinstance(leaf, MatrixElement):

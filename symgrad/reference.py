@@ -25,6 +25,7 @@ from .reference_tape import Tape, leaf_key, record
 
 MOST_DIGITS = 3200
 _NOTHING = mpmath.mpf(10) ** -330  # two results below this round to the same double, zero
+_OVERFLOW = mpmath.mpf(2) ** 1024
 _AGREEMENT = 0.6  # two evaluations agree if they share this part of the lower one's digits
 
 
@@ -186,13 +187,10 @@ class Reference:
             )
         except OutOfReach:
             return [None] * (1 + count)
-        if TAINT in partials:
-            return [mpmath.nan] * (1 + count)
         common = mpmath.mp.make_mpf
-        return [
-            common(value._mpf_),
-            *(common(partials[i]._mpf_) if i in partials else mpmath.mpf(0) for i in range(count)),
-        ]
+        found = [common(value._mpf_)]
+        found += [common(partials[i]._mpf_) if i in partials else mpmath.mpf(0) for i in range(count)]
+        return [f if mpmath.isinf(f) else mpmath.nan for f in found] if TAINT in partials else found
 
 
 def _agree(low: Any, high: Any, digits: int) -> bool:
@@ -208,9 +206,11 @@ def _agree(low: Any, high: Any, digits: int) -> bool:
 
 
 def _deviation(found: Any, exact: Any) -> float:
-    """|found - exact|; infinite if only one of them is a number, 0 if neither is."""
+    """|found - exact|; 0 if both overflow alike or nothing is exact; infinite if only one of them is a number."""
     if exact is None or not mpmath.isfinite(exact):
         return 0.0
+    if found is not None and mpmath.isinf(found) and abs(exact) >= _OVERFLOW:
+        return 0.0 if (found > 0) == (exact > 0) else float("inf")
     if found is None or not mpmath.isfinite(found):
         return float("inf")
     return float(abs(found - exact))

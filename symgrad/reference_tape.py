@@ -156,8 +156,11 @@ def _ranges(tape: Tape, limits: Sequence[Any], scope: _Scope) -> Iterator[_Scope
 
 
 def _limit(tape: Tape, bound: Any, scope: _Scope) -> int:
-    slot = record(tape, bound, {leaf: tape.emit("rational", (), (v, 1)) for leaf, v in scope.indices.items()})
-    value = tape.integer(slot)
+    known = {index: tape.emit("rational", (), (value, 1)) for index, value in scope.indices.items()}
+    try:
+        value = tape.integer(record(tape, bound, known))
+    except UnsupportedExpressionError:  # a symbol that is no index
+        value = None
     if value is None:
         raise UnsupportedExpressionError(
             f"limits of a Sum: expected integers, got {_short(bound)}; write a Sum over a fixed range"

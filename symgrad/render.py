@@ -64,6 +64,7 @@ def context(risk: EmpiricalRisk, kernel: Kernel, dtype: str) -> Context:
         **{key: sum(len(leaves(s)) for s in symbols) for key, symbols in columns.items()},
         "lanes": kernel.lanes,
         "depth": kernel.depth,
+        "halves": tuple(kernel.lanes >> k for k in range(1, kernel.lanes.bit_length())),
         "cost": _cost(kernel),
         "n_predictions": len(kernel.program.outputs["prediction"]),
         "prediction_shape": "(data.n,)" if risk.output_shape == () else "(data.n, PREDICTIONS)",

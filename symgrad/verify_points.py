@@ -17,7 +17,7 @@ import mpmath
 from .problem import EmpiricalRisk, leaves
 from .reference import Reference
 
-ROWS = 10  # samples that share one theta
+ROWS = 5  # samples that share one theta
 OUTSIDE = 0.1  # the share of samples where the loss is undefined or past a double's range
 _TRIES = 6  # for one sample, before it may be one of those
 _PATIENCE = 10  # as many thetas are tried as are wanted, times this
@@ -40,6 +40,10 @@ class _Leaf:
     sign: int  # +1 and -1 for assumptions about the sign, else 0
     zero: bool
     choices: int  # for a class label: 0 ... choices - 1
+
+    @property
+    def free(self) -> bool:
+        return not (self.whole or self.sign or self.choices) and self.zero
 
     def draw(self, rng: random.Random, mode: str, constants: Sequence[float]) -> float:
         if self.choices:
@@ -67,7 +71,7 @@ class _Leaf:
             return 0.0
         if kind == "wide" and rng.random() < 0.3:
             return sign * size * 10.0 ** rng.randint(-300, 300)
-        constant = rng.choice(constants) if constants else 1.0
+        constant = sign * (rng.choice(constants) if constants else 1.0)
         return constant if kind == "constant" else math.nextafter(constant, sign * math.inf)
 
 
@@ -83,11 +87,18 @@ def draw(risk: EmpiricalRisk, reference: Reference, samples: int, seed: int) -> 
         start = sum(map(len, plan))
         scalars = [symbol for symbol in group for _ in leaves(symbol)]
         plan.append([_describe(symbol, labels.get(start + i, 0)) for i, symbol in enumerate(scalars)])
+    kinks = [
+        (i, sign * value) for i, leaf in enumerate(plan[0]) for value in constants for sign in (1, -1) if leaf.free
+    ]
+    rng.shuffle(kinks)
     blocks: list[Block] = []
     found = outside = 0
     for attempt in range(_PATIENCE * (-(-samples // ROWS))):
         mode = ("positive", "mixed", "odd", "positive")[attempt % 4]
         theta = tuple(leaf.draw(rng, mode, constants) for leaf in plan[0])
+        if kinks and attempt % 4 == 3:
+            place, value = kinks.pop()
+            theta = (*theta[:place], value, *theta[place + 1 :])
         wanted = min(ROWS, samples - found)
         rows = list(_rows(reference, rng, mode, constants, theta, plan, wanted))
         inside = [row for row in rows if row[2]]
@@ -128,7 +139,7 @@ def _tied(
     rng: random.Random, others: Sequence[float], values: tuple[float, ...], leaves_: Sequence[_Leaf]
 ) -> tuple[float, ...]:
     """Now and then one value is made equal to another symbol's."""
-    free = [i for i, leaf in enumerate(leaves_) if not (leaf.whole or leaf.sign or leaf.choices)]
+    free = [i for i, leaf in enumerate(leaves_) if leaf.free]
     if not free or not others or rng.random() > 0.05:
         return values
     place = rng.choice(free)

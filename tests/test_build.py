@@ -59,7 +59,7 @@ def test_a_build_leaves_library_source_and_log(built: Built) -> None:
         built.library.name, built.source.name, built.log.name,
     }  # fmt: skip
     assert built.source.read_text("utf-8") == SOURCE
-    assert "-m cython" in built.log.read_text("utf-8")
+    assert "Cython.Compiler" in built.log.read_text("utf-8")
     assert "-shared" in built.log.read_text("utf-8")
     assert set(built.timings) == {"cython", "compiler"}
     assert load_module(built.library, "größe").twice(21) == 42
@@ -121,8 +121,14 @@ def test_cc_may_have_arguments_and_a_path_with_spaces(tmp_path: Path, monkeypatc
 def test_cflags_follow_the_optimisation_and_cannot_switch_contraction_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CFLAGS", "-O2 -ffp-contract=fast '-DTEXT=a b'")
     flags = Toolchain.detect().flags
-    assert flags.index("-O3") < flags.index("-O2") < flags.index("-DTEXT=a b")
+    assert flags.index("-march=native") < flags.index("-O2") < flags.index("-DTEXT=a b")
     assert flags.index("-ffp-contract=fast") < flags.index("-ffp-contract=off")
+
+
+def test_only_gcc_may_leave_the_level_to_the_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for maker, level in (("Copyright (C) 2022 Free Software Foundation, Inc.", "-Og"), ("clang version 17", "-O3")):
+        monkeypatch.setenv("CC", str(script(tmp_path / "cc", f"echo '{maker}'")))
+        assert Toolchain.detect().flags[0] == level
 
 
 @pytest.mark.parametrize("variable", ["CC", "CFLAGS"])
@@ -234,7 +240,7 @@ def test_nothing_else_changes_the_key(tmp_path: Path) -> None:
 def test_broken_cython_names_command_line_log_and_source(tmp_path: Path) -> None:
     text = failure("def f():\n    cdef double x = 'a' +\n", tmp_path)
     assert "first error: decay.pyx:2:25: Expected" in text
-    for part in (sys.executable, "-m cython", str(tmp_path / "decay.log"), str(tmp_path / "decay.pyx")):
+    for part in (sys.executable, "--module-name", str(tmp_path / "decay.log"), str(tmp_path / "decay.pyx")):
         assert part in text
     assert "decay.pyx:2:25" in (tmp_path / "decay.log").read_text("utf-8")
     assert (tmp_path / "decay.pyx").is_file()
@@ -245,7 +251,7 @@ def test_broken_c_names_command_line_log_and_source(tmp_path: Path, cython_write
     text = failure(SOURCE, tmp_path)
     assert "first error: decay.c:2:" in text
     assert "nothing_of_that_name" in text
-    for part in ("-O3", "-shared", str(tmp_path / "decay.log"), str(tmp_path / "decay.pyx"), "exit status 1"):
+    for part in ("-march=native", "-shared", str(tmp_path / "decay.log"), str(tmp_path / "decay.pyx"), "exit status 1"):
         assert part in text
 
 
@@ -310,7 +316,7 @@ def test_missing_scipy_names_the_extra(tmp_path: Path) -> None:
 
 
 def test_missing_cython(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake = script(tmp_path / "python", 'echo "$0: No module named cython"; exit 1')
+    fake = script(tmp_path / "python", 'echo "$0: No module named 'Cython'"; exit 1')
     monkeypatch.setattr(sys, "executable", str(fake))
     assert "python -m pip install cython" in failure(SOURCE, tmp_path)
     monkeypatch.setattr(sys, "executable", "")

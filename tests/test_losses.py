@@ -136,3 +136,5 @@ def test_a_count_that_makes_no_sense(value: Any) -> None:
     assert f"softmax_cross_entropy(n=...): expected a whole number >= 2, got {value!r}" in str(caught.value)
     with pytest.raises(DeclarationError, match=r"squared\(outputs=\.\.\.\): expected a whole number >= 1"):
         losses.squared(0)
+    with pytest.raises(DeclarationError, match="got True"):
+        losses.squared(True)

@@ -285,8 +285,9 @@ def test_rational_expressions_are_exact() -> None:
             exact = {s: sp.Rational(*v.as_integer_ratio()) for s, v in zip((a, b, c), point, strict=True)}
             found = at(expression, point)
             for got, symbol in zip(found.gradient, (a, b, c), strict=True):
-                true = sp.nsimplify(sp.diff(expression, symbol), rational=True).xreplace(exact)
-                number, ratio = sp.Rational(true), Fraction(*_ratio(got))
+                floats = {f: sp.Rational(*float(f).as_integer_ratio()) for f in expression.atoms(sp.Float)}
+                number = sp.diff(expression.xreplace(floats), symbol).xreplace(exact)
+                ratio = Fraction(*_ratio(got))
                 assert abs(ratio - Fraction(int(number.p), int(number.q))) <= abs(ratio) * Fraction(1, 10**30)
 
 
@@ -345,7 +346,7 @@ def test_nested_sums_and_limits_that_depend_on_the_outer_index() -> None:
     i, j = sp.symbols("i j", integer=True)
     expression = sp.Sum(a * i + b * j, (j, 0, i), (i, 1, 3))
     assert undeclared(expression, [1.0, 10.0]) == Sample(2 + 6 + 12 + 10 * (1 + 3 + 6), (20, 10))
-    assert at(a + sp.Sum(a, (i, 2, 1)), [3.0]).loss == 3  # an empty sum is zero
+    assert undeclared(a + sp.Sum(a, (i, 2, 1)), [3.0]).loss == 3  # an empty sum is zero
     with pytest.raises(UnsupportedExpressionError, match="limits of a Sum"):
         record(Tape(), sp.Sum(a, (i, 0, b)), {a: 0, b: 1})
 
