@@ -6,7 +6,7 @@ from .kernel import Kernel, LaneFunction, Loop
 from .program import LEAVES, Program
 
 DEPTH = 16  # samples that follow one another in a lane of a tile: bounds the error of the compensated sum
-LONGEST_BODY = 600  # operations in one loop; beyond, GCC's time and the spills grow faster than the work
+LONGEST_BODY = 200  # operations in one loop; beyond, the spills and the time of GCC grow faster than the work
 _SAMPLE_LEAVES = ("input", "target", "weight")
 
 

@@ -93,11 +93,16 @@ class Report:
         shown = list(self.rows)
         if len(shown) > SHOWN:
             shown = sorted(shown, key=_badness, reverse=True)[:SHOWN]
-        lines = [self._headline(), "", *_aligned([_HEADER, *(_cells(f"d/d {r.name}", r) for r in shown)], shown)]
+        points = list({id(row.point): row.point for row in (*shown, self.loss) if row.compared}.values())
+        number = {id(point): f"({n})" for n, point in enumerate(points, 1)}
+        cells = [
+            _cells(name, row, number) for name, row in [*((f"d/d {r.name}", r) for r in shown), ("loss", self.loss)]
+        ]
+        lines = [self._headline(), "", *_aligned([_HEADER, *cells])]
         if len(shown) < len(self.rows):
-            lines.append(f"... and {len(self.rows) - len(shown)} more derivatives, none of them worse")
-        lines += ["", *_aligned([_HEADER, _cells("loss", self.loss)], [self.loss])[1:], *self._notes()]
-        return "\n".join(lines)
+            lines.insert(-1, f"  ... and {len(self.rows) - len(shown)} more derivatives, none of them worse")
+        where = [f"  ({n}) {_point(point)}" for n, point in enumerate(points, 1)]
+        return "\n".join([*lines, "", *where, *self._notes()])
 
     __str__ = table
 
@@ -124,8 +129,8 @@ class Report:
             )
         if lost := sum(row.out_of_reach for row in everything):
             notes.append(
-                f"{lost} values are out of double precision's reach (an infinity on the way, or cancellation to the last "
-                "digit): not counted; rescale or rearrange the formula if they matter"
+                f"{lost} values are out of double precision's reach (an infinity on the way, or cancellation to the "
+                "last digit): not counted; rescale or rearrange the formula if they matter"
             )
         if unknown := sum(row.without_truth for row in everything):
             notes.append(f"{unknown} values have no ground truth (digits did not settle): not counted")
@@ -307,29 +312,30 @@ def _check_counts(samples: int, digits: int) -> None:
         )
 
 
-_HEADER = ["", "worst ULP", "bound", "median", "compiled", "true"]
+_HEADER = ["", "worst ULP", "bound", "median", "compiled", "true", "at"]
 
 
-def _cells(name: str, row: Row) -> list[str]:
+def _cells(name: str, row: Row, number: Mapping[int, str]) -> list[str]:
+    mark = ("  " if row.passed else "! ") + name
+    if not row.compared:
+        return [mark, "not compared", "", "", "", "", ""]
     numbers = [_short(row.ulp), _short(row.bound), _short(row.median), repr(row.got), row.expected]
-    return [("  " if row.passed else "! ") + name, *(numbers if row.compared else ["not compared", *[""] * 4])]
+    return [mark, *numbers, number[id(row.point)]]
 
 
 def _short(number: float) -> str:
     return f"{number:.2f}" if number < 1000 else f"{number:.1e}"
 
 
-def _aligned(table: Sequence[Sequence[str]], rows: Sequence[Row]) -> list[str]:
-    """The header and one line for each row, each with its point below."""
+def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
+    """Lines with names and true numbers to the left of their columns, the other numbers to the right."""
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
-    lines = []
-    for line in table:
-        first, *numbers, last = line
-        middle = [cell.rjust(width) for cell, width in zip(numbers, widths[1:-1], strict=True)]
-        lines.append("  ".join([first.ljust(widths[0]), *middle, last]).rstrip())
-    points = [f"      at {_point(row.point)}" for row in rows]
-    paired = [text for pair in zip(lines[1:], points, strict=True) for text in pair if text.strip() != "at"]
-    return [lines[0], *paired]
+    left = (0, 5, 6)
+    padded = [
+        [cell.ljust(w) if i in left else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))]
+        for line in table
+    ]
+    return ["  ".join(line).rstrip() for line in padded]
 
 
 def _point(point: Mapping[str, float]) -> str:

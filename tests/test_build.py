@@ -316,7 +316,7 @@ def test_missing_scipy_names_the_extra(tmp_path: Path) -> None:
 
 
 def test_missing_cython(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake = script(tmp_path / "python", 'echo "$0: No module named 'Cython'"; exit 1')
+    fake = script(tmp_path / "python", f'exec "{sys.executable}" -S "$@"')  # without site-packages
     monkeypatch.setattr(sys, "executable", str(fake))
     assert "python -m pip install cython" in failure(SOURCE, tmp_path)
     monkeypatch.setattr(sys, "executable", "")

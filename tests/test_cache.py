@@ -168,6 +168,22 @@ def test_patience_with_a_lock_ends(store: Cache, monkeypatch: pytest.MonkeyPatch
         assert 0.1 <= time.monotonic() - start < 5
 
 
+def test_a_lock_whose_file_went_away_meanwhile_is_no_lock(store: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that held it removed it between this process' opening and locking."""
+    real, opened = os.open, []
+
+    def opening(path: Path, flags: int, mode: int = 0o777) -> int:
+        descriptor = real(path, flags, mode)
+        if not opened:
+            path.unlink()
+        opened.append(descriptor)
+        return descriptor
+
+    monkeypatch.setattr(room.os, "open", opening)
+    with store._lock(KEY) as first, store._lock(KEY, patience=0.0) as second:
+        assert (first, second) == (True, False)
+
+
 DIES = """
 import sys, time
 from pathlib import Path

@@ -1,0 +1,234 @@
+"""The command line: what can be asked for, and how an error is shown. What a command does is in `symgrad.commands`.
+
+Nothing heavy is imported here: `symgrad --help` answers before SymPy would have been read.
+"""
+
+import argparse
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+from . import __version__
+from .errors import CacheWarning, SymgradError
+
+FINE, DIFFERENT, FAILED, STOPPED = 0, 1, 2, 130
+
+_DESCRIPTION = """\
+Exact compiled gradients of a model and a loss that are declared in SymPy.
+
+SOURCE is a Python file (decay.py) or an importable module (symgrad.gallery). It is imported, so it may do whatever
+Python does, and every EmpiricalRisk that it keeps in a variable (or in a tuple or list) is taken. SOURCE:NAME takes
+one of them, by its variable or by its name=."""
+
+_EPILOG = """\
+exit status:
+  0  all is well
+  1  check found a difference, verify a derivative past its bound, demo no certified minimum, doctor no compiler
+  2  the command could not be carried out: wrong usage, a declaration that is refused, a module that does not build
+
+The first minutes: symgrad doctor, then symgrad demo. `symgrad COMMAND --help` tells more about one command."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command: the function (``module:name``, taking the parsed arguments and returning the exit status), its text."""
+
+    function: str
+    summary: str
+    example: str
+    arguments: Callable[[argparse.ArgumentParser], None]
+    more: str = ""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status. Errors go to stderr as their message, with ``--debug`` as their traceback."""
+    parsed = parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no reason to fail
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            status = _function(parsed.function)(parsed)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # the reader, such as `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FINE
+    except KeyboardInterrupt:
+        print("symgrad: stopped", file=sys.stderr)
+        return STOPPED
+    except (SymgradError, OSError) as error:
+        if parsed.debug:
+            traceback.print_exc()
+        else:
+            print(f"symgrad {parsed.command}: {error}", file=sys.stderr)
+        return FAILED
+
+
+def _function(place: str) -> Callable[[argparse.Namespace], int]:
+    module, _, name = place.partition(":")
+    function: Callable[[argparse.Namespace], int] = getattr(import_module(f"{__package__}.{module}"), name)
+    return function
+
+
+def _show_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object) -> None:
+    place = "" if issubclass(category, CacheWarning) else f"{filename}:{lineno}: {category.__name__}: "
+    print(f"symgrad: warning: {place}{message}", file=sys.stderr)
+
+
+# --- the parser ----------------------------------------------------------------------------------------------------
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    top = argparse.ArgumentParser(
+        prog="symgrad",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"symgrad {__version__}")
+    commands = top.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
+    for name, command in COMMANDS.items():
+        _add(commands.add_parser, name, command)
+    return top
+
+
+def _add(add_parser: Callable[..., argparse.ArgumentParser], name: str, command: Command) -> None:
+    epilog = f"{command.more}\n\nexample:\n  {command.example}" if command.more else f"example:\n  {command.example}"
+    sub = add_parser(
+        name,
+        help=f"{command.summary}  [{command.example}]",
+        description=command.summary,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    command.arguments(sub)
+    sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    sub.set_defaults(function=command.function)
+
+
+def _source(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("source", metavar="SOURCE[:NAME]", nargs="+", help="a Python file or module, and a risk in it")
+
+
+def _generate(sub: argparse.ArgumentParser) -> None:
+    _source(sub)
+    _folder(sub, "the folder to write to (default: generated)")
+    sub.add_argument("--no-build", action="store_true", help="write the .pyx files, but do not compile them")
+
+
+def _check(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "source", metavar="SOURCE[:NAME]", nargs="*", help="as for generate (default: symgrad.gallery)"
+    )  # fmt: skip
+    _folder(sub, "the folder to look at (default: generated)")
+
+
+def _folder(sub: argparse.ArgumentParser, text: str) -> None:
+    sub.add_argument("-o", "--output", metavar="DIR", default="generated", help=text)
+    sub.add_argument(
+        "--dtype", choices=("float64", "float32"), default="float64", help="arithmetic of a sample (default: float64)"
+    )  # fmt: skip
+
+
+def _verify(sub: argparse.ArgumentParser) -> None:
+    _source(sub)
+    sub.add_argument("--samples", metavar="N", type=_at_least(1), default=200, help="how many points (default: 200)")
+    sub.add_argument(
+        "--digits", metavar="N", type=_at_least(20), default=50, help="digits of the exact values (default: 50)"
+    )  # fmt: skip
+    sub.add_argument("--seed", metavar="N", type=int, default=0, help="other points for another seed (default: 0)")
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, got {text!r}")
+        return int(text)
+
+    return number
+
+
+def _show(sub: argparse.ArgumentParser) -> None:
+    _source(sub)
+    what = sub.add_mutually_exclusive_group()
+    what.add_argument("--latex", action="store_true", help="the derivation as LaTeX (needs the package amsmath)")
+    what.add_argument("--program", action="store_true", help="the operations, as traced and as scheduled")
+    what.add_argument("--source", dest="text", action="store_true", help="the generated Cython")
+
+
+def _demo(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("name", metavar="NAME", nargs="?", default="misra1a", help="an example (default: misra1a)")
+    sub.add_argument("--start", metavar="START", help="another of its starting points; --list tells their names")
+    sub.add_argument("--list", action="store_true", help="list the examples of the gallery")
+
+
+def _cache(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("action", choices=("list", "clear"), help="show the compiled modules, or remove them")
+
+
+def _nothing(sub: argparse.ArgumentParser) -> None:
+    """A command without arguments."""
+
+
+COMMANDS = {
+    "generate": Command(
+        "commands.generate:generate",
+        "Write each risk as a Cython module that needs NumPy alone, and build it.",
+        "symgrad generate decay.py -o generated",
+        _generate,
+        "Writes DIR/<risk name>.pyx and builds it beside that, so that `from generated import decay` works in the folder\n"
+        "above. If one of the risks does not build, nothing is written.",
+    ),
+    "check": Command(
+        "commands.generate:check",
+        "Compare the generated files with what would be generated now.",
+        "symgrad check decay.py -o generated",
+        _check,
+        "Shows the difference and ends with status 1 if there is one: for continuous integration. Builds nothing.",
+    ),
+    "verify": Command(
+        "commands.inspect:verify",
+        "Compare the compiled gradient with the exact one, to 50 digits.",
+        "symgrad verify decay.py",
+        _verify,
+        "Errors are in ULP, units in the last place of a double: 0.5 is a perfectly rounded number. Status 1 if a derivative\n"
+        "is further from the true one than its bound.",
+    ),
+    "show": Command(
+        "commands.inspect:show",
+        "Show the risk, its gradient and how the one follows from the other.",
+        "symgrad show decay.py --latex",
+        _show,
+    ),
+    "demo": Command(
+        "demo:demo",
+        "Fit a problem with certified parameters, and show every step.",
+        "symgrad demo misra1a",
+        _demo,
+        'Needs SciPy: pip install "symgrad[scipy]". Status 1 if the certified parameters are not found.',
+    ),
+    "doctor": Command(
+        "commands.machine:doctor",
+        "Tell whether modules can be built here, and what to do if not.",
+        "symgrad doctor",
+        _nothing,
+    ),
+    "cache": Command(
+        "commands.machine:cache",
+        "List or remove the compiled modules that symgrad.compile keeps.",
+        "symgrad cache list",
+        _cache,
+    ),
+}  # fmt: skip
+
+if __name__ == "__main__":
+    sys.exit(main())

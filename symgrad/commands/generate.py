@@ -1,0 +1,208 @@
+"""`symgrad generate` and `symgrad check`: a folder of generated modules, written and compared."""
+
+import difflib
+import os
+import shlex
+import shutil
+import tempfile
+import time
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from symgrad.build import EXTENSION_SUFFIX, Toolchain, build_beside
+from symgrad.errors import SymgradError
+from symgrad.pipeline import Generated
+from symgrad.pipeline import generate as generate_text
+
+from .progress import progress
+from .source import read_risks
+
+MARK = "# Written by symgrad from "  # stands in the first lines of every generated file
+GALLERY = "symgrad.gallery"
+_PACKAGE = '"""Modules written by `symgrad generate`: declare anew instead of editing them."""\n'
+_LONGEST_DIFFERENCE = 200  # lines of a unified diff that are shown of one file
+
+
+class OutputError(SymgradError):
+    """The folder to write to holds, or is, something that must not be overwritten."""
+
+
+# --- generate ------------------------------------------------------------------------------------------------------
+
+
+def generate(arguments: Namespace) -> int:
+    """Write every risk of the sources as a module of its own, all or none, and say how to import them."""
+    folder = Path(arguments.output)
+    toolchain = None if arguments.no_build else Toolchain.detect()
+    made = _generate_all(arguments.source, arguments.dtype)
+    _check_room(folder, list(made))
+    folder.mkdir(parents=True, exist_ok=True)
+    package = folder / "__init__.py"
+    with _staging(folder) as staging:
+        for name, generated in made.items():
+            (staging / f"{name}.pyx").write_text(generated.source, encoding="utf-8", newline="\n")
+        if toolchain is not None:
+            _build_all([staging / f"{name}.pyx" for name in made], toolchain)
+        if not package.exists():
+            (staging / package.name).write_text(_PACKAGE, encoding="utf-8")
+        stale = _stale_libraries(folder, staging, made) if toolchain is None else []
+        _publish(staging, folder)
+    for library in stale:
+        library.unlink()
+        print(f"removed {library}, which was built from other source")
+    for name, generated in made.items():
+        print(_account(folder / f"{name}.pyx", generated))
+    print(_how_to_import(folder, list(made)) if toolchain else "Not built (--no-build).")
+    return 0
+
+
+def _generate_all(sources: Sequence[str], dtype: str) -> dict[str, Generated]:
+    """What is generated for each risk, by its name."""
+    made = {}
+    for risk in read_risks(sources):
+        if risk.name == "__init__":
+            raise OutputError("a risk is called '__init__', which is the name of the package's own file; rename it")
+        made[risk.name] = generate_text(risk, dtype=dtype)
+    return made
+
+
+def _check_room(folder: Path, names: Sequence[str]) -> None:
+    """Refuse to write over what symgrad has not written."""
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"-o {folder} is a file, expected a folder; name another")
+    for name in names:
+        path = folder / f"{name}.pyx"
+        if path.exists() and not _is_ours(path):
+            raise OutputError(f"{path} was not written by symgrad and would be lost; move it, or name another folder: -o DIR")
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        with path.open(encoding="utf-8") as file:
+            return any(line.startswith(MARK) for line in (file.readline() for _ in range(8)))
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+@contextmanager
+def _staging(folder: Path) -> Iterator[Path]:
+    """A folder on the same file system, from which files get to their places by renames."""
+    staging = Path(tempfile.mkdtemp(prefix=".symgrad-", dir=folder))
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _build_all(sources: Sequence[Path], toolchain: Toolchain) -> None:
+    """Cython and the compiler are processes of their own: as many at a time as there are cores."""
+    start = time.monotonic()
+    with progress() as line, ThreadPoolExecutor(min(len(sources), os.cpu_count() or 1)) as pool:
+        try:
+            line.say(f"building {len(sources)} modules" if len(sources) > 1 else f"building {sources[0].stem}")
+            for done, _ in enumerate(pool.map(lambda source: build_beside(source, toolchain), sources), start=1):
+                line.say(f"built {done} of {len(sources)}")
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    print(f"built {len(sources)} module{'s' * (len(sources) > 1)} in {time.monotonic() - start:.1f} s")
+
+
+def _stale_libraries(folder: Path, staging: Path, names: Sequence[str] | dict[str, Generated]) -> list[Path]:
+    """Libraries that will not belong to their source any more."""
+    pairs = ((folder / f"{name}{EXTENSION_SUFFIX}", f"{name}.pyx") for name in names)
+    return [
+        library
+        for library, source in pairs
+        if library.exists() and (folder / source).read_bytes() != (staging / source).read_bytes()
+    ]
+
+
+def _publish(staging: Path, folder: Path) -> None:
+    """Libraries first: a reader never meets new source with an old library."""
+    for path in sorted(staging.iterdir(), key=lambda path: path.suffix == ".pyx"):
+        os.replace(path, folder / path.name)
+
+
+def _account(path: Path, generated: Generated) -> str:
+    counts = generated.kernel.counts
+    lines = generated.source.count("\n")
+    return f"{path}: {lines} lines; for each sample {counts['loss']} operations for the loss, {counts['gradient']} with its gradient"
+
+
+def _how_to_import(folder: Path, names: Sequence[str]) -> str:
+    """The line to write, and from where, if that is not here."""
+    parts = [folder.resolve().name]
+    above = folder.resolve().parent
+    while (above / "__init__.py").is_file() and above.name.isidentifier():
+        parts.insert(0, above.name)
+        above = above.parent
+    statement = f"from {'.'.join(parts)} import {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}"
+    if not all(part.isidentifier() for part in parts):
+        return f"{folder} is no name for a Python package: put it on sys.path, then `import {names[0]}`"
+    where = "" if above == Path.cwd().resolve() else f" (in {above}, or with that folder on sys.path)"
+    return f"{statement}{where}"
+
+
+# --- check ---------------------------------------------------------------------------------------------------------
+
+
+def check(arguments: Namespace) -> int:
+    """Show where the folder differs from what would be generated now: 0 if nowhere, else 1."""
+    folder = Path(arguments.output)
+    sources = arguments.source or [GALLERY]
+    made = _generate_all(sources, arguments.dtype)
+    chosen = any(":" in source for source in sources)
+    superfluous = [] if chosen else sorted(_ours(folder) - {folder / f"{name}.pyx" for name in made})
+    differing = 0
+    for name, generated in made.items():
+        difference = _difference(folder / f"{name}.pyx", generated.source)
+        differing += bool(difference)
+        for line in difference:
+            print(line)
+    for path in superfluous:
+        print(f"{path}: no risk of {', '.join(sources)} makes it")
+    if not differing and not superfluous:
+        print(f"{folder}: {len(made)} file{'s' * (len(made) > 1)} in step with {', '.join(sources)}")
+        return 0
+    _say_how_to_mend(arguments, sources, differing, superfluous)
+    return 1
+
+
+def _ours(folder: Path) -> set[Path]:
+    return {path for path in folder.glob("*.pyx") if _is_ours(path)}
+
+
+def _difference(path: Path, wanted: str) -> list[str]:
+    """Lines that say in which way a file is not what it should be; none if it is."""
+    if not path.is_file():
+        return [f"{path}: missing"]
+    there = path.read_bytes()
+    if there == wanted.encode():
+        return []
+    standing = there.decode("utf-8", errors="backslashreplace")
+    lines = [
+        line.rstrip("\n")
+        for line in difflib.unified_diff(
+            standing.splitlines(keepends=True), wanted.splitlines(keepends=True), str(path), f"{path} (generated now)"
+        )
+    ]
+    if not lines:
+        return [f"{path}: differs in its line ends alone"]
+    shown = lines[:_LONGEST_DIFFERENCE]
+    return shown + ([f"... {len(lines) - len(shown)} more lines"] if len(lines) > len(shown) else [])
+
+
+def _say_how_to_mend(arguments: Namespace, sources: Sequence[str], differing: int, superfluous: Sequence[Path]) -> None:
+    print()
+    if not arguments.source:
+        print(f"(No SOURCE was named, so this compared with {GALLERY}.)")
+    if differing:
+        dtype = [] if arguments.dtype == "float64" else ["--dtype", arguments.dtype]
+        command = shlex.join(["symgrad", "generate", *sources, "-o", arguments.output, *dtype])
+        print(f"{differing} file{'s differ' if differing > 1 else ' differs'} or {'are' if differing > 1 else 'is'} missing. To mend it: {command}")
+    if superfluous:
+        print(f"Nothing makes {len(superfluous)} of the files. To mend it: {shlex.join(['rm', *map(str, superfluous)])}")

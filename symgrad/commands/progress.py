@@ -1,0 +1,45 @@
+"""One line on the terminal that says what is going on, and is gone when it is done."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+PATIENCE = 1.0  # seconds: what is done sooner needs no counting
+
+
+class Progress:
+    """Writes over its own line on stderr; writes nothing where that is no terminal."""
+
+    def __init__(self) -> None:
+        self._shown = 0
+        self._start = time.monotonic()
+        self._terminal = sys.stderr.isatty()
+
+    def say(self, text: str) -> None:
+        """Show ``text`` in place of what stood there."""
+        if self._terminal:
+            text = text[:78]
+            print(f"\r{text.ljust(self._shown)}", end="", file=sys.stderr, flush=True)
+            self._shown = len(text)
+
+    def count(self, what: str, done: int, wanted: int) -> None:
+        """Show how far it is, once it has taken a second."""
+        if time.monotonic() - self._start > PATIENCE:
+            self.say(f"{what}: {done} of {wanted}")
+
+    def clear(self) -> None:
+        """Leave an empty line behind."""
+        if self._shown:
+            self.say("")
+            print("\r", end="", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """A `Progress` that is cleared in the end, whatever happens."""
+    line = Progress()
+    try:
+        yield line
+    finally:
+        line.clear()

@@ -1,0 +1,239 @@
+"""How the gradient of an empirical risk follows from the gradient of one sample's loss: as text, and as LaTeX.
+
+Four steps that hold for every risk, then the formulae of this one where they are short enough to be read.
+"""
+
+import re
+import textwrap
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sympy.printing.latex import LatexPrinter
+from sympy.printing.str import StrPrinter
+
+from .mathematics import equations
+from .problem import EmpiricalRisk, leaves
+
+_MOST_SHOWN = 8  # parameters in a vector, outputs of a model
+_WIDTH = 100
+# Python's identifiers, unicode ones too, with primes; and LaTeX's own names for letters.
+_READABLE = re.compile(r"[^\W\d]\w{0,40}'{0,3}|\\[A-Za-z]{1,20}")
+_LATEX_SAFE = re.compile(r"[A-Za-z][A-Za-z0-9]{0,40}(_[A-Za-z0-9]{1,40})*", re.ASCII)
+_LATEX_LETTER = re.compile(
+    r"\\((var)?(alpha|beta|gamma|delta|epsilon|zeta|eta|theta|iota|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau|upsilon|phi|chi|psi"
+    r"|omega)|Gamma|Delta|Theta|Lambda|Xi|Pi|Sigma|Upsilon|Phi|Psi|Omega|ell)"
+)
+_LATEX_ESCAPES = {
+    **{character: f"\\{character}" for character in "{}$&#%_"},
+    **{"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"},
+    **{"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}"},
+}
+_STEPS = (
+    "The empirical risk is the mean loss over N samples (u_i, y_i):",
+    "Its gradient is the vector of its partial derivatives, one for each parameter:",
+    "Put the risk in:",
+    "A derivative is linear: the sum and the factor 1/N come out, and the loss of one sample is all that is\n"
+    "   differentiated:",
+)
+_PENALISED = "The penalty stands outside the mean, and its gradient is added once."
+_TOO_LONG = "The partial derivatives are too long to be read here; --source shows the code that computes them."
+
+
+def text(risk: EmpiricalRisk, counts: Mapping[str, int]) -> str:
+    """The derivation for a terminal.
+
+    ``counts`` are the operations for each sample, "loss" and "gradient" (the loss with its gradient), and "once" for a theta.
+    """
+    printer = _Text()
+    sample = "L(N_theta(u_i), y_i)" if risk.outputs else "L(theta; u_i, y_i)"
+    more, more_gradient = ("", "") if risk.penalty is None else (" + penalty(theta)", " + grad penalty(theta)")
+    mean = f"1/N * sum_{{i=1..N}} {sample}"
+    partials = ", ".join(_ends([f"dR/d({name})" if " " in name else f"dR/d{name}" for name in _names(risk, printer)]))
+    formulae = (
+        f"R(theta) = {mean}{more}",
+        f"grad R(theta) = ({partials})",
+        f"grad R(theta) = grad [{mean}{more}]",
+        f"grad R(theta) = 1/N * sum_{{i=1..N}} grad {sample}{more_gradient}",
+    )
+    lines = [*_headline(risk, printer), ""]
+    for number, (step, formula) in enumerate(zip(_STEPS, formulae, strict=True), start=1):
+        lines += [f"{number}. {step}", f"     {formula}", ""]
+    lines += [_PENALISED, ""] if risk.penalty is not None else []
+    lines += ["For this risk:", ""]
+    shown = [(name.text, printer.doprint(value)) for name, value in _own(risk, printer)]
+    width = max(len(name) for name, _ in shown)
+    for name, value in shown:
+        lines += _wrapped(f"     {name.ljust(width)} = ", value)
+    lines += [] if _has_partials(risk) else ["", _TOO_LONG]
+    return "\n".join([*lines, "", *_counted(counts)])
+
+
+def latex(risk: EmpiricalRisk, counts: Mapping[str, int]) -> str:
+    """The derivation as LaTeX that can stand in any document with the package amsmath; ``counts`` as for `text`."""
+    printer = _Latex()
+    sample = r"L\bigl(N_\theta(u_i),\, y_i\bigr)" if risk.outputs else r"L(\theta;\, u_i, y_i)"
+    more, more_gradient = ("", "") if risk.penalty is None else (r" + P(\theta)", r" + \nabla P(\theta)")
+    mean = rf"\frac{{1}}{{N}} \sum_{{i=1}}^{{N}} {sample}"
+    names = _ends([rf"\frac{{\partial R}}{{\partial {name}}}" for name in _names(risk, printer)], r"\dots")
+    steps = (
+        rf"R(\theta) &= {mean}{more} && \text{{the empirical risk}}",
+        rf"\nabla R(\theta) &= \left( {', '.join(names)} \right) && \text{{its partial derivatives}}",
+        rf"&= \nabla \left[ {mean}{more} \right] && \text{{the risk put in}}",
+        rf"&= \frac{{1}}{{N}} \sum_{{i=1}}^{{N}} \nabla {sample}{more_gradient} && \text{{the sum taken out: linearity}}",
+    )
+    own = [f"{name.latex} &= {printer.doprint(value)}" for name, value in _own(risk, printer)]
+    return "\n".join(
+        [
+            rf"% {risk.name}: needs \usepackage{{amsmath}}",
+            *_aligned(steps),
+            *_aligned(own),
+            *([] if _has_partials(risk) else [_TOO_LONG.replace("--source", r"\texttt{symgrad show -{}-source}"), ""]),
+            *_counted(counts),
+        ]
+    )
+
+
+# --- what both show ------------------------------------------------------------------------------------------------
+
+
+class _Name:
+    """The left side of an equation, in both forms."""
+
+    def __init__(self, text: str, latex: str) -> None:
+        self.text = text
+        self.latex = latex
+
+
+def _own(risk: EmpiricalRisk, printer: "_Text | _Latex") -> Iterator[tuple[_Name, Any]]:
+    """This risk's model, loss, penalty and partial derivatives: what each is called, and its expression.
+
+    `equations` gives them in this order; the partial derivatives are missing where they are not small.
+    """
+    outputs, everything = len(risk.outputs), list(equations(risk))
+    for place, (_, value) in enumerate(everything[: min(outputs, _MOST_SHOWN)]):
+        index = "" if risk.output_shape == () else str(place)
+        yield _Name(f"N_theta(u){f'[{index}]' if index else ''}", rf"N_\theta(u){f'_{{{index}}}' if index else ''}"), value
+    rest = everything[outputs:]
+    predictions = ", ".join(_ends([printer.doprint(leaf) for leaf in risk.predictions], printer.dots))
+    targets = ", ".join(_ends([printer.doprint(leaf) for symbol in risk.targets for leaf in leaves(symbol)], printer.dots))
+    arguments = ", ".join(filter(None, (predictions, targets)))
+    yield (
+        _Name(f"L({arguments})", f"L({arguments})") if risk.outputs else _Name("L(theta; u, y)", r"L(\theta;\, u, y)")
+    ), rest.pop(0)[1]
+    if risk.penalty is not None:
+        yield _Name("penalty(theta)", r"P(\theta)"), rest.pop(0)[1]
+    for derivative, value in rest:
+        name = printer.doprint(derivative.variables[0])
+        yield _Name(f"dL/d{name}", rf"\frac{{\partial L}}{{\partial {name}}}"), value
+
+
+def _has_partials(risk: EmpiricalRisk) -> bool:
+    return len(list(equations(risk))) > len(risk.outputs) + 1 + (risk.penalty is not None)
+
+
+def _names(risk: EmpiricalRisk, printer: "_Text | _Latex") -> list[str]:
+    return [printer.doprint(leaf) for symbol in risk.parameters for leaf in leaves(symbol)]
+
+
+def _ends(items: Sequence[str], dots: str = "...") -> list[str]:
+    """All of a short list; the first and the last of a long one."""
+    return list(items) if len(items) <= _MOST_SHOWN else [*items[: _MOST_SHOWN - 2], dots, items[-1]]
+
+
+def _counted(counts: Mapping[str, int]) -> list[str]:
+    loss, gradient, once = counts["loss"], counts["gradient"], counts["once"]
+    sentence = (
+        f"For each sample the generated code takes {_number(loss, 'operation')} for the loss, and {gradient} for the loss "
+        f"with its whole gradient: {gradient / max(loss, 1):.1f} times as many. "
+        f"{_number(once, 'operation')} more {'is' if once == 1 else 'are'} done once for a theta."
+    )
+    return textwrap.wrap(sentence, _WIDTH)
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+# --- text ----------------------------------------------------------------------------------------------------------
+
+
+class _Text(StrPrinter):  # type: ignore[misc]  # SymPy has no types
+    """SymPy's text; a name that could be taken for something else is quoted."""
+
+    dots = "..."
+
+    def _print_Symbol(self, symbol: Any) -> str:
+        name = str(symbol.name)
+        return name if name == "..." or _READABLE.fullmatch(name) else ascii(name)
+
+    _print_Dummy = _print_MatrixSymbol = _print_Symbol
+
+
+def _headline(risk: EmpiricalRisk, printer: _Text) -> list[str]:
+    roles = (("parameters", "theta", risk.parameters), ("inputs", "u", risk.inputs), ("targets", "y", risk.targets))
+    lines = [risk.name, "=" * len(risk.name)]
+    for role, letter, symbols in roles:
+        names = [printer.doprint(s) + _shape(s) for s in symbols]
+        lines += _wrapped(f"{role.ljust(10)} {letter.rjust(5)} = ", f"({', '.join(names)})")
+    return lines
+
+
+def _shape(symbol: Any) -> str:
+    return "".join(f"[{'x'.join(str(size) for size in symbol.shape)}]" for _ in (0,) if getattr(symbol, "shape", ()))
+
+
+def _wrapped(start: str, rest: str) -> list[str]:
+    return textwrap.wrap(
+        start + rest, _WIDTH, subsequent_indent=" " * len(start), break_long_words=False, drop_whitespace=True
+    )  # fmt: skip
+
+
+# --- LaTeX ---------------------------------------------------------------------------------------------------------
+
+
+class _Latex(LatexPrinter):  # type: ignore[misc]  # SymPy has no types
+    """SymPy's LaTeX, with names that LaTeX would not take as such spelled out as text."""
+
+    dots = r"\dots"
+
+    def _print_Symbol(self, symbol: Any, style: str = "plain") -> str:
+        name = str(symbol.name)
+        if name == "...":
+            return r"\dots"
+        base = name.rstrip("'")
+        if len(name) - len(base) in (1, 2, 3) and base:
+            return f"{{{self._letter(base)}}}" + "'" * (len(name) - len(base))
+        return self._letter(name)
+
+    _print_Dummy = _print_MatrixSymbol = _print_Symbol
+
+    def _letter(self, name: str) -> str:
+        if _LATEX_SAFE.fullmatch(name):
+            return str(self._deal_with_super_sub(name))
+        if _LATEX_LETTER.fullmatch(name):
+            return name
+        return _greek(name) or rf"\text{{{''.join(map(_escaped, name))}}}"
+
+
+def _greek(name: str) -> str:
+    """LaTeX's own name of a Greek letter that was typed as such."""
+    words = unicodedata.name(name, "").split() if len(name) == 1 else []
+    if len(words) == 4 and words[0] == "GREEK" and words[2] == "LETTER":
+        latin = words[3].lower().replace("lamda", "lambda")
+        command = f"\\{latin.capitalize() if words[1] == 'CAPITAL' else latin}"
+        return command if _LATEX_LETTER.fullmatch(command) else ""
+    return ""
+
+
+def _escaped(character: str) -> str:
+    """A character as every LaTeX engine takes it, in text."""
+    if character in _LATEX_ESCAPES:
+        return _LATEX_ESCAPES[character]
+    if character.isascii() and character.isprintable():
+        return character
+    return f"U+{ord(character):04X}"
+
+
+def _aligned(lines: Sequence[str]) -> list[str]:
+    return [r"\begin{align*}", *(f"  {line} \\\\" for line in lines[:-1]), f"  {lines[-1]}", r"\end{align*}"]

@@ -1,0 +1,210 @@
+"""Runs a Program in plain Python, one assignment after the other: exactly, to any number of digits, or in doubles.
+
+An `Arithmetic` says what a number and what each operation is. Conditions are the numbers 1 and 0. Operations that are
+lowered before they are printed (``mod``, ``softmax``, ...) are there too, by their definition.
+"""
+
+import math
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import reduce
+from typing import Any
+
+import mpmath
+import numpy as np
+
+from symgrad.program import Program
+
+Number = Any
+Leaves = Mapping[str, Sequence[Number]]
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """``number`` makes a number of a double; ``operations`` take numbers and, last, the attribute if there is one."""
+
+    number: Callable[[float], Number]
+    operations: Mapping[str, Callable[..., Number]]
+
+
+def run(program: Program, arithmetic: Arithmetic, leaves: Leaves) -> list[Number]:
+    """The value of every variable; ``leaves`` holds the numbers of each kind of leaf by place."""
+    values: list[Number] = []
+    for step in program.assignments:
+        if step.operation == "constant":
+            values.append(arithmetic.number(step.attribute))
+        elif step.operation == "weight":
+            values.append(leaves["weight"][0] if "weight" in leaves else arithmetic.number(1.0))
+        elif step.operation in ("parameter", "input", "target"):
+            values.append(leaves[step.operation][step.attribute])
+        else:
+            attribute = () if step.attribute is None else (step.attribute,)
+            values.append(arithmetic.operations[step.operation](*(values[a] for a in step.arguments), *attribute))
+    return values
+
+
+def output(program: Program, name: str, arithmetic: Arithmetic, leaves: Leaves) -> tuple[Number, ...]:
+    """The values of one of the program's outputs."""
+    values = run(program, arithmetic, leaves)
+    return tuple(values[variable] for variable in program.outputs[name])
+
+
+def _truth(test: Callable[..., bool], number: Callable[[float], Number]) -> Callable[..., Number]:
+    return lambda *operands: number(1.0 if test(*operands) else 0.0)
+
+
+def _common(number: Callable[[float], Number]) -> dict[str, Callable[..., Number]]:
+    """The operations that Python's own operators give."""
+    return {
+        "add": operator.add,
+        "sub": operator.sub,
+        "mul": operator.mul,
+        "div": operator.truediv,
+        "neg": operator.neg,
+        "abs": abs,
+        "power": lambda x, n: x**n if n >= 0 else 1 / x**-n,
+        "select": lambda condition, x, y: x if condition else y,
+        "max": lambda x, y: x + y if x != x or y != y else max(x, y),
+        "min": lambda x, y: x + y if x != x or y != y else min(x, y),
+        "sign": lambda x: number((x > 0) - (x < 0)) if x == x else x,
+        "lt": _truth(operator.lt, number),
+        "le": _truth(operator.le, number),
+        "eq": _truth(operator.eq, number),
+        "ne": _truth(operator.ne, number),
+        "and": _truth(lambda x, y: x and y, number),
+        "or": _truth(lambda x, y: x or y, number),
+        "not": _truth(operator.not_, number),
+    }
+
+
+EXACT = Arithmetic(
+    Fraction,
+    {
+        **_common(Fraction),
+        "floor": lambda x: Fraction(math.floor(x)),
+        "ceil": lambda x: Fraction(math.ceil(x)),
+        "mod": lambda x, y: x - y * math.floor(x / y),
+        "fmod": lambda x, y: x - y * math.trunc(x / y),
+        "hypot": lambda x, y: x / 0,  # no fraction: not asked for
+    },
+)
+
+
+def _softmax(*arguments: Any) -> Any:
+    *xs, index = arguments
+    largest = max(xs)
+    return mpmath.exp(xs[index] - largest) / mpmath.fsum(mpmath.exp(x - largest) for x in xs)
+
+
+def _logsumexp(*xs: Any) -> Any:
+    largest = max(xs)
+    return largest + mpmath.log(mpmath.fsum(mpmath.exp(x - largest) for x in xs))
+
+
+def _sigmoid(x: Any) -> Any:
+    return 1 / (1 + mpmath.exp(-x))
+
+
+def _softplus(x: Any) -> Any:
+    return mpmath.log1p(mpmath.exp(-abs(x))) + max(x, mpmath.mpf(0))
+
+
+_PLAIN = "exp expm1 log log1p sin cos tan cot sec csc sinc asin acos atan acot asec acsc atan2 sinh cosh tanh coth sech"
+_PLAIN += " csch asinh acosh atanh acoth asech acsch erf erfc gamma loggamma digamma sqrt floor ceil hypot"
+
+# To as many digits as mpmath is set to work with.
+DIGITS = Arithmetic(
+    mpmath.mpf,
+    {
+        **_common(mpmath.mpf),
+        **{name: getattr(mpmath, name) for name in _PLAIN.split()},
+        "pow": lambda x, y: mpmath.mpf(0) if x == 0 and y > 0 else mpmath.power(x, y),
+        "exp2": lambda x: mpmath.mpf(2) ** x,
+        "log2": lambda x: mpmath.log(x) / mpmath.log(2),
+        "log10": mpmath.log10,
+        "mod": lambda x, y: x - y * mpmath.floor(x / y),
+        "fmod": lambda x, y: x - y * (mpmath.floor(x / y) if x * y > 0 else mpmath.ceil(x / y)),
+        "sigmoid": _sigmoid,
+        "logistic_density": lambda x: _sigmoid(x) * _sigmoid(-x),
+        "softplus": _softplus,
+        "log_cosh": lambda x: mpmath.log(mpmath.cosh(x)),
+        "logsumexp": _logsumexp,
+        "softmax": _softmax,
+        "xlogy": lambda x, y: mpmath.mpf(0) if x == 0 else x * mpmath.log(y),
+        "lgamma": lambda x: mpmath.re(mpmath.loggamma(x)),
+        "polygamma": lambda x, n: mpmath.polygamma(n, x),
+    },
+)
+
+
+def _ieee(function: Callable[..., Any]) -> Callable[..., np.float64]:
+    """A function of NumPy with the results of IEEE 754 and no warning about them."""
+
+    def quiet(*operands: Any) -> np.float64:
+        with np.errstate(all="ignore"):
+            return np.float64(function(*operands))
+
+    return quiet
+
+
+def _by_math(function: Callable[[float], float], pole: float = math.inf) -> Callable[..., np.float64]:
+    """A function of `math` that answers like C's where Python raises."""
+
+    def careful(x: Any) -> np.float64:
+        try:
+            return np.float64(function(float(x)))
+        except OverflowError:
+            return np.float64(math.inf)
+        except ValueError:
+            return np.float64(pole if x == 0 or x == math.floor(x) else math.nan)
+
+    return careful
+
+
+def _by_mpmath(function: Callable[..., Any]) -> Callable[..., np.float64]:
+    def rounded(x: Any, *rest: Any) -> np.float64:
+        try:
+            return np.float64(function(mpmath.mpf(float(x)), *rest))
+        except (ValueError, TypeError):  # a pole
+            return np.float64(math.nan)
+
+    return rounded
+
+
+_NUMPY = "exp expm1 exp2 log log1p log2 log10 sin cos tan sinh cosh tanh sqrt floor ceil fmod hypot"
+_ARCS = {f"a{name}": f"arc{name}" for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh", "tan2")}
+
+# As C computes them: for a program that was lowered.
+DOUBLES = Arithmetic(
+    np.float64,
+    {
+        **{name: f for name, f in _common(np.float64).items() if name not in ("power", "max", "min", "sign")},
+        **{name: _ieee(getattr(operator, python)) for name, python in (("add", "add"), ("sub", "sub"), ("mul", "mul"))},
+        "div": _ieee(np.divide),
+        "pow": _ieee(np.power),
+        **{name: _ieee(getattr(np, name)) for name in _NUMPY.split()},
+        **{name: _ieee(getattr(np, theirs)) for name, theirs in _ARCS.items()},
+        "erf": _by_math(math.erf),
+        "erfc": _by_math(math.erfc),
+        "gamma": _by_math(math.gamma),
+        "lgamma": _by_math(math.lgamma),
+        "digamma": _by_mpmath(mpmath.digamma),
+        "polygamma": _by_mpmath(lambda x, n: mpmath.polygamma(n, x)),
+    },
+)
+
+
+def ulps(got: float, true: Any) -> float:
+    """The distance of a double from the true value, in units of the true value's last place."""
+    nearest = float(true)
+    if math.isnan(nearest) or math.isnan(got):
+        return 0.0 if math.isnan(nearest) and math.isnan(got) else math.inf
+    if math.isinf(nearest) or math.isinf(got):
+        return 0.0 if nearest == got else math.inf
+    return float(abs(mpmath.mpf(float(got)) - true) / math.ulp(nearest))
+
+
+def largest(values: Sequence[float]) -> float:
+    return reduce(max, values, 0.0)

@@ -1,0 +1,2 @@
+from .evaluate import run
+def test_x(): assert run
