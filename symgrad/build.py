@@ -323,15 +323,12 @@ class _Step:
         return seconds
 
     def _call(self) -> tuple[int, str]:
-        folder = self.source.parent
         try:
             done = subprocess.run(
-                self.command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                env=_environment(), check=False,
+                self.command, cwd=self.source.parent, env=_environment(), check=False,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             )  # fmt: skip
         except OSError as error:
-            if not folder.is_dir():
-                raise  # not the program is missing, the folder is
             raise self._failure(f"could not be started: {error}", "") from error
         return done.returncode, done.stdout.decode(errors="replace")
 

@@ -25,6 +25,9 @@ Python does, and every EmpiricalRisk that it keeps in a variable (or in a tuple 
 one of them, by its variable or by its name=."""
 
 _EPILOG = """\
+examples:
+{examples}
+
 exit status:
   0  all is well
   1  check found a difference, verify a derivative past its bound, demo no certified minimum, doctor no compiler
@@ -35,11 +38,11 @@ The first minutes: symgrad doctor, then symgrad demo. `symgrad COMMAND --help` t
 
 @dataclass(frozen=True)
 class Command:
-    """A command: the function (``module:name``, taking the parsed arguments and returning the exit status), its text."""
+    """A command: its function (``module:name``, from the parsed arguments to the exit status), and its help."""
 
     function: str
     summary: str
-    example: str
+    example: str  # a whole command
     arguments: Callable[[argparse.ArgumentParser], None]
     more: str = ""
 
@@ -76,7 +79,14 @@ def _function(place: str) -> Callable[[argparse.Namespace], int]:
     return function
 
 
-def _show_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object) -> None:
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: object = None,
+    line: str | None = None,
+) -> None:
     place = "" if issubclass(category, CacheWarning) else f"{filename}:{lineno}: {category.__name__}: "
     print(f"symgrad: warning: {place}{message}", file=sys.stderr)
 
@@ -89,7 +99,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="symgrad",
         description=_DESCRIPTION,
-        epilog=_EPILOG,
+        epilog=_EPILOG.format(examples="\n".join(f"  {command.example}" for command in COMMANDS.values())),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -104,7 +114,7 @@ def _add(add_parser: Callable[..., argparse.ArgumentParser], name: str, command:
     epilog = f"{command.more}\n\nexample:\n  {command.example}" if command.more else f"example:\n  {command.example}"
     sub = add_parser(
         name,
-        help=f"{command.summary}  [{command.example}]",
+        help=command.summary,
         description=command.summary,
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -182,39 +192,41 @@ def _nothing(sub: argparse.ArgumentParser) -> None:
 COMMANDS = {
     "generate": Command(
         "commands.generate:generate",
-        "Write each risk as a Cython module that needs NumPy alone, and build it.",
+        "Write each risk as a Cython module of its own, and build it.",
         "symgrad generate decay.py -o generated",
         _generate,
-        "Writes DIR/<risk name>.pyx and builds it beside that, so that `from generated import decay` works in the folder\n"
-        "above. If one of the risks does not build, nothing is written.",
+        "A module needs NumPy alone, not symgrad. It is written as DIR/<risk name>.pyx and built beside that, so that\n"
+        "`from generated import decay` works in the folder above. If one does not build, nothing is written.",
     ),
     "check": Command(
         "commands.generate:check",
-        "Compare the generated files with what would be generated now.",
+        "Compare generated files with what would be written now.",
         "symgrad check decay.py -o generated",
         _check,
-        "Shows the difference and ends with status 1 if there is one: for continuous integration. Builds nothing.",
+        "Shows the difference and ends with status 1 if there is one: for continuous integration. Builds nothing.\n"
+        "Name all the sources of the folder: a file that none of them makes is a difference too.",
     ),
     "verify": Command(
         "commands.inspect:verify",
-        "Compare the compiled gradient with the exact one, to 50 digits.",
+        "Compare the compiled gradient with the exact one.",
         "symgrad verify decay.py",
         _verify,
-        "Errors are in ULP, units in the last place of a double: 0.5 is a perfectly rounded number. Status 1 if a derivative\n"
-        "is further from the true one than its bound.",
+        "Errors are in ULP, units in the last place of a double: 0.5 is a perfectly rounded number. Status 1 if a\n"
+        "derivative is further from the true one than its bound.",
     ),
     "show": Command(
         "commands.inspect:show",
-        "Show the risk, its gradient and how the one follows from the other.",
+        "Show a risk, its gradient, and how the one follows.",
         "symgrad show decay.py --latex",
         _show,
     ),
     "demo": Command(
-        "demo:demo",
-        "Fit a problem with certified parameters, and show every step.",
+        "commands.demo:demo",
+        "Fit a problem with known parameters, showing each step.",
         "symgrad demo misra1a",
         _demo,
-        'Needs SciPy: pip install "symgrad[scipy]". Status 1 if the certified parameters are not found.',
+        'Needs SciPy: pip install "symgrad[scipy]". Status 1 if the certified parameters are not found, or if the\n'
+        "gradient fails its verification.",
     ),
     "doctor": Command(
         "commands.machine:doctor",
@@ -224,7 +236,7 @@ COMMANDS = {
     ),
     "cache": Command(
         "commands.machine:cache",
-        "List or remove the compiled modules that symgrad.compile keeps.",
+        "List or remove the modules that symgrad.compile keeps.",
         "symgrad cache list",
         _cache,
     ),

@@ -27,7 +27,7 @@ _LATEX_LETTER = re.compile(
 _LATEX_ESCAPES = {
     **{character: f"\\{character}" for character in "{}$&#%_"},
     **{"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"},
-    **{"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}"},
+    **{"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': "''"},
 }
 _STEPS = (
     "The empirical risk is the mean loss over N samples (u_i, y_i):",
@@ -43,30 +43,34 @@ _TOO_LONG = "The partial derivatives are too long to be read here; --source show
 def text(risk: EmpiricalRisk, counts: Mapping[str, int]) -> str:
     """The derivation for a terminal.
 
-    ``counts`` are the operations for each sample, "loss" and "gradient" (the loss with its gradient), and "once" for a theta.
+    ``counts`` are the operations for each sample, "loss" and "gradient" (the loss with it), and "once" for a theta.
     """
     printer = _Text()
     sample = "L(N_theta(u_i), y_i)" if risk.outputs else "L(theta; u_i, y_i)"
     more, more_gradient = ("", "") if risk.penalty is None else (" + penalty(theta)", " + grad penalty(theta)")
     mean = f"1/N * sum_{{i=1..N}} {sample}"
     partials = ", ".join(_ends([f"dR/d({name})" if " " in name else f"dR/d{name}" for name in _names(risk, printer)]))
-    formulae = (
+    shown = (
         f"R(theta) = {mean}{more}",
         f"grad R(theta) = ({partials})",
         f"grad R(theta) = grad [{mean}{more}]",
         f"grad R(theta) = 1/N * sum_{{i=1..N}} grad {sample}{more_gradient}",
     )
     lines = [*_headline(risk, printer), ""]
-    for number, (step, formula) in enumerate(zip(_STEPS, formulae, strict=True), start=1):
+    for number, (step, formula) in enumerate(zip(_STEPS, shown, strict=True), start=1):
         lines += [f"{number}. {step}", f"     {formula}", ""]
     lines += [_PENALISED, ""] if risk.penalty is not None else []
-    lines += ["For this risk:", ""]
-    shown = [(name.text, printer.doprint(value)) for name, value in _own(risk, printer)]
-    width = max(len(name) for name, _ in shown)
-    for name, value in shown:
-        lines += _wrapped(f"     {name.ljust(width)} = ", value)
+    lines += ["For this risk:", "", *(f"     {line}" for line in formulae(risk))]
     lines += [] if _has_partials(risk) else ["", _TOO_LONG]
     return "\n".join([*lines, "", *_counted(counts)])
+
+
+def formulae(risk: EmpiricalRisk) -> list[str]:
+    """This risk's model, loss, penalty and partial derivatives as lines of text; without those that are too long."""
+    printer = _Text()
+    shown = [(name.text, printer.doprint(value)) for name, value in _own(risk, printer)]
+    width = max(len(name) for name, _ in shown)
+    return [line for name, value in shown for line in _wrapped(f"{name.ljust(width)} = ", value)]
 
 
 def latex(risk: EmpiricalRisk, counts: Mapping[str, int]) -> str:
@@ -76,11 +80,12 @@ def latex(risk: EmpiricalRisk, counts: Mapping[str, int]) -> str:
     more, more_gradient = ("", "") if risk.penalty is None else (r" + P(\theta)", r" + \nabla P(\theta)")
     mean = rf"\frac{{1}}{{N}} \sum_{{i=1}}^{{N}} {sample}"
     names = _ends([rf"\frac{{\partial R}}{{\partial {name}}}" for name in _names(risk, printer)], r"\dots")
+    one_sample = rf"\frac{{1}}{{N}} \sum_{{i=1}}^{{N}} \nabla {sample}{more_gradient}"
     steps = (
         rf"R(\theta) &= {mean}{more} && \text{{the empirical risk}}",
         rf"\nabla R(\theta) &= \left( {', '.join(names)} \right) && \text{{its partial derivatives}}",
         rf"&= \nabla \left[ {mean}{more} \right] && \text{{the risk put in}}",
-        rf"&= \frac{{1}}{{N}} \sum_{{i=1}}^{{N}} \nabla {sample}{more_gradient} && \text{{the sum taken out: linearity}}",
+        rf"&= {one_sample} && \text{{the sum taken out: linearity}}",
     )
     own = [f"{name.latex} &= {printer.doprint(value)}" for name, value in _own(risk, printer)]
     return "\n".join(
@@ -112,15 +117,13 @@ def _own(risk: EmpiricalRisk, printer: "_Text | _Latex") -> Iterator[tuple[_Name
     """
     outputs, everything = len(risk.outputs), list(equations(risk))
     for place, (_, value) in enumerate(everything[: min(outputs, _MOST_SHOWN)]):
-        index = "" if risk.output_shape == () else str(place)
-        yield _Name(f"N_theta(u){f'[{index}]' if index else ''}", rf"N_\theta(u){f'_{{{index}}}' if index else ''}"), value
+        text, latex = ("", "") if risk.output_shape == () else (f"[{place}]", f"_{{{place}}}")
+        yield _Name(f"N_theta(u){text}", rf"N_\theta(u){latex}"), value
     rest = everything[outputs:]
-    predictions = ", ".join(_ends([printer.doprint(leaf) for leaf in risk.predictions], printer.dots))
-    targets = ", ".join(_ends([printer.doprint(leaf) for symbol in risk.targets for leaf in leaves(symbol)], printer.dots))
-    arguments = ", ".join(filter(None, (predictions, targets)))
-    yield (
-        _Name(f"L({arguments})", f"L({arguments})") if risk.outputs else _Name("L(theta; u, y)", r"L(\theta;\, u, y)")
-    ), rest.pop(0)[1]
+    targets = [leaf for symbol in risk.targets for leaf in leaves(symbol)]
+    ends = (_ends([printer.doprint(leaf) for leaf in part], printer.dots) for part in (risk.predictions, targets))
+    loss = f"L({', '.join(name for part in ends for name in part)})"
+    yield (_Name(loss, loss) if risk.outputs else _Name("L(theta; u, y)", r"L(\theta;\, u, y)")), rest.pop(0)[1]
     if risk.penalty is not None:
         yield _Name("penalty(theta)", r"P(\theta)"), rest.pop(0)[1]
     for derivative, value in rest:
@@ -144,10 +147,11 @@ def _ends(items: Sequence[str], dots: str = "...") -> list[str]:
 def _counted(counts: Mapping[str, int]) -> list[str]:
     loss, gradient, once = counts["loss"], counts["gradient"], counts["once"]
     sentence = (
-        f"For each sample the generated code takes {_number(loss, 'operation')} for the loss, and {gradient} for the loss "
-        f"with its whole gradient: {gradient / max(loss, 1):.1f} times as many. "
-        f"{_number(once, 'operation')} more {'is' if once == 1 else 'are'} done once for a theta."
+        f"For each sample the generated code takes {_number(loss, 'operation')} for the loss, and {gradient} for the "
+        f"loss with its whole gradient: {gradient / max(loss, 1):.1f} times as many."
     )
+    if once:
+        sentence += f" {_number(once, 'operation')} more {'is' if once == 1 else 'are'} done once for a theta."
     return textwrap.wrap(sentence, _WIDTH)
 
 

@@ -1,7 +1,7 @@
 """Algebraic identities of one operation, asked by the `Builder` before it appends.
 
 Each identity keeps every bit of a finite result (the sign of a zero aside): nothing here rounds, except that a
-product of two constants is folded only where it is exact.
+sum or a product of constants is folded only where it is exact.
 """
 
 from collections.abc import Callable
@@ -27,6 +27,14 @@ def exact_product(a: float, b: float) -> float | None:
     return product if Fraction(a) * Fraction(b) == Fraction(product) else None
 
 
+def exact_sum(a: float, b: float) -> float | None:
+    """``a + b`` if it is a double, else ``None``."""
+    total = a + b
+    if not isfinite(total):
+        return None
+    return total if Fraction(a) + Fraction(b) == Fraction(total) else None
+
+
 def _negated(builder: Builder, variable: int) -> int | None:
     """``x`` if the variable is ``-x``."""
     assignment = builder.assignments[variable]
@@ -48,9 +56,9 @@ def _neg(builder: Builder, arguments: Arguments) -> int | None:
 def _add(builder: Builder, arguments: Arguments) -> int | None:
     x, y = arguments
     left, right = builder.constant_value(x), builder.constant_value(y)
-    if left is not None and right is not None and isfinite(left + right):
-        if Fraction(left) + Fraction(right) == Fraction(left + right):
-            return builder.constant(left + right)
+    total = None if left is None or right is None else exact_sum(left, right)
+    if total is not None:
+        return builder.constant(total)
     for a, b in ((x, y), (y, x)):
         if builder.constant_value(a) == 0:
             return b

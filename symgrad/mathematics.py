@@ -19,7 +19,7 @@ _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,30}", re.ASCII)
 
 
 def header(risk: EmpiricalRisk) -> tuple[str, ...]:
-    """Lines of printable ASCII: the risk, the sum rule, and the loss with its partial derivatives where they are short."""
+    """Lines of printable ASCII: the risk, the sum rule, and, where short, the loss and its partial derivatives."""
     weighted = " + penalty(theta)" if risk.penalty is not None else ""
     lines = [
         f"R(theta)      = 1/N * sum_i L_i(theta){weighted}",
@@ -33,7 +33,7 @@ def header(risk: EmpiricalRisk) -> tuple[str, ...]:
 
 
 def equations(risk: EmpiricalRisk) -> Iterator[tuple[sp.Expr, sp.Expr]]:
-    """``(name, expression)`` of the model, the loss, the penalty and the loss' partial derivatives, if they are small."""
+    """``(name, expression)`` of the model, the loss, the penalty and, if small, the loss' partial derivatives."""
     for place, output in enumerate(risk.outputs):
         yield sp.Symbol("N" if risk.output_shape == () else f"N{place}"), _or_dots(output)
     bound = dict(zip(risk.predictions, risk.outputs, strict=True))

@@ -191,7 +191,7 @@ def _rows() -> tuple[Operation, ...]:
         Operation("pow", X**Y, _pow_pullback),
         Operation("sqrt", sp.sqrt(X), lambda c, r, x: (c / (2 * r),)),
         Operation("hypot", cfunctions.hypot(X, Y), _hypot_pullback),
-        Operation("fmod", None, lambda c, r, x, y: (c, -(c * (((x - r) / y))))),
+        Operation("fmod", None, lambda c, r, x, y: (c, -(c * ((x - r) / y)))),
         Operation("mod", sp.Mod(X, Y), lambda c, r, x, y: (c, -(c * (x / y).call("floor"))), _mod),
         Operation("floor", sp.floor(X), _flat),
         Operation("ceil", sp.ceiling(X), _flat),

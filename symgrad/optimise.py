@@ -45,5 +45,6 @@ def _lowered(builder: Builder, operation: str, arguments: tuple[int, ...], attri
             assert isinstance(step.attribute, int)
             numbers[number] = arguments[step.attribute]
         else:
-            numbers[number] = _lowered(builder, step.operation, tuple(numbers[a] for a in step.arguments), step.attribute)
+            operands = tuple(numbers[a] for a in step.arguments)
+            numbers[number] = _lowered(builder, step.operation, operands, step.attribute)
     return numbers[root.variable]

@@ -1,4 +1,4 @@
-"""The way of a risk, stage by stage: declare -> trace -> differentiate -> optimise -> schedule -> render -> build -> load."""
+"""The way of a risk: declare -> trace -> differentiate -> optimise -> schedule -> render -> build -> load."""
 
 import time
 from collections.abc import Callable
@@ -80,7 +80,8 @@ def _check(risk: object, dtype: object) -> None:
             "or EmpiricalRisk.from_expression(...)"
         )
     if dtype not in DTYPES:
-        raise DeclarationError(f"dtype: expected one of {', '.join(map(repr, DTYPES))}, got {dtype!r}; choose one of them")
+        known = ", ".join(map(repr, DTYPES))
+        raise DeclarationError(f"dtype: expected one of {known}, got {dtype!r}; choose one of them")
 
 
 @dataclass(slots=True)

@@ -29,8 +29,11 @@ _C_NAMES = {"abs": "fabs", "gamma": "tgamma"}
 OWN_FUNCTIONS = frozenset({"digamma", "polygamma"})
 # Functions of the C library of which glibc's libmvec (2.35) has vector versions for x86-64.
 VECTOR_FUNCTIONS = frozenset(
-    "acos acosh asin asinh atan atan2 atanh cos cosh erf erfc exp exp2 expm1 hypot log log10 log1p log2 pow "
-    "sin sinh tan tanh".split()
+    {
+        *("exp", "exp2", "expm1", "log", "log10", "log1p", "log2", "pow", "hypot", "erf", "erfc"),
+        *("sin", "cos", "tan", "asin", "acos", "atan", "atan2"),
+        *("sinh", "cosh", "tanh", "asinh", "acosh", "atanh"),
+    }
 )
 
 _SUM, _PRODUCT, _SIGN, _ATOM = 1, 2, 3, 4  # how tightly an expression binds

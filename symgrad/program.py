@@ -98,7 +98,8 @@ class Builder:
     def _append(self, assignment: Assignment) -> int:
         attribute = assignment.attribute
         # 0.0 == -0.0 in a dictionary, and nan != nan: a constant is numbered by its bits
-        key = (assignment.operation, assignment.arguments, attribute.hex() if isinstance(attribute, float) else attribute)
+        exact = attribute.hex() if isinstance(attribute, float) else attribute
+        key = (assignment.operation, assignment.arguments, exact)
         number = self._numbers.get(key)
         if number is None:
             number = self._numbers[key] = len(self.assignments)

@@ -80,15 +80,9 @@ def context(risk: EmpiricalRisk, kernel: Kernel, dtype: str) -> Context:
 def _declared(symbols: Iterable[object]) -> str:
     """A tuple of ``(name, shape)`` as text; names are escaped literals, whatever they hold."""
     pairs = [(str(s.name), tuple(int(n) for n in getattr(s, "shape", ()))) for s in symbols]  # type: ignore[attr-defined]
-    entries = [f"({ascii(name)}, {shape!r})" for name, shape in pairs]
-    return _wrapped(f"({', '.join(entries)}{',' if len(entries) == 1 else ''})")
-
-
-def _wrapped(text: str) -> str:
-    """Long lists go on in indented lines."""
-    if len(text) <= _WIDTH - 20 or "\\" in text:
-        return text
-    return ("\n" + " " * 4).join(textwrap.wrap(text, _WIDTH, break_long_words=False, break_on_hyphens=False))
+    entries = [f"({name!a}, {shape!r})" for name, shape in pairs]
+    text = f"({', '.join(entries)}{',' if len(entries) == 1 else ''})"
+    return text if len(text) <= _WIDTH - 20 else "(\n    " + ",\n    ".join(entries) + ",\n)"
 
 
 def _name_list(names: Iterable[str]) -> str:
@@ -129,7 +123,8 @@ def _data_row(variable: int, kernel: Kernel) -> str:
     assignment = kernel.program.assignments[variable]
     if assignment.operation == "weight":
         return "WEIGHT_ROW"
-    return f"(INPUT_COLUMNS + {assignment.attribute})" if assignment.operation == "target" else str(assignment.attribute)
+    place = str(assignment.attribute)
+    return f"(INPUT_COLUMNS + {place})" if assignment.operation == "target" else place
 
 
 def _once(kernel: Kernel, printer: Printer) -> Context:
@@ -138,11 +133,8 @@ def _once(kernel: Kernel, printer: Printer) -> Context:
     results = (*kernel.slots, *kernel.penalty)
     lines, kept = printer.lines(kernel.invariant, results)
     used = {a for v in kernel.invariant for a in program.assignments[v].arguments} | set(results)
-    parameters = sorted(
-        attribute
-        for v in used
-        if program.assignments[v].operation == "parameter" and (attribute := program.assignments[v].attribute) is not None
-    )
+    leaves_used = (program.assignments[v] for v in used)
+    parameters = sorted(int(a.attribute or 0) for a in leaves_used if a.operation == "parameter")
     conditions = [printer.name(v) for v, _ in lines if program.assignments[v].operation in CONDITIONS]
     names = [printer.name(v) for v, _ in lines if program.assignments[v].operation not in CONDITIONS]
     return {
@@ -165,7 +157,8 @@ def _c_names(kernel: Kernel, dtype: str) -> Context:
     """The functions of the C library that are called, with and without vector versions; and the module's own."""
     computed = _computed(kernel)
     suffix = "f" if dtype == "float32" else ""
-    vector, scalar = [], []
+    vector: list[dict[str, str]] = []
+    scalar: list[dict[str, str]] = []
     for name, arity in c_functions(kernel.program, computed):
         entry = {"name": name, "symbol": name + suffix, "arguments": ", ".join(["real"] * arity)}
         (vector if name in VECTOR_FUNCTIONS else scalar).append(entry)

@@ -48,7 +48,8 @@ def _lane_function(program: Program, varies: Sequence[bool], name: str, rows: tu
     computed = [v for v in wanted if program.assignments[v].operation not in LEAVES]
     bodies = [computed[i : i + LONGEST_BODY] for i in range(0, len(computed), LONGEST_BODY)] or [[]]
     home = {variable: number for number, body in enumerate(bodies) for variable in body}
-    crossing = sorted({a for v in computed for a in program.assignments[v].arguments if home.get(a, home[v]) != home[v]})
+    uses = ((argument, v) for v in computed for argument in program.assignments[v].arguments)
+    crossing = sorted({a for a, v in uses if home.get(a, home[v]) != home[v]})
     scratch = {variable: len(rows) + place for place, variable in enumerate(crossing)}
     last = len(bodies) - 1
     loops = []

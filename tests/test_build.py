@@ -191,9 +191,10 @@ def test_every_part_of_the_toolchain_is_in_the_key(name: str, toolchain: Toolcha
 def test_declaration_dtype_and_versions_are_in_the_key(toolchain: Toolchain, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = {cache_key("f", "float64", toolchain)[0], cache_key("g", "float64", toolchain)[0]}
     keys |= {cache_key("f", "float32", toolchain)[0]}
+    real = room.installed_version
     for library in ("sympy", "jinja2"):
         with monkeypatch.context() as patch:
-            patch.setattr(room, "installed_version", lambda name, changed=library: str(name == changed))
+            patch.setattr(room, "installed_version", lambda name, changed=library: real(name) + "+" * (name == changed))
             keys.add(cache_key("f", "float64", toolchain)[0])
     monkeypatch.setattr(room, "sources_digest", lambda: "another")
     keys.add(cache_key("f", "float64", toolchain)[0])
@@ -274,6 +275,7 @@ def test_missing_header_of_the_c_library(tmp_path: Path, cython_writes) -> None:
         ("kill -SEGV $$", "killed by SIGSEGV"),
         ("kill -9 $$", "killed by SIGKILL"),
         ("exit 0", "wrote no decay"),
+        ('echo "error: in the language $LC_ALL"; exit 1', "first error: error: in the language C"),
         ('while [ "$1" != -o ]; do shift; done; : > "$2"', "wrote no decay"),
         ("echo 'gcc: fatal error: Killed signal terminated program cc1' >&2; exit 1", "out of memory"),
     ],

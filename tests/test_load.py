@@ -73,7 +73,7 @@ def never(folder: Path) -> Built:
 
 def variant(library: Path, path: Path) -> Path:
     """Another library of the same name: what follows the end of an ELF file means nothing."""
-    path.write_bytes(library.read_bytes() + path.name.encode() + b"another")
+    path.write_bytes(library.read_bytes() + str(path).encode())
     return path
 
 
@@ -111,7 +111,7 @@ def test_two_libraries_of_one_name_are_two_modules(built: Built, tmp_path: Path)
 
 
 def test_a_replaced_library_is_a_new_module(built: Built, tmp_path: Path) -> None:
-    path = Path(shutil.copy(built.library, tmp_path))
+    path = variant(built.library, tmp_path / built.library.name)
     first = load_module(path, NAME)
     os.replace(variant(built.library, tmp_path / "new"), path)
     second = load_module(path, NAME)
@@ -126,6 +126,18 @@ def test_the_module_raises_symgrads_errors(built: Built) -> None:
         module.risk([1])
     with pytest.raises(ArrayTypeError, match="theta is None"):
         module.risk(None)
+
+
+def test_a_plain_import_does_not_hide_another_module_of_that_name(built: Built) -> None:
+    """As `from generated import queue` does it, with nothing of symgrad."""
+    program = (
+        "import sys; from importlib.machinery import ExtensionFileLoader as Loader, ModuleSpec\n"
+        "import numpy; assert 'queue' not in sys.modules\n"
+        "loader = Loader('generated.queue', sys.argv[1])\n"
+        "loader.exec_module(loader.create_module(ModuleSpec('generated.queue', loader, origin=sys.argv[1])))\n"
+        "import queue; queue.Queue()"
+    )
+    subprocess.run([sys.executable, "-c", program, str(built.library)], check=True)
 
 
 def test_what_is_no_library(tmp_path: Path) -> None:

@@ -76,7 +76,8 @@ def _check_room(folder: Path, names: Sequence[str]) -> None:
     for name in names:
         path = folder / f"{name}.pyx"
         if path.exists() and not _is_ours(path):
-            raise OutputError(f"{path} was not written by symgrad and would be lost; move it, or name another folder: -o DIR")
+            cure = "move it, or name another folder: -o DIR"
+            raise OutputError(f"{path} was not written by symgrad and would be lost; {cure}")
 
 
 def _is_ours(path: Path) -> bool:
@@ -130,7 +131,8 @@ def _publish(staging: Path, folder: Path) -> None:
 def _account(path: Path, generated: Generated) -> str:
     counts = generated.kernel.counts
     lines = generated.source.count("\n")
-    return f"{path}: {lines} lines; for each sample {counts['loss']} operations for the loss, {counts['gradient']} with its gradient"
+    cost = f"for each sample {counts['loss']} operations for the loss, {counts['gradient']} with its gradient"
+    return f"{path}: {lines} lines; {cost}"
 
 
 def _how_to_import(folder: Path, names: Sequence[str]) -> str:
@@ -203,6 +205,10 @@ def _say_how_to_mend(arguments: Namespace, sources: Sequence[str], differing: in
     if differing:
         dtype = [] if arguments.dtype == "float64" else ["--dtype", arguments.dtype]
         command = shlex.join(["symgrad", "generate", *sources, "-o", arguments.output, *dtype])
-        print(f"{differing} file{'s differ' if differing > 1 else ' differs'} or {'are' if differing > 1 else 'is'} missing. To mend it: {command}")
+        which = f"{differing} files are" if differing > 1 else "1 file is"
+        print(f"{which} missing or out of step. To mend that: {command}")
     if superfluous:
-        print(f"Nothing makes {len(superfluous)} of the files. To mend it: {shlex.join(['rm', *map(str, superfluous)])}")
+        libraries = [p for p in (path.with_name(path.stem + EXTENSION_SUFFIX) for path in superfluous) if p.exists()]
+        command = shlex.join(["rm", *map(str, [*superfluous, *libraries])])
+        which = f"{len(superfluous)} files are" if len(superfluous) > 1 else "1 file is"
+        print(f"{which} made by no risk. To mend that: {command}")

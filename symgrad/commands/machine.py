@@ -45,7 +45,8 @@ def _packages() -> Iterator[str]:
         if version == "not installed":
             yield f"install {package}: {sys.executable} -m pip install {package}"
     version = installed_version("scipy")
-    _row("scipy", version if version != "not installed" else 'not installed; `symgrad demo` needs it: pip install "symgrad[scipy]"')
+    need = '; only `symgrad demo` needs it: pip install "symgrad[scipy]"' if version == "not installed" else ""
+    _row("scipy", version + need)
 
 
 def _toolchain() -> Iterator[str]:
@@ -92,7 +93,8 @@ def _proof(known: list[str]) -> Iterator[str]:
         print("A small module was built, but it computes wrongly.")
         yield f"its gradient is {float(slope)!r}, and 6.0 is right: set CC to another compiler, and try again"
         return
-    print(f"A small module was built or found in the cache, and its gradient is right ({time.perf_counter() - start:.2f} s).")
+    seconds = time.perf_counter() - start
+    print(f"A small module was built or found in the cache, and its gradient is right ({seconds:.2f} s).")
 
 
 # --- the cache -----------------------------------------------------------------------------------------------------

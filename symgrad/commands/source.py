@@ -15,7 +15,7 @@ import symgrad.pipeline  # read now: while a user's folder is on the path, its f
 from symgrad.errors import SymgradError
 from symgrad.problem import EmpiricalRisk, Loss, Model
 
-
+_WHAT_IT_IS = "SOURCE is a Python file, or an importable module by its dotted name"
 _NOT_THE_USERS = ("<", str(Path(symgrad.pipeline.__file__).parent), *sysconfig.get_paths().values())
 
 
@@ -95,7 +95,8 @@ def _nearly(module: ModuleType) -> str:
     """What else was declared, if somebody stopped half-way."""
     for attribute, value in vars(module).items():
         if isinstance(value, (Model, Loss)):
-            return f", but the {type(value).__name__} {attribute!r}; put them together: risk = EmpiricalRisk(model, loss)"
+            kind = type(value).__name__
+            return f", but the {kind} {attribute!r}; put model and loss together: risk = EmpiricalRisk(model, loss)"
     return "; declare one: risk = EmpiricalRisk(model, loss, name=...), at the top level of the file"
 
 
@@ -122,7 +123,7 @@ def _import(source: str) -> ModuleType:
 
 def _import_file(path: Path) -> ModuleType:
     if not path.is_file():
-        raise SourceError(f"there is no file {path}; SOURCE is a Python file, or an importable module by its dotted name")
+        raise SourceError(f"there is no file {path}; {_WHAT_IT_IS}")
     if path.suffix != ".py":
         raise SourceError(f"{path} is no Python file: its name has to end with .py (export a notebook as a script)")
     path = path.resolve()
@@ -151,8 +152,7 @@ def _import_module(name: str) -> ModuleType:
                 raise
             hint = f"; did you mean the file {name}.py?" if Path(f"{name}.py").is_file() else ""
             raise SourceError(
-                f"there is no module {error.name!r} (searched from here and among what is installed){hint}; "
-                "SOURCE is a Python file, or an importable module by its dotted name"
+                f"there is no module {error.name!r} (searched here and among what is installed){hint}; {_WHAT_IT_IS}"
             ) from error
 
 
@@ -175,7 +175,7 @@ def _errors_in(place: str) -> Iterator[None]:
     except SourceError:
         raise
     except SystemExit as error:
-        raise SourceError(f"{place} ended by itself (SystemExit: {error.code}) before its risks could be read") from error
+        raise SourceError(f"{place} ended Python (SystemExit: {error.code}) before its risks could be read") from error
     except Exception as error:
         raise SourceError(f"{_line_of(place, error)}: {_kind(error)}{error}") from error
 
