@@ -49,7 +49,11 @@ class Command:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status. Errors go to stderr as their message, with ``--debug`` as their traceback."""
-    parsed = parser().parse_args(arguments)
+    top = parser()
+    if not (sys.argv[1:] if arguments is None else arguments):
+        top.print_help(sys.stderr)
+        return FAILED
+    parsed = top.parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no reason to fail

@@ -6,16 +6,18 @@ Four steps that hold for every risk, then the formulae of this one where they ar
 import re
 import textwrap
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sympy.printing.latex import LatexPrinter
 from sympy.printing.str import StrPrinter
 
+from .kernel import Kernel
 from .mathematics import equations
 from .problem import EmpiricalRisk, leaves
 
 _MOST_SHOWN = 8  # parameters in a vector, outputs of a model
+_MOST_ALIGNED = 20  # letters of a left side that others are aligned with
 _WIDTH = 100
 # Python's identifiers, unicode ones too, with primes; and LaTeX's own names for letters.
 _READABLE = re.compile(r"[^\W\d]\w{0,40}'{0,3}|\\[A-Za-z]{1,20}")
@@ -40,16 +42,13 @@ _PENALISED = "The penalty stands outside the mean, and its gradient is added onc
 _TOO_LONG = "The partial derivatives are too long to be read here; --source shows the code that computes them."
 
 
-def text(risk: EmpiricalRisk, counts: Mapping[str, int]) -> str:
-    """The derivation for a terminal.
-
-    ``counts`` are the operations for each sample, "loss" and "gradient" (the loss with it), and "once" for a theta.
-    """
+def text(risk: EmpiricalRisk, kernel: Kernel) -> str:
+    """The derivation for a terminal, with the operations that the risk's kernel takes."""
     printer = _Text()
     sample = "L(N_theta(u_i), y_i)" if risk.outputs else "L(theta; u_i, y_i)"
     more, more_gradient = ("", "") if risk.penalty is None else (" + penalty(theta)", " + grad penalty(theta)")
     mean = f"1/N * sum_{{i=1..N}} {sample}"
-    partials = ", ".join(_ends([f"dR/d({name})" if " " in name else f"dR/d{name}" for name in _names(risk, printer)]))
+    partials = ", ".join(_ends([f"dR/d{name}" for name in _names(risk, printer)]))
     shown = (
         f"R(theta) = {mean}{more}",
         f"grad R(theta) = ({partials})",
@@ -58,23 +57,23 @@ def text(risk: EmpiricalRisk, counts: Mapping[str, int]) -> str:
     )
     lines = [*_headline(risk, printer), ""]
     for number, (step, formula) in enumerate(zip(_STEPS, shown, strict=True), start=1):
-        lines += [f"{number}. {step}", f"     {formula}", ""]
+        lines += [f"{number}. {step}", *_wrapped("     ", formula, deeper=len("grad R(theta) = (")), ""]
     lines += [_PENALISED, ""] if risk.penalty is not None else []
     lines += ["For this risk:", "", *(f"     {line}" for line in formulae(risk))]
     lines += [] if _has_partials(risk) else ["", _TOO_LONG]
-    return "\n".join([*lines, "", *_counted(counts)])
+    return "\n".join([*lines, "", *_counted(kernel)])
 
 
 def formulae(risk: EmpiricalRisk) -> list[str]:
     """This risk's model, loss, penalty and partial derivatives as lines of text; without those that are too long."""
     printer = _Text()
     shown = [(name.text, printer.doprint(value)) for name, value in _own(risk, printer)]
-    width = max(len(name) for name, _ in shown)
+    width = max(len(name) for name, _ in shown if len(name) <= _MOST_ALIGNED or name == shown[0][0])
     return [line for name, value in shown for line in _wrapped(f"{name.ljust(width)} = ", value)]
 
 
-def latex(risk: EmpiricalRisk, counts: Mapping[str, int]) -> str:
-    """The derivation as LaTeX that can stand in any document with the package amsmath; ``counts`` as for `text`."""
+def latex(risk: EmpiricalRisk, kernel: Kernel) -> str:
+    """The derivation as LaTeX that can stand in any document with the package amsmath."""
     printer = _Latex()
     sample = r"L\bigl(N_\theta(u_i),\, y_i\bigr)" if risk.outputs else r"L(\theta;\, u_i, y_i)"
     more, more_gradient = ("", "") if risk.penalty is None else (r" + P(\theta)", r" + \nabla P(\theta)")
@@ -94,7 +93,7 @@ def latex(risk: EmpiricalRisk, counts: Mapping[str, int]) -> str:
             *_aligned(steps),
             *_aligned(own),
             *([] if _has_partials(risk) else [_TOO_LONG.replace("--source", r"\texttt{symgrad show -{}-source}"), ""]),
-            *_counted(counts),
+            *_counted(kernel),
         ]
     )
 
@@ -144,14 +143,15 @@ def _ends(items: Sequence[str], dots: str = "...") -> list[str]:
     return list(items) if len(items) <= _MOST_SHOWN else [*items[: _MOST_SHOWN - 2], dots, items[-1]]
 
 
-def _counted(counts: Mapping[str, int]) -> list[str]:
-    loss, gradient, once = counts["loss"], counts["gradient"], counts["once"]
+def _counted(kernel: Kernel) -> list[str]:
+    loss, gradient, once = (kernel.counts[what] for what in ("loss", "gradient", "once"))
+    once_too = f"; {once} more {'is' if once == 1 else 'are'} done once for a theta" if once else ""
+    alone, both = (kernel.program.operation_count(*what) for what in (("loss",), ("loss", "gradient")))
     sentence = (
         f"For each sample the generated code takes {_number(loss, 'operation')} for the loss, and {gradient} for the "
-        f"loss with its whole gradient: {gradient / max(loss, 1):.1f} times as many."
+        f"loss with its whole gradient{once_too}. In all, the loss with its gradient takes {both / max(alone, 1):.1f} "
+        f"times the operations of the loss."
     )
-    if once:
-        sentence += f" {_number(once, 'operation')} more {'is' if once == 1 else 'are'} done once for a theta."
     return textwrap.wrap(sentence, _WIDTH)
 
 
@@ -173,6 +173,10 @@ class _Text(StrPrinter):  # type: ignore[misc]  # SymPy has no types
 
     _print_Dummy = _print_MatrixSymbol = _print_Symbol
 
+    def _print_MatrixElement(self, element: Any) -> str:
+        matrix, *places = (self._print(argument) for argument in element.args)
+        return f"{matrix}[{','.join(places)}]"  # without a space, where a line could break
+
 
 def _headline(risk: EmpiricalRisk, printer: _Text) -> list[str]:
     roles = (("parameters", "theta", risk.parameters), ("inputs", "u", risk.inputs), ("targets", "y", risk.targets))
@@ -187,10 +191,9 @@ def _shape(symbol: Any) -> str:
     return "".join(f"[{'x'.join(str(size) for size in symbol.shape)}]" for _ in (0,) if getattr(symbol, "shape", ()))
 
 
-def _wrapped(start: str, rest: str) -> list[str]:
-    return textwrap.wrap(
-        start + rest, _WIDTH, subsequent_indent=" " * len(start), break_long_words=False, drop_whitespace=True
-    )  # fmt: skip
+def _wrapped(start: str, rest: str, deeper: int = 0) -> list[str]:
+    indent = " " * (len(start) + deeper)
+    return textwrap.wrap(start + rest, _WIDTH, subsequent_indent=indent, break_long_words=False)
 
 
 # --- LaTeX ---------------------------------------------------------------------------------------------------------
@@ -214,7 +217,8 @@ class _Latex(LatexPrinter):  # type: ignore[misc]  # SymPy has no types
 
     def _letter(self, name: str) -> str:
         if _LATEX_SAFE.fullmatch(name):
-            return str(self._deal_with_super_sub(name))
+            told = str(self._deal_with_super_sub(name))
+            return rf"\mathrm{{{told}}}" if told.isalpha() and len(told) > 1 else told
         if _LATEX_LETTER.fullmatch(name):
             return name
         return _greek(name) or rf"\text{{{''.join(map(_escaped, name))}}}"

@@ -25,7 +25,7 @@ def _shown(arguments: Namespace, risk: EmpiricalRisk, generated: Generated) -> s
     if arguments.program:
         return _listing(risk, generated)
     write = derivation.latex if arguments.latex else derivation.text
-    return write(risk, generated.kernel.counts)
+    return write(risk, generated.kernel)
 
 
 def _listing(risk: EmpiricalRisk, generated: Generated) -> str:
