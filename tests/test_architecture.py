@@ -39,12 +39,15 @@ UNSEEN_BY_REFERENCE = (
 HOME = {"jinja2": "render", "Cython": "build", "setuptools": "build", "distutils": "build", "subprocess": "build"}
 
 # Imports inside a function: (module, what it imports) -> why it cannot stand at the top.
-IMPORTS_INSIDE_FUNCTIONS: Mapping[tuple[str, str], str] = {}
+IMPORTS_INSIDE_FUNCTIONS: Mapping[tuple[str, str], str] = {
+    ("symgrad.demo", "scipy.optimize"): "SciPy is an extra: without it `symgrad demo --list` works, and the rest says why not",
+}
 
 # Imports by a computed name: module -> why.
 DYNAMIC_IMPORTS = {
     "symgrad": "the public names are looked up on first use, so that a warm load imports no SymPy",
-    "symgrad.cli": "imports the module that the user names on the command line",
+    "symgrad.cli": "imports the room of one command when it runs, so that `symgrad --help` imports no SymPy",
+    "symgrad.commands.source": "imports the module that the user names on the command line",
 }
 
 

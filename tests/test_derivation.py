@@ -1,0 +1,185 @@
+"""The derivation that `symgrad show` prints: its four steps, the risk's own formulae, and names of any kind."""
+
+import re
+
+import pytest
+import sympy as sp
+
+from symgrad import derivation, gallery, losses
+from symgrad.pipeline import generate
+from symgrad.problem import EmpiricalRisk, Loss, Model
+
+A, k, x, y, yhat, q = sp.symbols("A k x y yhat q")
+
+
+def decay(penalty: sp.Expr | None = None) -> EmpiricalRisk:
+    loss = Loss((yhat - y) ** 2 / 2, prediction=yhat, target=y)
+    return EmpiricalRisk(Model(A * sp.exp(-k * x), [x], [A, k]), loss, penalty=penalty, name="decay")
+
+
+def named(*names: str) -> EmpiricalRisk:
+    """A risk whose parameters have these names."""
+    parameters = [sp.Symbol(name) for name in names]
+    total = sum((place + 1) * p for place, p in enumerate(parameters))
+    return EmpiricalRisk.from_expression((total * x - y) ** 2, inputs=[x], targets=[y], parameters=parameters)
+
+
+def text(risk: EmpiricalRisk) -> str:
+    return derivation.text(risk, generate(risk).kernel)
+
+
+def latex(risk: EmpiricalRisk) -> str:
+    return derivation.latex(risk, generate(risk).kernel)
+
+
+def test_the_text_has_the_four_steps_in_order() -> None:
+    mean = "1/N * sum_{i=1..N} L(N_theta(u_i), y_i)"
+    steps = (
+        f"R(theta) = {mean}",
+        "grad R(theta) = (dR/dA, dR/dk)",
+        f"grad R(theta) = grad [{mean}]",
+        "grad R(theta) = 1/N * sum_{i=1..N} grad L(N_theta(u_i), y_i)",
+    )
+    lines = text(decay()).splitlines()
+    at = [lines.index(f"     {step}") for step in steps]
+    assert at == sorted(at)
+    assert [line[0] for line in lines if re.match(r"\d\. ", line)] == list("1234")
+
+
+def test_the_text_has_this_risks_own_formulae_and_counts() -> None:
+    kernel = generate(decay()).kernel
+    shown = derivation.text(decay(), kernel)
+    assert "parameters theta = (A, k)\ninputs         u = (x)\ntargets        y = (y)\n" in shown
+    assert "     N_theta(u) = A*exp(-k*x)\n     L(yhat, y) = (-y + yhat)**2/2\n" in shown
+    assert "     dL/dA      = (A*exp(-k*x) - y)*exp(-k*x)\n" in shown
+    assert "     dL/dk      = -A*x*(A*exp(-k*x) - y)*exp(-k*x)\n" in shown
+    ratio = kernel.program.operation_count("loss", "gradient") / kernel.program.operation_count("loss")
+    told = " ".join(shown.splitlines()[-2:])
+    assert f"takes {kernel.counts['loss']} operations for the loss, and {kernel.counts['gradient']} for the loss" in told
+    assert f"takes {ratio:.1f} times" in told
+
+
+def test_a_risk_without_a_model_has_none_in_its_derivation() -> None:
+    likelihood = EmpiricalRisk.from_expression(q**2 * y, inputs=[], targets=[y], parameters=[q])
+    assert "R(theta) = 1/N * sum_{i=1..N} L(theta; u_i, y_i)\n" in text(likelihood)
+    assert "     L(theta; u, y) = q**2*y\n" in text(likelihood)
+    assert "N_theta" not in text(likelihood) + latex(likelihood)
+
+
+def test_a_penalty_goes_through_all_four_steps() -> None:
+    risk = decay(penalty=A**2 + k**2)
+    assert text(risk).count(" + penalty(theta)") == 2
+    assert "grad L(N_theta(u_i), y_i) + grad penalty(theta)" in text(risk)
+    assert "     penalty(theta) = A**2 + k**2\n" in text(risk)
+    assert latex(risk).count(r" + P(\theta)") == 2
+    assert r"+ \nabla P(\theta)" in latex(risk)
+    assert r"P(\theta) &= A^{2} + k^{2}" in latex(risk)
+    assert "penalty" not in text(decay())
+
+
+def test_matrices_are_shown_by_their_elements() -> None:
+    W, u = sp.MatrixSymbol("W", 2, 3), sp.MatrixSymbol("u", 3, 1)
+    z, t = sp.MatrixSymbol("z", 2, 1), sp.MatrixSymbol("t", 2, 1)
+    squares = (z[0, 0] - t[0, 0]) ** 2 + (z[1, 0] - t[1, 0]) ** 2
+    risk = EmpiricalRisk(Model(W * u, [u], [W]), Loss(squares, z, t))
+    assert "(W[2x3])" in text(risk)
+    assert "N_theta(u)[1] = W[1,0]*u[0,0] + W[1,1]*u[1,0] + W[1,2]*u[2,0]" in text(risk)
+    assert "dR/dW[1,2])" in text(risk)
+    assert r"N_\theta(u)_{1} &= {W}_{1,0} {u}_{0,0}" in latex(risk)
+
+
+def test_what_is_too_long_to_read_is_left_out_and_said_to_be() -> None:
+    deep = q
+    for _ in range(10_000):
+        deep = sp.sin(deep, evaluate=False)
+    risk = EmpiricalRisk.from_expression(deep, inputs=[], targets=[], parameters=[q])
+    assert "L(theta; u, y) = ..." in text(risk)
+    assert "too long to be read here; --source" in text(risk)
+    assert r"&= \dots" in latex(risk)
+    many = named(*(f"p{i}" for i in range(500)))
+    assert "(dR/dp0, dR/dp1, dR/dp2, dR/dp3, dR/dp4, dR/dp5, ..., dR/dp499)" in text(many)
+    assert "too long" not in text(decay())
+    assert "too long" not in latex(decay())
+
+
+NAMES = {
+    "lambda": ("lambda", r"\lambda"),
+    "x'": ("x'", "{x}'"),
+    r"\alpha": (r"\alpha", r"\alpha"),
+    "λ": ("λ", r"\lambda"),
+    "beta_12": ("beta_12", r"\beta_{12}"),
+    "double": ("double", r"\mathrm{double}"),
+    "a b": ("'a b'", r"\text{a b}"),
+    "100%": ("'100%'", r"\text{100\%}"),
+    "a__b": ("a__b", r"\text{a\_\_b}"),
+    "_": ("_", r"\text{\_}"),
+    "'": ('"\'"', r"\text{'}"),
+    "}{": ("'}{'", r"\text{\}\{}"),
+    "new\nline": (r"'new\nline'", r"\text{newU+000Aline}"),
+    r"\input{x}": (r"'\\input{x}'", r"\text{\textbackslash{}input\{x\}}"),
+    r"\input": (r"\input", r"\text{\textbackslash{}input}"),
+    "☃": (r"'\u2603'", r"\text{U+2603}"),
+    "\x1b[31m": (r"'\x1b[31m'", r"\text{U+001B[31m}"),
+    "...more": ("'...more'", r"\text{...more}"),
+}
+
+
+@pytest.mark.parametrize("name", NAMES, ids=ascii)
+def test_names_of_any_kind_are_shown_and_escaped(name: str) -> None:
+    plain, escaped = NAMES[name]
+    assert f"(dR/d{plain}, dR/dp)" in text(named(name, "p"))
+    assert rf"\frac{{\partial R}}{{\partial {escaped}}}, " in latex(named(name, "p"))
+
+
+def balanced(source: str) -> bool:
+    """Braces, \\left and \\right, \\begin and \\end: each closes what was opened last."""
+    opened = []
+    for token in re.findall(r"\\begin\{[a-z*]+\}|\\end\{[a-z*]+\}|\\left\b|\\right\b|\\.|[{}]", source):
+        if token == "{" or token == r"\left" or token.startswith(r"\begin"):
+            opened.append(token.replace("begin", "end"))
+        elif token == "}" or token == r"\right" or token.startswith(r"\end"):
+            if not opened or opened.pop() != {"}": "{", r"\right": r"\left"}.get(token, token):
+                return False
+    return not opened
+
+
+def test_the_test_of_balance_sees_what_is_not() -> None:
+    assert balanced(r"\begin{a} \left( x^{2} \{ \right) \end{a}")
+    for broken in ("{", "}", r"\begin{a}{\end{a}}", r"\left( {x \right)}", r"\begin{a}\end{b}"):
+        assert not balanced(broken)
+
+
+@pytest.mark.parametrize("name", gallery.names())
+def test_the_latex_of_the_gallery_is_whole(name: str) -> None:
+    source = latex(gallery.load(name).risk)
+    assert balanced(source)
+    assert source.isascii()
+    assert source.count(r"\begin{align*}") == 2
+    for body in re.findall(r"\\begin\{align\*\}\n(.*?)\n\\end\{align\*\}", source, re.DOTALL):
+        *most, last = body.split("\n")
+        assert all(line.endswith(r" \\") for line in most)
+        assert not last.endswith("\\")
+        assert body.strip() == body.strip().replace("\n\n", "\n")  # an empty line ends a formula too soon
+
+
+def test_every_odd_name_leaves_the_latex_whole() -> None:
+    source = latex(named(*NAMES))
+    assert balanced(source)
+    assert source.isascii()
+    words = set(re.findall(r"\\[A-Za-z]+", source))
+    assert r"\input" not in words
+
+
+def test_ready_made_losses_are_shown() -> None:
+    risk = EmpiricalRisk(Model(q * x, [x], [q]), losses.huber(1.5), name="robust")
+    assert "L(prediction, target) = Piecewise(" in text(risk)
+    assert r"\begin{cases}" in latex(risk)
+
+
+def test_formulae_are_those_of_the_text() -> None:
+    assert derivation.formulae(decay()) == [
+        "N_theta(u) = A*exp(-k*x)",
+        "L(yhat, y) = (-y + yhat)**2/2",
+        "dL/dA      = (A*exp(-k*x) - y)*exp(-k*x)",
+        "dL/dk      = -A*x*(A*exp(-k*x) - y)*exp(-k*x)",
+    ]
