@@ -133,7 +133,9 @@ def _least_squares(example: Example, risk: EmpiricalRisk, theta: Array) -> tuple
     def gauss_newton(theta: Array) -> Array:
         rows = jacobian(theta)
         lengths = np.linalg.norm(rows, axis=0)
-        lengths[lengths == 0.0] = 1.0  # columns of unit length: parameters may differ by many orders of magnitude
+        if not lengths.all():
+            return np.full_like(theta, np.nan)  # a parameter without effect: there is no telling where it should go
+        # Columns of unit length: parameters may differ by many orders of magnitude.
         step: Array = np.linalg.lstsq(rows / lengths, -residuals(theta), rcond=None)[0] / lengths
         return step
 
@@ -190,9 +192,10 @@ def _minimised(example: Example, theta: Array) -> tuple[Array, int, float, str]:
             columns.append((gradient(theta + shift) - gradient(theta - shift)) / (2 * width))
         hessian = np.array(columns)
         hessian = (hessian + hessian.T) / 2
-        if not np.isfinite(hessian).all():
+        sizes = np.abs(np.diag(hessian))
+        if not np.isfinite(hessian).all() or not sizes.all():
             return np.full_like(theta, np.nan)
-        scale = 1 / np.sqrt(np.maximum(np.abs(np.diag(hessian)), 1e-300))
+        scale = 1 / np.sqrt(sizes)
         step: Array = np.linalg.lstsq(hessian * np.outer(scale, scale), -gradient(theta) * scale, rcond=None)[0] * scale
         return step
 

@@ -218,7 +218,7 @@ class Tracer:
     def _sum(self, node: sp.Sum) -> int:
         """A sum over an index, term by term; the index is a constant in each."""
         *inner, (index, lower, upper) = node.args[1:]
-        body = node.args[0] if not inner else sp.Sum(node.args[0], *inner, evaluate=False)
+        body = node.args[0] if not inner else sp.Sum(node.args[0], *inner)
         self._kept.append(body)
         first, last = (self._bound(bound) for bound in (lower, upper))
         terms = []

@@ -18,13 +18,6 @@ from symgrad.problem import EmpiricalRisk, Loss, Model
 a, x, y, z = sp.symbols("a x y z")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> object:
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("SYMGRAD_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 @pytest.fixture
 def no_scipy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "scipy", None)
@@ -46,7 +39,7 @@ def no_scipy(monkeypatch: pytest.MonkeyPatch) -> None:
         (0.0, "2.3894212918E+02", 0),
         (float("nan"), "1.5", 0),
         (float("inf"), "1.5", 0),
-        (-0.0353670940184, "-0.03536709401845", 12),
+        (-0.03536709401841, "-0.03536709401845", 12),
         (1.0499999999, "1.0", 2),
         (1.0500000001, "1.0", 1),
     ],
@@ -102,11 +95,11 @@ def test_the_residuals_gradient_is_the_jacobian() -> None:
     example = gallery.load("misra1a")
     risk = residual_risk(example.risk)
     assert risk is not None
-    compiled, theta = compile_risk(risk), example.theta
+    each, theta = compile_risk(risk).per_sample_gradient, example.theta
     (pressure,) = example.inputs.T
     decay = np.exp(-theta[1] * pressure)
     jacobian = np.column_stack([1 - decay, theta[0] * pressure * decay])
-    np.testing.assert_allclose(compiled.per_sample_gradient(theta, example.inputs, example.targets), jacobian, rtol=1e-12)
+    np.testing.assert_allclose(each(theta, example.inputs, example.targets), jacobian, rtol=1e-12)
 
 
 # --- fitting -------------------------------------------------------------------------------------------------------
@@ -152,10 +145,10 @@ def test_an_unknown_start_is_answered_with_the_known_ones() -> None:
 
 
 def test_a_fit_that_has_no_minimum_says_so() -> None:
-    """exp(-a x) against zeros: the parameter wanders off, and every further step is as long as the last."""
+    """exp(-a x) against -1 is best at infinity, where the parameter has no effect any more."""
     example = gallery.load("misra1a")
     endless = EmpiricalRisk(Model(sp.exp(-a * x / 100), [x], [a]), Loss((z - y) ** 2, z, y), name="endless")
-    found = fit(replace(example, risk=endless, targets=np.zeros_like(example.targets)), np.array([1.0]))
+    found = fit(replace(example, risk=endless, targets=-np.ones_like(example.targets)), np.array([1.0]))
     assert not found.converged
 
 
@@ -168,13 +161,17 @@ def test_infinities_on_the_way_do_not_end_the_fit() -> None:
 # --- the command ---------------------------------------------------------------------------------------------------
 
 
-def test_the_demo_shows_every_step_and_ends_well(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_demo_shows_every_step_and_ends_well(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SYMGRAD_CACHE_DIR", str(tmp_path / "cache"))
     assert main(["demo"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     assert "\x1b" not in out
-    for part in ("dL/db1", "ompiled in", "C compiler", "least_squares", "2.3894212918E+02  2.3894212918E+02", "PASSED"):
+    for part in ("dL/db1", "\nCompiled in", "C compiler", "least_squares", "PASSED"):
         assert part in out
+    assert "2.3894212918E+02  2.3894212918E+02" in out
     (source,) = (Path(line.strip()) for line in out.splitlines() if line.endswith("misra1a.pyx"))
     assert "# Written by symgrad from misra1a's declaration" in source.read_text("utf-8")
     assert "symgrad generate symgrad.gallery:misra1a -o generated" in out

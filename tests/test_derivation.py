@@ -1,11 +1,16 @@
 """The derivation that `symgrad show` prints: its four steps, the risk's own formulae, and names of any kind."""
 
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import sympy as sp
 
 from symgrad import derivation, gallery, losses
+from symgrad.cli import main
 from symgrad.pipeline import generate
 from symgrad.problem import EmpiricalRisk, Loss, Model
 
@@ -54,8 +59,9 @@ def test_the_text_has_this_risks_own_formulae_and_counts() -> None:
     assert "     dL/dA      = (A*exp(-k*x) - y)*exp(-k*x)\n" in shown
     assert "     dL/dk      = -A*x*(A*exp(-k*x) - y)*exp(-k*x)\n" in shown
     ratio = kernel.program.operation_count("loss", "gradient") / kernel.program.operation_count("loss")
-    told = " ".join(shown.splitlines()[-2:])
-    assert f"takes {kernel.counts['loss']} operations for the loss, and {kernel.counts['gradient']} for the loss" in told
+    told = " ".join(shown.splitlines()[-3:])
+    loss, gradient = kernel.counts["loss"], kernel.counts["gradient"]
+    assert f"takes {loss} operations for the loss, and {gradient} for the loss" in told
     assert f"takes {ratio:.1f} times" in told
 
 
@@ -137,8 +143,9 @@ def balanced(source: str) -> bool:
     for token in re.findall(r"\\begin\{[a-z*]+\}|\\end\{[a-z*]+\}|\\left\b|\\right\b|\\.|[{}]", source):
         if token == "{" or token == r"\left" or token.startswith(r"\begin"):
             opened.append(token.replace("begin", "end"))
-        elif token == "}" or token == r"\right" or token.startswith(r"\end"):
-            if not opened or opened.pop() != {"}": "{", r"\right": r"\left"}.get(token, token):
+        elif token in ("}", r"\right") or token.startswith(r"\end"):
+            opener = {"}": "{", r"\right": r"\left"}.get(token, token)
+            if not opened or opened.pop() != opener:
                 return False
     return not opened
 
@@ -183,3 +190,56 @@ def test_formulae_are_those_of_the_text() -> None:
         "dL/dA      = (A*exp(-k*x) - y)*exp(-k*x)",
         "dL/dk      = -A*x*(A*exp(-k*x) - y)*exp(-k*x)",
     ]
+
+
+# --- the command ---------------------------------------------------------------------------------------------------
+
+DECAY = """
+import sympy as sp
+import symgrad as sg
+
+x, y, A, k, yhat = sp.symbols("x y A k yhat")
+model = sg.Model(A * sp.exp(-k * x), inputs=[x], parameters=[A, k])
+loss = sg.Loss((yhat - y) ** 2 / 2, prediction=yhat, target=y)
+decay = sg.EmpiricalRisk(model, loss, name="decay")
+"""
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "decay.py").write_text(DECAY, encoding="utf-8")
+    return tmp_path / "decay.py"
+
+
+@pytest.mark.usefixtures("source")
+def test_show_has_four_forms(capsys: pytest.CaptureFixture[str]) -> None:
+    def run(line: str) -> str:
+        assert main(line.split()) == 0
+        return capsys.readouterr().out
+
+    assert "4. A derivative is linear" in run("show decay.py")
+    assert r"\begin{align*}" in run("show decay.py --latex")
+    program = run("show decay.py --program")
+    for part in ("v0 = parameter(0)", "loss <- ", "gradient <- ", "gradients, for each of"):
+        assert part in program
+    assert run("show decay.py --source") == generate(decay()).source
+
+
+@pytest.mark.usefixtures("source")
+@pytest.mark.parametrize("form", [[], ["--source"]], ids=["less than a buffer", "more"])
+def test_a_reader_that_has_had_enough_is_no_error(form: list[str]) -> None:
+    command = [sys.executable, "-m", "symgrad.cli", "show", "decay.py", *form]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.close()
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+
+
+def test_names_beyond_the_terminals_alphabet_do_not_stop_it(source: Path) -> None:
+    source.write_text(DECAY.replace('"x y A k yhat"', '"x y A λ yhat"'), encoding="utf-8")
+    command = [sys.executable, "-m", "symgrad.cli", "show", "decay.py"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert r"parameters theta = (A, \u03bb)" in done.stdout

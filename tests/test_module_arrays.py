@@ -1,4 +1,4 @@
-"""The door of a compiled module: any array that a user has gives the same bits, and a wrong one the error it deserves."""
+"""The door of a compiled module: any array that a user has gives the same bits, and a wrong one its error."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -97,7 +97,8 @@ FORMS: dict[str, Callable[[Any], Any]] = {
     "tuple": lambda array: tuple(map(tuple, array.tolist())) if array.ndim == 2 else tuple(array.tolist()),
     "list of arrays": list,
     **{kind: (lambda array, kind=kind: array.astype(kind)) for kind in (
-        "float32 float16 int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool >f8 <f8 >f4 >i4 >f2".split()
+        "float32", "float16", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool",
+        ">f8", "<f8", ">f4", ">i4", ">f2",
     )},
     "Fortran": np.asfortranarray,
     "transposed": lambda array: np.ascontiguousarray(array.T).T,
@@ -137,7 +138,9 @@ def test_zero_strides(plane: Any) -> None:
     rows = [np.broadcast_to(np.array(row), (N, len(row))) for row in ([0.5, 2.0], [1.0, 0.25])]
     weights = np.broadcast_to(np.float64(3), (N,))
     assert rows[0].strides == (0, 8)
-    assert everything(plane, THETA, *rows, weights) == everything(plane, THETA, *(np.array(r) for r in rows), weights.copy())
+    assert everything(plane, THETA, *rows, weights) == everything(
+        plane, THETA, *(np.array(r) for r in rows), weights.copy()
+    )
 
 
 def test_one_column_may_be_flat_and_none_may_be_nothing(gauss: Any) -> None:
@@ -238,7 +241,7 @@ def test_no_samples(plane: Any, gauss: Any) -> None:
     nothing: tuple[Any, ...] = (np.empty((0, 2)), np.empty((0, 2)))
     for name in ("risk", "gradient", "risk_and_gradient", "bind"):
         for weights in (None, np.empty(0)):
-            with pytest.raises(ArrayError, match="at least one sample.*mean over an empty data set"):
+            with pytest.raises(ArrayError, match=r"at least one sample.*mean over an empty data set"):
                 call(plane, name, THETA, *nothing, weights)
     assert plane.per_sample_loss(THETA, *nothing).shape == (0,)
     assert plane.per_sample_gradient(THETA, *nothing).shape == (0, 3)
@@ -299,10 +302,10 @@ def test_an_out_that_overlaps_an_argument(wrap: Callable[[Any], Any], plane: Any
     theta, inputs, targets, weights = arguments = [THETA.copy(), *(array.copy() for array in data)]
     before = [array.copy() for array in arguments]
     for out in (theta, inputs.reshape(-1)[4:7], targets.reshape(-1)[-3:], weights[:3]):
-        with pytest.raises(ArrayError, match="^out: expected .* got .*(another argument|overlaps)"):
+        with pytest.raises(ArrayError, match=r"^out: expected .* got .*(another argument|overlaps)"):
             plane.gradient(*map(wrap, arguments), out=out)
     for out in (inputs.reshape(-1)[1 : N + 1], targets.reshape(-1)[:N]):
-        with pytest.raises(ArrayError, match="^out: expected .* got .*(another argument|overlaps)"):
+        with pytest.raises(ArrayError, match=r"^out: expected .* got .*(another argument|overlaps)"):
             plane.per_sample_loss(*map(wrap, arguments[:3]), out=out)
     assert all(np.array_equal(array, old) for array, old in zip(arguments, before, strict=True))
 

@@ -1,4 +1,4 @@
-"""The mean of a compiled module: the promised error bound on data that cancels, infinities, weights, sizes around a tile.
+"""The mean of a compiled module: the promised bound on data that cancels, infinities, weights, sizes around a tile.
 
 The gradient of ``(theta - y)**2/2`` by ``theta`` is ``theta - y``: at theta = 0 the mean gradient is minus the mean of
 the data, whose exact value is a rational number.

@@ -6,11 +6,11 @@ are differences of mpmath's function at as many digits as it takes: nothing of s
 """
 
 import math
+import platform
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import mpmath
 import numpy as np
 import pytest
 import sympy as sp
@@ -57,8 +57,9 @@ def _asinh(x: Any) -> Any:
 # name: (SymPy, mpmath)
 ONE: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     **{name: (getattr(sp, name), getattr(mp, name)) for name in (
-        "exp log sqrt sin cos tan cot sec csc asin acos atan acot asec acsc sinh cosh tanh coth sech csch acosh atanh "
-        "acoth asech acsch sign floor erf digamma".split()
+        "exp", "log", "sqrt", "sin", "cos", "tan", "cot", "sec", "csc", "asin", "acos", "atan", "acot", "asec", "acsc",
+        "sinh", "cosh", "tanh", "coth", "sech", "csch", "acosh", "atanh", "acoth", "asech", "acsch", "sign", "floor",
+        "erf", "digamma",
     )},
     "asinh": (sp.asinh, _asinh),
     "erfc": (sp.erfc, _erfc),
@@ -82,17 +83,19 @@ ONE: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "x**3": (lambda x: x**3, lambda x: x**3),
     "x**-2": (lambda x: x**-2, lambda x: x**-2),
     "x**7": (lambda x: x**7, lambda x: x**7),
+    "x**-12": (lambda x: x**-12, lambda x: x**-12),
     "x**(3/2)": (lambda x: x ** sp.Rational(3, 2), lambda x: mp.sqrt(x) * x),
     "x**(1/3)": (lambda x: x ** sp.Rational(1, 3), mp.cbrt),
     "1.5**x": (lambda x: sp.Float(1.5) ** x, lambda x: mpf(1.5) ** x),
 }  # fmt: skip
-# Derivatives that differences would take minutes for.
-SLOPES = {
-    "gamma": lambda x: _gamma(x) * mp.digamma(x),
-    "loggamma": _positive(mp.digamma),
-    "digamma": lambda x: mp.polygamma(1, x),
-    "polygamma": lambda x: mp.polygamma(2, x),
-    "polygamma2": lambda x: mp.polygamma(3, x),
+# Derivatives that differences would take minutes for, or that vary too fast for them.
+SLOPES: dict[str, tuple[Callable[..., Any], ...]] = {
+    "gamma": (lambda x: _gamma(x) * mp.digamma(x),),
+    "loggamma": (_positive(mp.digamma),),
+    "digamma": (lambda x: mp.polygamma(1, x),),
+    "polygamma": (lambda x: mp.polygamma(2, x),),
+    "polygamma2": (lambda x: mp.polygamma(3, x),),
+    "x**y": (lambda x, y: y * x ** (y - 1), lambda x, y: x**y * mp.log(x)),
 }
 TWO: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "x*y": (lambda x, y: x * y, lambda x, y: x * y),
@@ -110,21 +113,48 @@ TWO: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
 ELSEWHERE = {sp.Add, sp.Mul, sp.Pow, sp.Piecewise, sp.Sum, sp.re, sp.im, sp.conjugate, *CONDITIONS}
 
 _SIZES = [
-    *(5e-324, 1e-310, 2.3e-308, 1e-200, 1e-20, 1.2e-8, 1e-5, 1e-3, 0.1, 0.3, 0.49, 0.5, 0.7, 0.9, 0.99, 1 - 2.0**-53, 1.0),
-    *(1 + 2.0**-52, 1.1, 1.4616321449683622, 1.5, math.pi / 2, 1.9, 2.0, 2.5, math.pi, 3.3, 4.0, 5.0, 6.1, 7.5, 9.99),
-    *(10.0, 12.3, 20.0, 26.5, 37.5, 40.0, 100.5, 170.5, 300.0, 700.0, 709.5, 745.0, 1e3, 12345.678, 1e8, 1e16, 1e22),
-    *(1e100, 1e200, 1e300, 1.7e308),
+    *(5e-324, 1e-310, 2.3e-308, 1e-200, 1e-20, 1.2e-8, 1e-5, 1e-3, 0.1, 0.3, 0.49, 0.5, 0.7, 0.9, 0.99),
+    *(
+        1 - 2.0**-53,
+        1.0,
+        1 + 2.0**-52,
+        1.1,
+        1.4616321449683622,
+        1.5,
+        math.pi / 2,
+        1.9,
+        2.0,
+        2.5,
+        math.pi,
+        3.3,
+        4.0,
+        5.0,
+        6.1,
+        7.5,
+        9.99,
+    ),
+    *(10.0, 12.3, 20.0, 25.7, 26.5, 37.5, 40.0, 100.5, 170.5, 300.0, 700.0, 709.5, 745.0, 1e3, 12345.678, 1e8, 1e16),
+    *(1e22, 1e100, 1e200, 1e300, 1.7e308),
 ]
 POINTS = np.array([0.0, *_SIZES, *(-s for s in _SIZES)])
 # The gamma family, where mpmath takes its time: far to the left its poles lie densely.
-GAMMA_POINTS = np.array([p for p in POINTS if -100 < p < 1e10 and abs(p) > 1e-300 or p == 0])
+GAMMA_POINTS = np.array([p for p in POINTS if (-100 < p < 1e10 and abs(p) > 1e-300) or p == 0])
 _FEW = [1e-310, 1e-8, 0.3, 1.0, 7.25, 40.0, 800.0, 1e155]
 PAIRS = np.array([(a, b) for a in [*_FEW, *(-f for f in _FEW)] for b in [0.7, *_FEW, -0.7, *(-f for f in _FEW)]])
 # These have no vector versions in glibc; one of them makes GCC compute the whole loop by scalar calls.
 SCALAR = ("gamma", "loggamma", "digamma", "polygamma", "polygamma2", "Mod")
 
-# (value, derivatives) in ULP, where it is not 4 and why. Measured over these points; twice that fails.
-BOUNDS: dict[str, tuple[float, float, str]] = {}
+# (value, derivatives) in ULP where it cannot be 4, and why.
+BOUNDS: dict[str, tuple[float, float, str]] = {
+    "erf": (GATE, 512, "x**2 in exp(-x**2) is rounded: x**2/2 ULP, before it underflows at x**2 = 745"),
+    "erfc": (GATE, 512, "as erf"),
+    "x**(1/3)": (128, 512, "1/3 is rounded before the power is taken: |log(x)|/6 ULP and twice that for the slope"),
+    "x**y": (GATE, 512, "y - 1 is rounded before the power is taken: |log(x)|/2 ULP"),
+    "hypot": (GATE, 64, "a radius below 2.2e-308 has fewer bits, and is divided by"),
+    "logsumexp": (GATE, 64, "the difference x - y that is exponentiated is rounded: |x - y|/2 ULP"),
+    "polygamma": (GATE, 4096, "as polygamma2"),
+    "polygamma2": (4096, GATE, "left of 0 terms of both signs cancel: halfway between poles the result is small"),
+}
 
 
 def compiled(names: tuple[str, ...], title: str) -> Any:
@@ -179,7 +209,7 @@ def derivative_at(name: str, which: int, *arguments: float) -> Any:
     function = (ONE | TWO)[name][1]
     if name in SLOPES:
         with mp.workdps(60):
-            return _real(SLOPES[name], *map(mpf, arguments))
+            return _real(SLOPES[name][which], *map(mpf, arguments))
     for digits in (110, 500, 1500):
         with mp.workdps(digits):
             right, left = [[mpf(a) for a in arguments] for _ in range(2)]
@@ -290,4 +320,72 @@ def _is_kink(name: str, x: float, y: float = 1.0) -> bool:
         return x == y
     if name == "Mod":
         return abs(x / y) > 1e15 or x == y * round(x / y)
-    return x == 0 and name in ("Abs", "acot", "sign", "Heaviside", "floor", "ceiling", "x**(1/3)")
+    if name == "x**y":
+        return x < 1e-300  # x**(y - 1) overflows where y*x**(y - 1) need not; no real slope by y left of 0
+    if name in ("floor", "ceiling"):
+        return x == round(x)
+    return x == 0 and name in ("Abs", "acot", "sign", "Heaviside", "x**(1/3)")
+
+
+# --- conventions, where there is no derivative ----------------------------------------------------------------------
+
+INF, NAN = math.inf, math.nan
+# name, arguments, value, derivatives: all exact
+AT_KINKS: list[tuple[str, tuple[float, ...], float, tuple[float, ...]]] = [
+    ("Abs", (0.0,), 0.0, (0.0,)), ("Abs", (5e-324,), 5e-324, (1.0,)), ("Abs", (-5e-324,), 5e-324, (-1.0,)),
+    ("sign", (0.0,), 0.0, (0.0,)), ("sign", (-5e-324,), -1.0, (0.0,)), ("Heaviside", (0.0,), 0.5, (0.0,)),
+    ("Heaviside", (5e-324,), 1.0, (0.0,)), ("Heaviside", (-5e-324,), 0.0, (0.0,)), ("floor", (2.0,), 2.0, (0.0,)),
+    ("floor", (-0.5,), -1.0, (0.0,)), ("ceiling", (-2.5,), -2.0, (0.0,)), ("Max", (2.0, 2.0), 2.0, (0.5, 0.5)),
+    ("Min", (2.0, 2.0), 2.0, (0.5, 0.5)), ("Max", (1.0, 2.0), 2.0, (0.0, 1.0)), ("Max", (NAN, 1.0), NAN, (NAN, NAN)),
+    ("Max", (1.0, NAN), NAN, (NAN, NAN)), ("Min", (NAN, 1.0), NAN, (NAN, NAN)), ("Max", (INF, 1.0), INF, (1.0, 0.0)),
+    ("Min", (INF, -INF), -INF, (0.0, 1.0)), ("x**y", (0.0, 2.5), 0.0, (0.0, 0.0)),
+    ("x**y", (0.0, 1.0), 0.0, (1.0, 0.0)), ("x**y", (-2.0, 3.0), -8.0, (12.0, NAN)), ("x**3", (0.0,), 0.0, (0.0,)),
+    ("x**(3/2)", (0.0,), 0.0, (0.0,)), ("sqrt", (0.0,), 0.0, (INF,)), ("hypot", (0.0, 0.0), 0.0, (0.0, 0.0)),
+    ("xlogy", (0.0, 0.0), 0.0, (-INF, 0.0)), ("sinc", (0.0,), 1.0, (0.0,)), ("exp", (0.0,), 1.0, (1.0,)),
+    ("cos", (0.0,), 1.0, (0.0,)), ("tanh", (0.0,), 0.0, (1.0,)), ("log", (1.0,), 0.0, (1.0,)),
+    ("erf", (0.0,), 0.0, (2 / math.sqrt(math.pi),)), ("asin", (1.0,), math.pi / 2, (INF,)),
+    ("log", (0.0,), -INF, (INF,)), ("exp", (-INF,), 0.0, (0.0,)), ("exp", (INF,), INF, (INF,)),
+    ("tanh", (INF,), 1.0, (0.0,)), ("erfc", (INF,), 0.0, (-0.0,)), ("softplus", (800.0,), 800.0, (1.0,)),
+    ("softplus", (INF,), INF, (1.0,)), ("softplus", (-INF,), 0.0, (0.0,)), ("sigmoid", (INF,), 1.0, (0.0,)),
+    ("sigmoid", (-800.0,), 0.0, (0.0,)), ("log_sigmoid", (-800.0,), -800.0, (1.0,)),
+    ("log_cosh", (800.0,), 800 - math.log(2), (1.0,)), ("logsumexp", (1e300, -1e300), 1e300, (1.0, 0.0)),
+    ("logsumexp", (-1e3, -1e3), -1e3 + math.log(2), (0.5, 0.5)), ("Mod", (-1.0, 3.0), 2.0, (1.0, 1.0)),
+    ("Mod", (1.0, -3.0), -2.0, (1.0, 1.0)), ("Mod", (6.0, 3.0), 0.0, (1.0, -2.0)),
+    ("Mod", (3e-200, -2e-200), -1e-200, (1.0, 2.0)),
+]  # fmt: skip
+UNDEFINED = [
+    ("log", (-1.0,)), ("sqrt", (-1.0,)), ("asin", (1.5,)), ("acosh", (0.5,)), ("atanh", (1.5,)), ("log1p", (-2.0,)),
+    ("loggamma", (-0.5,)), ("x**(1/3)", (-8.0,)), ("x**y", (-2.0, 0.5)), ("gamma", (-2.0,)), ("digamma", (-2.0,)),
+    ("acoth", (0.5,)), ("asech", (1.5,)), ("asec", (0.5,)), ("sin", (INF,)), ("Mod", (1.0, 0.0)),
+    *((name, (NAN,)) for name in ONE), *((name, (NAN, 0.7)) for name in TWO), *((name, (0.7, NAN)) for name in TWO),
+]  # fmt: skip
+
+
+def single_row(name: str, modules: Any, at: tuple[float, ...]) -> tuple[float, tuple[float, ...]]:
+    module, names = modules[name]
+    row = [[*at, 0.5][:2]]
+    value = module.predict(np.zeros(module.N_PARAMETERS), row)[0, names.index(name)]
+    slopes = module.per_sample_gradient(np.zeros(module.N_PARAMETERS), row, [0.0])[0]
+    return float(value), tuple(float(slopes[names.index(name) + i * len(names)]) for i in range(len(at)))
+
+
+@pytest.mark.parametrize(("name", "at", "value", "slopes"), AT_KINKS, ids=lambda v: str(v))
+def test_values_and_conventions_at_special_points(
+    name: str, at: tuple[float, ...], value: float, slopes: tuple[float, ...], modules: Any
+) -> None:
+    got = single_row(name, modules, at)
+    np.testing.assert_allclose([got[0], *got[1]], [value, *slopes], rtol=4.5e-16, atol=0)
+
+
+@pytest.mark.parametrize(("name", "at"), UNDEFINED, ids=lambda v: str(v))
+def test_what_is_undefined_is_nan(name: str, at: tuple[float, ...], modules: Any) -> None:
+    assert math.isnan(single_row(name, modules, at)[0])
+
+
+def test_the_lanes_of_these_modules_are_vector_code(modules: Any) -> None:
+    """Else the errors above would be those of other functions than long sweeps use."""
+    libc = platform.libc_ver()
+    if platform.machine() != "x86_64" or libc[0] != "glibc" or tuple(map(int, libc[1].split("."))) < (2, 35):
+        pytest.skip("this platform has no vector versions")
+    for name in ("exp", "log"):
+        assert b"_ZGV" in modules[name][0].path.read_bytes()

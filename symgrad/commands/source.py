@@ -152,7 +152,7 @@ def _import_module(name: str) -> ModuleType:
                 raise
             hint = f"; did you mean the file {name}.py?" if Path(f"{name}.py").is_file() else ""
             raise SourceError(
-                f"there is no module {error.name!r} (searched here and among what is installed){hint}; {_WHAT_IT_IS}"
+                f"there is no module {name!r} here or among what is installed, and no such file{hint}; {_WHAT_IT_IS}"
             ) from error
 
 

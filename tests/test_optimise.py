@@ -1,0 +1,65 @@
+"""Lowering and dead code: nothing that is left could go, and no value changes."""
+
+import mpmath
+import pytest
+import sympy as sp
+
+from symgrad import functions, gallery
+from symgrad.operations import TABLE
+from symgrad.optimise import eliminate_dead, lower
+from symgrad.pipeline import generate
+from symgrad.problem import EmpiricalRisk
+from symgrad.program import LEAVES, Builder, Program
+
+from .evaluate import DIGITS, output
+
+a, b, u = sp.symbols("a b u", real=True)
+
+
+def test_what_no_output_needs_goes_and_the_rest_keeps_its_order() -> None:
+    builder = Builder()
+    x = builder.emit("input", attribute=0)
+    dead = builder.emit("exp", x)
+    builder.emit("sin", dead)
+    kept = builder.emit("cos", x)
+    program = eliminate_dead(builder.program({"loss": (builder.emit("mul", kept, x),), "twice": (kept, kept)}))
+    assert [step.operation for step in program.assignments] == ["input", "cos", "mul"]
+    assert program.outputs == {"loss": (2,), "twice": (1, 1)}
+    assert eliminate_dead(program) == program
+
+
+@pytest.mark.parametrize("name", gallery.names())
+def test_the_gallery_has_no_dead_code_and_nothing_left_to_lower(name: str) -> None:
+    risk = next(risk for risk in gallery.RISKS if risk.name == name)
+    program = generate(risk).optimised
+    assert program.needed() == set(range(len(program.assignments)))
+    operations = {step.operation for step in program.assignments} - set(LEAVES)
+    assert all(TABLE[operation].lower is None for operation in operations)
+    assert lower(program) == program
+    steps = [(s.operation, s.arguments, repr(s.attribute)) for s in program.assignments]
+    assert len(set(steps)) == len(steps)
+    assert all(max(s.arguments, default=-1) < v for v, s in enumerate(program.assignments))
+
+
+def test_pieces_of_lowerings_are_shared() -> None:
+    """The softmax of every argument has one sum of exponentials, and that is the one of logsumexp."""
+    loss = functions.logsumexp(a * u, b * u, a * b)
+    risk = EmpiricalRisk.from_expression(loss, inputs=[u], targets=[], parameters=[a, b])
+    lowered = generate(risk).optimised
+    assert sum(step.operation == "exp" for step in lowered.assignments) == 3
+    assert sum(step.operation == "log" for step in lowered.assignments) == 1
+
+
+@pytest.mark.parametrize("name", gallery.names())
+def test_lowering_keeps_every_output(name: str) -> None:
+    risk = next(risk for risk in gallery.RISKS if risk.name == name)
+    stages = generate(risk)
+
+    def values(program: Program, result: str) -> tuple[mpmath.mpf, ...]:
+        numbers = [mpmath.mpf(k + 3) / 7 for k in range(64)]
+        return output(program, result, DIGITS, {"parameter": numbers, "input": numbers[5:], "target": numbers})
+
+    with mpmath.workdps(40):
+        for result in stages.differentiated.outputs:
+            before, after = values(stages.differentiated, result), values(stages.optimised, result)
+            assert all(abs(x - y) <= 1e-14 * abs(x) for x, y in zip(before, after, strict=True))
