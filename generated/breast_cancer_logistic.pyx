@@ -298,7 +298,7 @@ cdef Py_ssize_t gather(Sweep* sweep, Py_ssize_t start, Py_ssize_t count, real* d
     cdef Py_ssize_t index, lane, kept = 0, n_masked = 0
     for index in range(INPUT_COLUMNS):
         gather_column(&data[index * LANES], sweep.columns[0], index, start, count)
-    for index in range(TARGET_COLUMNS):
+    for index in range(TARGET_COLUMNS if sweep.columns[1].base != NULL else 0):  # predictions need no targets
         gather_column(&data[(INPUT_COLUMNS + index) * LANES], sweep.columns[1], index, start, count)
     cdef real* weights = &data[WEIGHT_ROW * LANES]
     if sweep.columns[WEIGHTS].base != NULL:

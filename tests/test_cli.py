@@ -250,15 +250,18 @@ def test_progress_is_for_terminals_and_for_what_takes_long(monkeypatch: pytest.M
         assert terminal.getvalue() == ""
         clock[0] = 1.5
         line.count("samples", 2, 9)
+        clock[0] = 1.55
+        line.count("samples", 3, 9)
         assert terminal.getvalue() == "\rsamples: 2 of 9"
         line.say("short")
         assert terminal.getvalue().endswith("\rshort          ")
     assert terminal.getvalue().endswith("\r     \r")
-    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    file = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", file)
     quiet = Progress()
     quiet.say("hello")
     quiet.clear()
-    assert sys.stderr.getvalue() == ""
+    assert file.getvalue() == ""
 
 
 def test_a_warning_of_the_cache_is_one_plain_line(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:

@@ -184,7 +184,7 @@ def test_the_demo_fails_where_the_digits_are_others(
 ) -> None:
     example = gallery.load("misra1a")
     wrong = replace(example, certified_text=("2.3894212918E+02", "5.5015600000E-04"))
-    monkeypatch.setattr(command.gallery, "load", lambda name: wrong)
+    monkeypatch.setattr(gallery, "load", lambda name: wrong)
     monkeypatch.setattr(command, "SAMPLES", 5)
     assert main(["demo", "misra1a"]) == 1
     assert "the least that agree are 6." in capsys.readouterr().out

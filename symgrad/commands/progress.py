@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 PATIENCE = 1.0  # seconds: what is done sooner needs no counting
+INTERVAL = 0.1
 
 
 class Progress:
@@ -13,7 +14,7 @@ class Progress:
 
     def __init__(self) -> None:
         self._shown = 0
-        self._start = time.monotonic()
+        self._start = self._counted = time.monotonic()
         self._terminal = sys.stderr.isatty()
 
     def say(self, text: str) -> None:
@@ -24,8 +25,10 @@ class Progress:
             self._shown = len(text)
 
     def count(self, what: str, done: int, wanted: int) -> None:
-        """Show how far it is, once it has taken a second."""
-        if time.monotonic() - self._start > PATIENCE:
+        """Show how far it is, once it has taken a second, and then ten times in a second."""
+        now = time.monotonic()
+        if now - self._start > PATIENCE and now - self._counted > INTERVAL:
+            self._counted = now
             self.say(f"{what}: {done} of {wanted}")
 
     def clear(self) -> None:
