@@ -54,6 +54,15 @@ def _power(x: Value, n: int) -> Value:
     return half * half * x if n % 2 else half * half
 
 
+def _root_power_pullback(c: Value, r: Value, x: Value, n: int) -> tuple[Value]:
+    lower = x.call("sqrt") if n == 1 else x.call("root_power", attribute=n - 1)
+    return (c * ((n + 0.5) * lower),)
+
+
+def _root_power(x: Value, n: int) -> Value:
+    return x.call("power", attribute=n) * x.call("sqrt")
+
+
 def _pow_pullback(c: Value, r: Value, x: Value, y: Value) -> tuple[Value, Value]:
     # d/dy = log(x) x^y, whose limit at x = 0 is 0; d/dx = y x^(y-1) also there
     slope = c * (y * x.call("pow", y - 1))
@@ -93,7 +102,13 @@ def _sign(x: Value) -> Value:
 def _mod(x: Value, y: Value) -> Value:
     """SymPy's ``Mod`` has the sign of the divisor, C's ``fmod`` that of the dividend."""
     rest = x.call("fmod", y)
-    return (rest * y < 0).choose(rest + y, rest)
+    opposed = (rest < 0).call("ne", y < 0).call("and", rest.call("ne", 0.0))
+    return opposed.choose(rest + y, rest)
+
+
+def _mod_pullback(c: Value, r: Value, x: Value, y: Value) -> tuple[Value, Value]:
+    # floor(x/y), from the rest: the quotient itself may underflow, or round up to the next integer
+    return c, -(c * ((x - r) / y + 0.5).call("floor"))
 
 
 def _logistic_density(x: Value) -> Value:
@@ -126,24 +141,25 @@ def _largest(*xs: Value) -> Value:
 
 
 def _shifted_exponentials(*xs: Value) -> tuple[Value, list[Value], Value]:
-    """The largest x, ``exp(x_i - largest)`` and their sum; equal infinities differ by zero, not by NaN."""
+    """The largest x, ``exp(x_i - largest)``, and their sum less one; equal infinities differ by zero, not by NaN."""
     largest = _largest(*xs)
-    shifted = [x.equals(largest).choose(0.0, x - largest).call("exp") for x in xs]
-    total = shifted[0]
-    for term in shifted[1:]:
-        total = total + term
-    return largest, shifted, total
+    wins = [x.equals(largest) for x in xs]
+    shifted = [won.choose(0.0, x - largest).call("exp") for x, won in zip(xs, wins, strict=True)]
+    rest = sum((won.choose(1.0, 0.0) for won in wins[1:]), wins[0].choose(1.0, 0.0)) - 1
+    for won, term in zip(wins, shifted, strict=True):
+        rest = rest + won.choose(0.0, term)
+    return largest, shifted, rest
 
 
 def _logsumexp(*xs: Value) -> Value:
-    largest, _, total = _shifted_exponentials(*xs)
-    return largest + total.call("log")
+    largest, _, rest = _shifted_exponentials(*xs)
+    return largest + rest.call("log1p")
 
 
 def _softmax(*arguments: Value | int) -> Value:
     xs, index = _with_index(arguments)
-    _, shifted, total = _shifted_exponentials(*xs)
-    return shifted[index] / total
+    _, shifted, rest = _shifted_exponentials(*xs)
+    return shifted[index] / (1 + rest)
 
 
 def _with_index(arguments: tuple[Value | int, ...]) -> tuple[list[Value], int]:
@@ -188,11 +204,12 @@ def _rows() -> tuple[Operation, ...]:
         Operation("div", X / Y, lambda c, r, x, y: (c / y, -((c / y) * r))),
         Operation("neg", -X, lambda c, r, x: (-c,)),
         Operation("power", None, _power_pullback, _power),
+        Operation("root_power", None, _root_power_pullback, _root_power),  # x**(n + 1/2)
         Operation("pow", X**Y, _pow_pullback),
         Operation("sqrt", sp.sqrt(X), lambda c, r, x: (c / (2 * r),)),
         Operation("hypot", cfunctions.hypot(X, Y), _hypot_pullback),
         Operation("fmod", None, lambda c, r, x, y: (c, -(c * ((x - r) / y)))),
-        Operation("mod", sp.Mod(X, Y), lambda c, r, x, y: (c, -(c * (x / y).call("floor"))), _mod),
+        Operation("mod", sp.Mod(X, Y), _mod_pullback, _mod),
         Operation("floor", sp.floor(X), _flat),
         Operation("ceil", sp.ceiling(X), _flat),
     )
@@ -214,8 +231,8 @@ def _rows() -> tuple[Operation, ...]:
         Operation("exp2", cfunctions.exp2(X), lambda c, r, x: (c * r * float(sp.log(2)),)),
         Operation("expm1", cfunctions.expm1(X)),
         Operation("log", sp.log(X)),
-        Operation("log2", cfunctions.log2(X), lambda c, r, x: (c / (x * float(sp.log(2))),)),
-        Operation("log10", cfunctions.log10(X), lambda c, r, x: (c / (x * float(sp.log(10))),)),
+        Operation("log2", cfunctions.log2(X), lambda c, r, x: (c / x * float(1 / sp.log(2)),)),
+        Operation("log10", cfunctions.log10(X), lambda c, r, x: (c / x * float(1 / sp.log(10)),)),
         Operation("log1p", cfunctions.log1p(X)),
         Operation("sigmoid", functions.sigmoid(X), lambda c, r, x: (c * x.call("logistic_density"),), _sigmoid),
         Operation(
@@ -262,8 +279,8 @@ def _rows() -> tuple[Operation, ...]:
         Operation("acosh", sp.acosh(X), lambda c, r, x: (c / ((x - 1).call("sqrt") * (x + 1).call("sqrt")),)),
         Operation("atanh", sp.atanh(X), lambda c, r, x: (c / ((1 - x) * (1 + x)),)),
         Operation("acoth", sp.acoth(X), lambda c, r, x: (c / ((1 - x) * (1 + x)),), lambda x: (1 / x).call("atanh")),
-        Operation("asech", sp.asech(X), _asech_pullback, lambda x: (1 / x).call("acosh")),
-        Operation("acsch", sp.acsch(X), _acsch_pullback, lambda x: (1 / x).call("asinh")),
+        Operation("asech", sp.asech(X), _asech_pullback, _asech),
+        Operation("acsch", sp.acsch(X), _acsch_pullback, _acsch),
     )
     special = (
         Operation("erf", sp.erf(X)),
@@ -283,7 +300,22 @@ def _loggamma(x: Value) -> Value:
 
 
 def _sinc_pullback(c: Value, r: Value, x: Value) -> tuple[Value]:
-    return (c * x.equals(0).choose(0.0, (x.call("cos") - r) / x),)
+    """(cos(x) - sinc(x))/x loses its digits near 0: there Taylor's series, sum of (-1)^k 2k x^(2k-1)/(2k+1)!."""
+    square, series = x * x, x * 0.0
+    for k in range(9, 0, -1):
+        series = series * square + float(sp.Rational((-1) ** k * 2 * k, sp.factorial(2 * k + 1)))
+    return (c * (abs(x) < 1).choose(series * x, (x.call("cos") - r) / x),)
+
+
+def _asech(x: Value) -> Value:
+    """Near 1 and near 0 the forms that lose nothing: 1/x would round, or overflow."""
+    leg = ((1 - x) * (1 + x)).call("sqrt")
+    return (x > 0.5).choose(leg.call("atanh"), (1 + leg).call("log") - x.call("log"))
+
+
+def _acsch(x: Value) -> Value:
+    near = ((1 + x.call("hypot", 1.0)).call("log") - abs(x).call("log")) * x.call("sign")
+    return (abs(x) < 0.5).choose(near, (1 / x).call("asinh"))
 
 
 def _asec_pullback(c: Value, r: Value, x: Value) -> tuple[Value]:

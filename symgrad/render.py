@@ -92,6 +92,11 @@ def _name_list(names: Iterable[str]) -> str:
 
 def _lane_function(kernel: Kernel, function: LaneFunction, printer: Printer) -> Context:
     program = kernel.program
+
+    def stored(variable: int, place: str) -> str:
+        """How a variable is read back from a row of numbers: a condition was stored as 1 or 0."""
+        return f"{place} != 0.0" if program.assignments[variable].operation in CONDITIONS else place
+
     names: list[str] = []
     conditions: list[str] = []
     loops = []
@@ -103,7 +108,7 @@ def _lane_function(kernel: Kernel, function: LaneFunction, printer: Printer) -> 
         invariants |= read & set(kernel.slots)
         leaf_reads = sorted(v for v in read if program.assignments[v].operation in ("input", "target", "weight"))
         text = [f"{printer.name(v)} = data[{_data_row(v, kernel)} * LANES + lane]" for v in leaf_reads]
-        text += [f"{printer.name(v)} = out[{row} * LANES + lane]" for v, row in loop.reads]
+        text += [f"{printer.name(v)} = {stored(v, f'out[{row} * LANES + lane]')}" for v, row in loop.reads]
         text += [f"{printer.name(v)} = {expression}" for v, expression in lines]
         text += [f"out[{row} * LANES + lane] = {kept[v].text}" for v, row in loop.writes]
         loops.append(tuple(text))
@@ -114,7 +119,11 @@ def _lane_function(kernel: Kernel, function: LaneFunction, printer: Printer) -> 
         "summary": _SUMMARIES[function.name],
         "names": _name_list(dict.fromkeys(names)),
         "conditions": _name_list(dict.fromkeys(conditions)),
-        "invariants": tuple(f"{printer.name(v)} = c[{kernel.slots[v]}]" for v in sorted(invariants)),
+        "invariants": tuple(
+            f"{'bint' if program.assignments[v].operation in CONDITIONS else 'real'} {printer.name(v)} = "
+            f"{stored(v, f'c[{kernel.slots[v]}]')}"
+            for v in sorted(invariants)
+        ),
         "loops": tuple(loops),
     }
 

@@ -153,6 +153,8 @@ class Tracer:
         base, exponent = node.args
         if exponent.is_Rational:
             variable = self._traced[id(base)]
+            if exponent.is_Integer and exponent < 0:
+                return self._builder.emit("power", variable, attribute=int(exponent))
             if exponent < 0:
                 return self._builder.emit("div", self._builder.constant(1.0), self._power(variable, -exponent))
             return self._power(variable, exponent)
@@ -166,10 +168,7 @@ class Tracer:
             return emit("pow", base, self._builder.constant(_double(exponent)))
         if half == 0:
             return base if whole == 1 else emit("power", base, attribute=int(whole))
-        root = emit("sqrt", base)
-        if whole == 0:
-            return root
-        return emit("mul", base if whole == 1 else emit("power", base, attribute=int(whole)), root)
+        return emit("sqrt", base) if whole == 0 else emit("root_power", base, attribute=int(whole))
 
     # ------------------------------------------------------------------------------------------- choices and kinks
 

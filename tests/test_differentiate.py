@@ -173,7 +173,7 @@ def test_a_thousand_parameters_take_linear_work() -> None:
     assert all(large <= 4.1 * small for small, large in zip(*counts, strict=True))
 
 
-# ------------------------------------------------------------------------------------------- branches that are not taken
+# ------------------------------------------------------------------------------------------ branches that are not taken
 
 _x = a * u
 LEAKS: list[tuple[Any, float, float, float]] = [

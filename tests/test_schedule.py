@@ -22,7 +22,12 @@ BRANCHES = sp.Piecewise(
     (b * sp.sin(a * u) * v, (a * u > 0) | (v * b > 0.5)),
     (sp.log(u**2 + b**2) * b, True),
 )
-MIXED = sp.Piecewise((a * u, (a > 0) & (u > 0)), (b * u, (b > 2) | (v > 0)), (a * b * v, sp.Xor(a > 1, u > 1)), (u, True))
+MIXED = sp.Piecewise(
+    (a * u, (a > 0) & (u > 0)),
+    (b * u, (b > 2) | (v > 0)),
+    (a * b * v, sp.Xor(a > 1, u > 1)),
+    (u, True),
+)
 
 
 def risk_of(expression: Any, name: str = "risk", **more: Any) -> EmpiricalRisk:
