@@ -1,12 +1,12 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, cpow=True
 # cython: infer_types=False, auto_pickle=False, embedsignature=True
-# Written by symgrad from breast_cancer_logistic's declaration: declare anew instead of editing.
+# Written by symgrad. To change it, change the declaration of breast_cancer_logistic and run `symgrad generate` again.
 """breast_cancer_logistic: an empirical risk and its gradient.
 
 R(theta)      = 1/N * sum_i L_i(theta)
 grad R(theta) = 1/N * sum_i grad L_i(theta)
 
-N = b0 + b1*radius + b2*texture + b3*smoothness + b4*concave_points
+N_theta = b0 + b1*radius + b2*texture + b3*smoothness + b4*concave_points
 L = target*softplus(-prediction) + (1 - target)*softplus(prediction)
 dL/db0 = -target*sigmoid(-b0 - b1*radius - b2*texture - b3*smoothness - b4*concave_points) + (1 -
          target)*sigmoid(b0 + b1*radius + b2*texture + b3*smoothness + b4*concave_points)
@@ -39,6 +39,7 @@ from libc.math cimport INFINITY, NAN
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+# What the C compiler has to know; the mathematics begins at `once`.
 cdef extern from *:
     """
     #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ == 1) \
@@ -65,7 +66,8 @@ cdef extern from *:
     #define C_NAME(name) __asm__(name)
     #endif
     #if defined(__GNUC__) && !defined(__clang__)
-    #define hot __attribute__((optimize("O3", "no-math-errno", "no-trapping-math", "fp-contract=off"))) void
+    /* no-tree-sink: a call that moves into a branch of a choice can no longer be vectorised */
+    #define hot __attribute__((optimize("O3", "no-tree-sink", "no-math-errno", "no-trapping-math", "fp-contract=off"))) void
     #else
     #define hot void
     #endif
@@ -122,22 +124,22 @@ cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
     cdef real p2 = c[2]
     cdef real p3 = c[3]
     cdef real p4 = c[4]
-    cdef real u0, u1, u2, u3, y0, w, sum_4, negative_1, choice_1, size_1, exp_1, log1p_1, choice_2
+    cdef real u0, u1, u2, u3, y0, w, sum_1, negative_1, choice_1, size_1, exp_1, log1p_1, choice_2
     for lane in range(LANES):
-        u0 = data[0 * LANES + lane]
+        u0 = data[lane]
         u1 = data[1 * LANES + lane]
         u2 = data[2 * LANES + lane]
         u3 = data[3 * LANES + lane]
-        y0 = data[(INPUT_COLUMNS + 0) * LANES + lane]
+        y0 = data[4 * LANES + lane]
         w = data[WEIGHT_ROW * LANES + lane]
-        sum_4 = p4 * u3 + (p3 * u2 + (p2 * u1 + (p0 + p1 * u0)))
-        negative_1 = -sum_4
+        sum_1 = p4 * u3 + (p3 * u2 + (p2 * u1 + (p0 + p1 * u0)))
+        negative_1 = -sum_1
         choice_1 = negative_1 if (0.0 < negative_1) else 0.0
-        size_1 = fabs(sum_4)
+        size_1 = fabs(sum_1)
         exp_1 = exp(-size_1)
         log1p_1 = log1p(exp_1)
-        choice_2 = sum_4 if (0.0 < sum_4) else 0.0
-        out[0 * LANES + lane] = (y0 * (choice_1 + log1p_1) + (1.0 - y0) * (log1p_1 + choice_2)) * w
+        choice_2 = sum_1 if (0.0 < sum_1) else 0.0
+        out[lane] = (y0 * (choice_1 + log1p_1) + (1.0 - y0) * (log1p_1 + choice_2)) * w
 
 
 cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
@@ -148,33 +150,33 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
     cdef real p2 = c[2]
     cdef real p3 = c[3]
     cdef real p4 = c[4]
-    cdef real u0, u1, u2, u3, y0, w, sum_4, negative_1, choice_1, size_1, exp_1, log1p_1, difference_1, \
-        choice_2, choice_3, sum_8, choice_4, difference_2
+    cdef real u0, u1, u2, u3, y0, w, sum_1, negative_1, choice_1, size_1, exp_1, log1p_1, difference_1, \
+        choice_2, choice_3, sum_2, choice_4, difference_2
     for lane in range(LANES):
-        u0 = data[0 * LANES + lane]
+        u0 = data[lane]
         u1 = data[1 * LANES + lane]
         u2 = data[2 * LANES + lane]
         u3 = data[3 * LANES + lane]
-        y0 = data[(INPUT_COLUMNS + 0) * LANES + lane]
+        y0 = data[4 * LANES + lane]
         w = data[WEIGHT_ROW * LANES + lane]
-        sum_4 = p4 * u3 + (p3 * u2 + (p2 * u1 + (p0 + p1 * u0)))
-        negative_1 = -sum_4
+        sum_1 = p4 * u3 + (p3 * u2 + (p2 * u1 + (p0 + p1 * u0)))
+        negative_1 = -sum_1
         choice_1 = negative_1 if (0.0 < negative_1) else 0.0
-        size_1 = fabs(sum_4)
+        size_1 = fabs(sum_1)
         exp_1 = exp(-size_1)
         log1p_1 = log1p(exp_1)
         difference_1 = 1.0 - y0
-        choice_2 = sum_4 if (0.0 < sum_4) else 0.0
-        choice_3 = 1.0 if (0.0 <= sum_4) else exp_1
-        sum_8 = exp_1 + 1.0
+        choice_2 = sum_1 if (0.0 < sum_1) else 0.0
+        choice_3 = 1.0 if (0.0 <= sum_1) else exp_1
+        sum_2 = exp_1 + 1.0
         choice_4 = 1.0 if (0.0 <= negative_1) else exp_1
-        difference_2 = difference_1 * w * (choice_3 / sum_8) - y0 * w * (choice_4 / sum_8)
-        out[0 * LANES + lane] = (y0 * (choice_1 + log1p_1) + difference_1 * (log1p_1 + choice_2)) * w
-        out[1 * LANES + lane] = difference_2
-        out[2 * LANES + lane] = u0 * difference_2
-        out[3 * LANES + lane] = u1 * difference_2
-        out[4 * LANES + lane] = u2 * difference_2
-        out[5 * LANES + lane] = u3 * difference_2
+        difference_2 = difference_1 * w * (choice_3 / sum_2) - y0 * w * (choice_4 / sum_2)
+        out[lane] = (y0 * (choice_1 + log1p_1) + difference_1 * (log1p_1 + choice_2)) * w  # L
+        out[1 * LANES + lane] = difference_2  # dL/db0
+        out[2 * LANES + lane] = u0 * difference_2  # dL/db1
+        out[3 * LANES + lane] = u1 * difference_2  # dL/db2
+        out[4 * LANES + lane] = u2 * difference_2  # dL/db3
+        out[5 * LANES + lane] = u3 * difference_2  # dL/db4
 
 
 cdef hot predictions(const real* c, const real* data, rows out) noexcept nogil:
@@ -187,11 +189,11 @@ cdef hot predictions(const real* c, const real* data, rows out) noexcept nogil:
     cdef real p4 = c[4]
     cdef real u0, u1, u2, u3
     for lane in range(LANES):
-        u0 = data[0 * LANES + lane]
+        u0 = data[lane]
         u1 = data[1 * LANES + lane]
         u2 = data[2 * LANES + lane]
         u3 = data[3 * LANES + lane]
-        out[0 * LANES + lane] = p4 * u3 + (p3 * u2 + (p2 * u1 + (p0 + p1 * u0)))
+        out[lane] = p4 * u3 + (p3 * u2 + (p2 * u1 + (p0 + p1 * u0)))
 
 
 ctypedef hot (*LaneFunction)(const real*, const real*, rows) noexcept nogil
@@ -412,7 +414,8 @@ def risk(theta, inputs, targets, weights=None, *, threads=None):
 def gradient(theta, inputs, targets, weights=None, *, out=None, threads=None):
     """The gradient of `risk`, (5,): one epoch in one pass. Arguments as for `risk`."""
     cdef _Bound data = _Bound(inputs, targets, weights, threads)
-    out = _result(out, (N_PARAMETERS,), (theta, inputs, targets, weights))
+    theta = _theta(theta)
+    out = _result(out, (N_PARAMETERS,), (theta, *data.arrays))
     _mean(data, theta, out)
     return out
 
@@ -423,9 +426,10 @@ def risk_and_gradient(theta, inputs, targets, weights=None, *, threads=None):
 
 
 def per_sample_loss(theta, inputs, targets, *, out=None, threads=None):
-    """Each sample's loss, (N,), without the penalty. Arguments as for `risk`."""
+    """Each sample's loss, (N,), without the penalty. Arguments as for `risk`; an interrupted call leaves out partly written."""
     cdef _Bound data = _Bound(inputs, targets, None, threads)
-    out = _result(out, (data.n,), (theta, inputs, targets))
+    theta = _theta(theta)
+    out = _result(out, (data.n,), (theta, *data.arrays))
     _each(data, theta, losses, 1, 0, 0, out)
     return out
 
@@ -433,7 +437,8 @@ def per_sample_loss(theta, inputs, targets, *, out=None, threads=None):
 def per_sample_gradient(theta, inputs, targets, *, out=None, threads=None):
     """Each sample's gradient, (N, 5), without the penalty's. Arguments as for `risk`."""
     cdef _Bound data = _Bound(inputs, targets, None, threads)
-    out = _result(out, (data.n, N_PARAMETERS), (theta, inputs, targets))
+    theta = _theta(theta)
+    out = _result(out, (data.n, N_PARAMETERS), (theta, *data.arrays))
     _each(data, theta, gradients, 1 + N_PARAMETERS, 0, 1, out)
     return out
 
@@ -454,6 +459,8 @@ def bind(inputs, targets, weights=None, *, threads=None):
 def pack(values):
     """A flat theta, (5,), from ``{name: array}``, each array in its parameter's shape."""
     shapes = dict(PARAMETERS)
+    if not isinstance(values, dict):
+        _refuse(ArrayTypeError, "values", "a dictionary {name: array}", type(values).__name__, "unpack(theta) shows one")
     if set(values) != set(shapes):
         _refuse(ArrayError, "values", "the names %s" % list(shapes), list(values), "give each parameter once")
     parts = [_numbers("values[%r]" % name, values[name], "an array of shape %s" % (shapes[name],)) for name in shapes]
@@ -651,8 +658,7 @@ cdef double _mean(_Bound data, theta, out) except? -1.0:
 
 cdef double _quotient(_Job job, Py_ssize_t row, double total):
     """A row's sum over the total weight, plus the penalty's share."""
-    cdef double high = job.stack[2 * row], low = job.stack[2 * row + 1]
-    cdef double mean = (high + low if high - high == 0.0 else high) / total
+    cdef double mean = (job.stack[2 * row] + job.stack[2 * row + 1]) / total
     return mean + job.c[INVARIANTS + row] if PENALTY_ROWS else mean
 
 
@@ -745,7 +751,7 @@ cdef int _check_weights(weights) except -1:
 cdef Py_ssize_t _threads(threads) except -1:
     if threads is None:
         return 0
-    if isinstance(threads, bool) or not hasattr(threads, "__index__"):
+    if not isinstance(threads, (int, np.integer)) or isinstance(threads, bool):
         _refuse(ArrayTypeError, "threads", _THREADS, repr(threads), "None takes what the work is worth")
     if threads < 1:
         _refuse(ArrayError, "threads", _THREADS, threads, "None takes what the work is worth")

@@ -1,13 +1,13 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, cpow=True
 # cython: infer_types=False, auto_pickle=False, embedsignature=True
-# Written by symgrad from diabetes_network's declaration: declare anew instead of editing.
+# Written by symgrad. To change it, change the declaration of diabetes_network and run `symgrad generate` again.
 """diabetes_network: an empirical risk and its gradient.
 
 R(theta)      = 1/N * sum_i L_i(theta)
 grad R(theta) = 1/N * sum_i grad L_i(theta)
 
-N = v0 + v1*tanh(W1_bmi*bmi + W1_bp*bp + c1) + v2*tanh(W2_bmi*bmi + W2_bp*bp + c2) + v3*tanh(W3_bmi*bmi +
-    W3_bp*bp + c3) + v4*tanh(W4_bmi*bmi + W4_bp*bp + c4)
+N_theta = v0 + v1*tanh(W1_bmi*bmi + W1_bp*bp + c1) + v2*tanh(W2_bmi*bmi + W2_bp*bp + c2) + v3*tanh(W3_bmi*bmi +
+          W3_bp*bp + c3) + v4*tanh(W4_bmi*bmi + W4_bp*bp + c4)
 L = (-y + yhat)**2/2
 
 In the code p0 is W1_bmi, p1 is W1_bp, p2 is W2_bmi, p3 is W2_bp, p4 is W3_bmi, p5 is W3_bp, p6 is W4_bmi, p7 is
@@ -31,6 +31,7 @@ from libc.math cimport INFINITY, NAN
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+# What the C compiler has to know; the mathematics begins at `once`.
 cdef extern from *:
     """
     #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ == 1) \
@@ -57,7 +58,8 @@ cdef extern from *:
     #define C_NAME(name) __asm__(name)
     #endif
     #if defined(__GNUC__) && !defined(__clang__)
-    #define hot __attribute__((optimize("O3", "no-math-errno", "no-trapping-math", "fp-contract=off"))) void
+    /* no-tree-sink: a call that moves into a branch of a choice can no longer be vectorised */
+    #define hot __attribute__((optimize("O3", "no-tree-sink", "no-math-errno", "no-trapping-math", "fp-contract=off"))) void
     #else
     #define hot void
     #endif
@@ -170,16 +172,16 @@ cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
     cdef real p16 = c[16]
     cdef real u0, u1, y0, w, tanh_1, tanh_2, tanh_3, tanh_4, difference_1
     for lane in range(LANES):
-        u0 = data[0 * LANES + lane]
+        u0 = data[lane]
         u1 = data[1 * LANES + lane]
-        y0 = data[(INPUT_COLUMNS + 0) * LANES + lane]
+        y0 = data[2 * LANES + lane]
         w = data[WEIGHT_ROW * LANES + lane]
         tanh_1 = tanh(p1 * u1 + (p8 + p0 * u0))
         tanh_2 = tanh(p3 * u1 + (p9 + p2 * u0))
         tanh_3 = tanh(p5 * u1 + (p10 + p4 * u0))
         tanh_4 = tanh(p7 * u1 + (p11 + p6 * u0))
         difference_1 = p15 * tanh_4 + (p14 * tanh_3 + (p13 * tanh_2 + (p16 + p12 * tanh_1))) - y0
-        out[0 * LANES + lane] = difference_1 * difference_1 * 0.5 * w
+        out[lane] = difference_1 * difference_1 * 0.5 * w
 
 
 cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
@@ -202,58 +204,58 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
     cdef real p14 = c[14]
     cdef real p15 = c[15]
     cdef real p16 = c[16]
-    cdef real u0, u1, y0, w, sum_2, tanh_1, sum_4, tanh_2, sum_6, tanh_3, sum_8, tanh_4, difference_1, \
-        product_16, size_1, exp_1, sum_13, product_22, size_2, exp_2, sum_14, product_30, size_3, exp_3, \
-        sum_15, product_38, size_4, exp_4, sum_16, product_46
+    cdef real u0, u1, y0, w, sum_1, tanh_1, sum_2, tanh_2, sum_3, tanh_3, sum_4, tanh_4, difference_1, \
+        product_2, size_1, exp_1, sum_5, product_3, size_2, exp_2, sum_6, product_4, size_3, exp_3, \
+        sum_7, product_5, size_4, exp_4, sum_8, product_6
     for lane in range(LANES):
-        u0 = data[0 * LANES + lane]
+        u0 = data[lane]
         u1 = data[1 * LANES + lane]
-        y0 = data[(INPUT_COLUMNS + 0) * LANES + lane]
+        y0 = data[2 * LANES + lane]
         w = data[WEIGHT_ROW * LANES + lane]
-        sum_2 = p1 * u1 + (p8 + p0 * u0)
-        tanh_1 = tanh(sum_2)
-        sum_4 = p3 * u1 + (p9 + p2 * u0)
-        tanh_2 = tanh(sum_4)
-        sum_6 = p5 * u1 + (p10 + p4 * u0)
-        tanh_3 = tanh(sum_6)
-        sum_8 = p7 * u1 + (p11 + p6 * u0)
-        tanh_4 = tanh(sum_8)
+        sum_1 = p1 * u1 + (p8 + p0 * u0)
+        tanh_1 = tanh(sum_1)
+        sum_2 = p3 * u1 + (p9 + p2 * u0)
+        tanh_2 = tanh(sum_2)
+        sum_3 = p5 * u1 + (p10 + p4 * u0)
+        tanh_3 = tanh(sum_3)
+        sum_4 = p7 * u1 + (p11 + p6 * u0)
+        tanh_4 = tanh(sum_4)
         difference_1 = p15 * tanh_4 + (p14 * tanh_3 + (p13 * tanh_2 + (p16 + p12 * tanh_1))) - y0
-        product_16 = difference_1 * w
-        size_1 = fabs(sum_8 * 2.0)
+        product_2 = difference_1 * w
+        size_1 = fabs(sum_4 * 2.0)
         exp_1 = exp(-size_1)
-        sum_13 = exp_1 + 1.0
-        product_22 = p15 * product_16 * (exp_1 / (sum_13 * sum_13) * 4.0)
-        size_2 = fabs(sum_6 * 2.0)
+        sum_5 = exp_1 + 1.0
+        product_3 = p15 * product_2 * (exp_1 / (sum_5 * sum_5) * 4.0)
+        size_2 = fabs(sum_3 * 2.0)
         exp_2 = exp(-size_2)
-        sum_14 = 1.0 + exp_2
-        product_30 = p14 * product_16 * (exp_2 / (sum_14 * sum_14) * 4.0)
-        size_3 = fabs(sum_4 * 2.0)
+        sum_6 = 1.0 + exp_2
+        product_4 = p14 * product_2 * (exp_2 / (sum_6 * sum_6) * 4.0)
+        size_3 = fabs(sum_2 * 2.0)
         exp_3 = exp(-size_3)
-        sum_15 = 1.0 + exp_3
-        product_38 = p13 * product_16 * (exp_3 / (sum_15 * sum_15) * 4.0)
-        size_4 = fabs(sum_2 * 2.0)
+        sum_7 = 1.0 + exp_3
+        product_5 = p13 * product_2 * (exp_3 / (sum_7 * sum_7) * 4.0)
+        size_4 = fabs(sum_1 * 2.0)
         exp_4 = exp(-size_4)
-        sum_16 = 1.0 + exp_4
-        product_46 = p12 * product_16 * (exp_4 / (sum_16 * sum_16) * 4.0)
-        out[0 * LANES + lane] = difference_1 * difference_1 * 0.5 * w
-        out[1 * LANES + lane] = u0 * product_46
-        out[2 * LANES + lane] = u1 * product_46
-        out[3 * LANES + lane] = u0 * product_38
-        out[4 * LANES + lane] = u1 * product_38
-        out[5 * LANES + lane] = u0 * product_30
-        out[6 * LANES + lane] = u1 * product_30
-        out[7 * LANES + lane] = u0 * product_22
-        out[8 * LANES + lane] = u1 * product_22
-        out[9 * LANES + lane] = product_46
-        out[10 * LANES + lane] = product_38
-        out[11 * LANES + lane] = product_30
-        out[12 * LANES + lane] = product_22
-        out[13 * LANES + lane] = tanh_1 * product_16
-        out[14 * LANES + lane] = tanh_2 * product_16
-        out[15 * LANES + lane] = tanh_3 * product_16
-        out[16 * LANES + lane] = tanh_4 * product_16
-        out[17 * LANES + lane] = product_16
+        sum_8 = 1.0 + exp_4
+        product_6 = p12 * product_2 * (exp_4 / (sum_8 * sum_8) * 4.0)
+        out[lane] = difference_1 * difference_1 * 0.5 * w  # L
+        out[1 * LANES + lane] = u0 * product_6  # dL/dW1_bmi
+        out[2 * LANES + lane] = u1 * product_6  # dL/dW1_bp
+        out[3 * LANES + lane] = u0 * product_5  # dL/dW2_bmi
+        out[4 * LANES + lane] = u1 * product_5  # dL/dW2_bp
+        out[5 * LANES + lane] = u0 * product_4  # dL/dW3_bmi
+        out[6 * LANES + lane] = u1 * product_4  # dL/dW3_bp
+        out[7 * LANES + lane] = u0 * product_3  # dL/dW4_bmi
+        out[8 * LANES + lane] = u1 * product_3  # dL/dW4_bp
+        out[9 * LANES + lane] = product_6  # dL/dc1
+        out[10 * LANES + lane] = product_5  # dL/dc2
+        out[11 * LANES + lane] = product_4  # dL/dc3
+        out[12 * LANES + lane] = product_3  # dL/dc4
+        out[13 * LANES + lane] = tanh_1 * product_2  # dL/dv1
+        out[14 * LANES + lane] = tanh_2 * product_2  # dL/dv2
+        out[15 * LANES + lane] = tanh_3 * product_2  # dL/dv3
+        out[16 * LANES + lane] = tanh_4 * product_2  # dL/dv4
+        out[17 * LANES + lane] = product_2  # dL/dv0
 
 
 cdef hot predictions(const real* c, const real* data, rows out) noexcept nogil:
@@ -278,13 +280,13 @@ cdef hot predictions(const real* c, const real* data, rows out) noexcept nogil:
     cdef real p16 = c[16]
     cdef real u0, u1, tanh_1, tanh_2, tanh_3, tanh_4
     for lane in range(LANES):
-        u0 = data[0 * LANES + lane]
+        u0 = data[lane]
         u1 = data[1 * LANES + lane]
         tanh_1 = tanh(p1 * u1 + (p8 + p0 * u0))
         tanh_2 = tanh(p3 * u1 + (p9 + p2 * u0))
         tanh_3 = tanh(p5 * u1 + (p10 + p4 * u0))
         tanh_4 = tanh(p7 * u1 + (p11 + p6 * u0))
-        out[0 * LANES + lane] = p15 * tanh_4 + (p14 * tanh_3 + (p13 * tanh_2 + (p16 + p12 * tanh_1)))
+        out[lane] = p15 * tanh_4 + (p14 * tanh_3 + (p13 * tanh_2 + (p16 + p12 * tanh_1)))
 
 
 ctypedef hot (*LaneFunction)(const real*, const real*, rows) noexcept nogil
@@ -505,7 +507,8 @@ def risk(theta, inputs, targets, weights=None, *, threads=None):
 def gradient(theta, inputs, targets, weights=None, *, out=None, threads=None):
     """The gradient of `risk`, (17,): one epoch in one pass. Arguments as for `risk`."""
     cdef _Bound data = _Bound(inputs, targets, weights, threads)
-    out = _result(out, (N_PARAMETERS,), (theta, inputs, targets, weights))
+    theta = _theta(theta)
+    out = _result(out, (N_PARAMETERS,), (theta, *data.arrays))
     _mean(data, theta, out)
     return out
 
@@ -516,9 +519,10 @@ def risk_and_gradient(theta, inputs, targets, weights=None, *, threads=None):
 
 
 def per_sample_loss(theta, inputs, targets, *, out=None, threads=None):
-    """Each sample's loss, (N,), without the penalty. Arguments as for `risk`."""
+    """Each sample's loss, (N,), without the penalty. Arguments as for `risk`; an interrupted call leaves out partly written."""
     cdef _Bound data = _Bound(inputs, targets, None, threads)
-    out = _result(out, (data.n,), (theta, inputs, targets))
+    theta = _theta(theta)
+    out = _result(out, (data.n,), (theta, *data.arrays))
     _each(data, theta, losses, 1, 0, 0, out)
     return out
 
@@ -526,7 +530,8 @@ def per_sample_loss(theta, inputs, targets, *, out=None, threads=None):
 def per_sample_gradient(theta, inputs, targets, *, out=None, threads=None):
     """Each sample's gradient, (N, 17), without the penalty's. Arguments as for `risk`."""
     cdef _Bound data = _Bound(inputs, targets, None, threads)
-    out = _result(out, (data.n, N_PARAMETERS), (theta, inputs, targets))
+    theta = _theta(theta)
+    out = _result(out, (data.n, N_PARAMETERS), (theta, *data.arrays))
     _each(data, theta, gradients, 1 + N_PARAMETERS, 0, 1, out)
     return out
 
@@ -547,6 +552,8 @@ def bind(inputs, targets, weights=None, *, threads=None):
 def pack(values):
     """A flat theta, (17,), from ``{name: array}``, each array in its parameter's shape."""
     shapes = dict(PARAMETERS)
+    if not isinstance(values, dict):
+        _refuse(ArrayTypeError, "values", "a dictionary {name: array}", type(values).__name__, "unpack(theta) shows one")
     if set(values) != set(shapes):
         _refuse(ArrayError, "values", "the names %s" % list(shapes), list(values), "give each parameter once")
     parts = [_numbers("values[%r]" % name, values[name], "an array of shape %s" % (shapes[name],)) for name in shapes]
@@ -744,8 +751,7 @@ cdef double _mean(_Bound data, theta, out) except? -1.0:
 
 cdef double _quotient(_Job job, Py_ssize_t row, double total):
     """A row's sum over the total weight, plus the penalty's share."""
-    cdef double high = job.stack[2 * row], low = job.stack[2 * row + 1]
-    cdef double mean = (high + low if high - high == 0.0 else high) / total
+    cdef double mean = (job.stack[2 * row] + job.stack[2 * row + 1]) / total
     return mean + job.c[INVARIANTS + row] if PENALTY_ROWS else mean
 
 
@@ -838,7 +844,7 @@ cdef int _check_weights(weights) except -1:
 cdef Py_ssize_t _threads(threads) except -1:
     if threads is None:
         return 0
-    if isinstance(threads, bool) or not hasattr(threads, "__index__"):
+    if not isinstance(threads, (int, np.integer)) or isinstance(threads, bool):
         _refuse(ArrayTypeError, "threads", _THREADS, repr(threads), "None takes what the work is worth")
     if threads < 1:
         _refuse(ArrayError, "threads", _THREADS, threads, "None takes what the work is worth")

@@ -1,12 +1,12 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, cpow=True
 # cython: infer_types=False, auto_pickle=False, embedsignature=True
-# Written by symgrad from eckerle4's declaration: declare anew instead of editing.
+# Written by symgrad. To change it, change the declaration of eckerle4 and run `symgrad generate` again.
 """eckerle4: an empirical risk and its gradient.
 
 R(theta)      = 1/N * sum_i L_i(theta)
 grad R(theta) = 1/N * sum_i grad L_i(theta)
 
-N = b1*exp(-(-b3 + x)**2/(2*b2**2))/b2
+N_theta = b1*exp(-(-b3 + x)**2/(2*b2**2))/b2
 L = (-y + yhat)**2
 dL/db1 = 2*(b1*exp(-(-b3 + x)**2/(2*b2**2))/b2 - y)*exp(-(-b3 + x)**2/(2*b2**2))/b2
 dL/db2 = (-2*b1*exp(-(-b3 + x)**2/(2*b2**2))/b2**2 + 2*b1*(-b3 + x)**2*exp(-(-b3 +
@@ -32,6 +32,7 @@ from libc.math cimport INFINITY, NAN
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+# What the C compiler has to know; the mathematics begins at `once`.
 cdef extern from *:
     """
     #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ == 1) \
@@ -58,7 +59,8 @@ cdef extern from *:
     #define C_NAME(name) __asm__(name)
     #endif
     #if defined(__GNUC__) && !defined(__clang__)
-    #define hot __attribute__((optimize("O3", "no-math-errno", "no-trapping-math", "fp-contract=off"))) void
+    /* no-tree-sink: a call that moves into a branch of a choice can no longer be vectorised */
+    #define hot __attribute__((optimize("O3", "no-tree-sink", "no-math-errno", "no-trapping-math", "fp-contract=off"))) void
     #else
     #define hot void
     #endif
@@ -95,12 +97,12 @@ cdef hot once(const double* theta, real* c) noexcept nogil:
     cdef real p0 = <real>theta[0]
     cdef real p1 = <real>theta[1]
     cdef real p2 = <real>theta[2]
-    cdef real product_2
-    product_2 = p1 * p1
+    cdef real product_1
+    product_1 = p1 * p1
     c[0] = p1
     c[1] = p2
-    c[2] = product_2
-    c[3] = -0.5 / product_2
+    c[2] = product_1
+    c[3] = -0.5 / product_1
     c[4] = p0 / p1
     c[5] = p1 * 2.0
 
@@ -113,13 +115,13 @@ cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
     cdef real quotient_2 = c[4]
     cdef real u0, y0, w, difference_1, exp_1, difference_2
     for lane in range(LANES):
-        u0 = data[0 * LANES + lane]
-        y0 = data[(INPUT_COLUMNS + 0) * LANES + lane]
+        u0 = data[lane]
+        y0 = data[1 * LANES + lane]
         w = data[WEIGHT_ROW * LANES + lane]
         difference_1 = u0 - p2
         exp_1 = exp(difference_1 * difference_1 * quotient_1)
         difference_2 = exp_1 * quotient_2 - y0
-        out[0 * LANES + lane] = difference_2 * difference_2 * w
+        out[lane] = difference_2 * difference_2 * w
 
 
 cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
@@ -127,28 +129,28 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
     cdef Py_ssize_t lane
     cdef real p1 = c[0]
     cdef real p2 = c[1]
-    cdef real product_2 = c[2]
+    cdef real product_1 = c[2]
     cdef real quotient_1 = c[3]
     cdef real quotient_2 = c[4]
-    cdef real product_16 = c[5]
-    cdef real u0, y0, w, difference_1, product_1, exp_1, difference_2, product_8, quotient_3, product_12, \
+    cdef real product_2 = c[5]
+    cdef real u0, y0, w, difference_1, product_4, exp_1, difference_2, product_5, quotient_3, product_6, \
         difference_3
     for lane in range(LANES):
-        u0 = data[0 * LANES + lane]
-        y0 = data[(INPUT_COLUMNS + 0) * LANES + lane]
+        u0 = data[lane]
+        y0 = data[1 * LANES + lane]
         w = data[WEIGHT_ROW * LANES + lane]
         difference_1 = u0 - p2
-        product_1 = difference_1 * difference_1
-        exp_1 = exp(product_1 * quotient_1)
+        product_4 = difference_1 * difference_1
+        exp_1 = exp(product_4 * quotient_1)
         difference_2 = exp_1 * quotient_2 - y0
-        product_8 = difference_2 * (w * 2.0)
-        quotient_3 = exp_1 * product_8 / p1
-        product_12 = exp_1 * (quotient_2 * product_8)
-        difference_3 = -(quotient_2 * quotient_3) - quotient_1 * (product_1 * product_12 / product_2) * product_16
-        out[0 * LANES + lane] = difference_2 * difference_2 * w
-        out[1 * LANES + lane] = quotient_3
-        out[2 * LANES + lane] = difference_3
-        out[3 * LANES + lane] = -(difference_1 * (quotient_1 * product_12 * 2.0))
+        product_5 = difference_2 * (w * 2.0)
+        quotient_3 = exp_1 * product_5 / p1
+        product_6 = exp_1 * (quotient_2 * product_5)
+        difference_3 = -(quotient_2 * quotient_3) - quotient_1 * (product_4 * product_6 / product_1) * product_2
+        out[lane] = difference_2 * difference_2 * w  # L
+        out[1 * LANES + lane] = quotient_3  # dL/db1
+        out[2 * LANES + lane] = difference_3  # dL/db2
+        out[3 * LANES + lane] = -(difference_1 * (quotient_1 * product_6 * 2.0))  # dL/db3
 
 
 cdef hot predictions(const real* c, const real* data, rows out) noexcept nogil:
@@ -159,10 +161,10 @@ cdef hot predictions(const real* c, const real* data, rows out) noexcept nogil:
     cdef real quotient_2 = c[4]
     cdef real u0, difference_1, exp_1
     for lane in range(LANES):
-        u0 = data[0 * LANES + lane]
+        u0 = data[lane]
         difference_1 = u0 - p2
         exp_1 = exp(difference_1 * difference_1 * quotient_1)
-        out[0 * LANES + lane] = exp_1 * quotient_2
+        out[lane] = exp_1 * quotient_2
 
 
 ctypedef hot (*LaneFunction)(const real*, const real*, rows) noexcept nogil
@@ -383,7 +385,8 @@ def risk(theta, inputs, targets, weights=None, *, threads=None):
 def gradient(theta, inputs, targets, weights=None, *, out=None, threads=None):
     """The gradient of `risk`, (3,): one epoch in one pass. Arguments as for `risk`."""
     cdef _Bound data = _Bound(inputs, targets, weights, threads)
-    out = _result(out, (N_PARAMETERS,), (theta, inputs, targets, weights))
+    theta = _theta(theta)
+    out = _result(out, (N_PARAMETERS,), (theta, *data.arrays))
     _mean(data, theta, out)
     return out
 
@@ -394,9 +397,10 @@ def risk_and_gradient(theta, inputs, targets, weights=None, *, threads=None):
 
 
 def per_sample_loss(theta, inputs, targets, *, out=None, threads=None):
-    """Each sample's loss, (N,), without the penalty. Arguments as for `risk`."""
+    """Each sample's loss, (N,), without the penalty. Arguments as for `risk`; an interrupted call leaves out partly written."""
     cdef _Bound data = _Bound(inputs, targets, None, threads)
-    out = _result(out, (data.n,), (theta, inputs, targets))
+    theta = _theta(theta)
+    out = _result(out, (data.n,), (theta, *data.arrays))
     _each(data, theta, losses, 1, 0, 0, out)
     return out
 
@@ -404,7 +408,8 @@ def per_sample_loss(theta, inputs, targets, *, out=None, threads=None):
 def per_sample_gradient(theta, inputs, targets, *, out=None, threads=None):
     """Each sample's gradient, (N, 3), without the penalty's. Arguments as for `risk`."""
     cdef _Bound data = _Bound(inputs, targets, None, threads)
-    out = _result(out, (data.n, N_PARAMETERS), (theta, inputs, targets))
+    theta = _theta(theta)
+    out = _result(out, (data.n, N_PARAMETERS), (theta, *data.arrays))
     _each(data, theta, gradients, 1 + N_PARAMETERS, 0, 1, out)
     return out
 
@@ -425,6 +430,8 @@ def bind(inputs, targets, weights=None, *, threads=None):
 def pack(values):
     """A flat theta, (3,), from ``{name: array}``, each array in its parameter's shape."""
     shapes = dict(PARAMETERS)
+    if not isinstance(values, dict):
+        _refuse(ArrayTypeError, "values", "a dictionary {name: array}", type(values).__name__, "unpack(theta) shows one")
     if set(values) != set(shapes):
         _refuse(ArrayError, "values", "the names %s" % list(shapes), list(values), "give each parameter once")
     parts = [_numbers("values[%r]" % name, values[name], "an array of shape %s" % (shapes[name],)) for name in shapes]
@@ -622,8 +629,7 @@ cdef double _mean(_Bound data, theta, out) except? -1.0:
 
 cdef double _quotient(_Job job, Py_ssize_t row, double total):
     """A row's sum over the total weight, plus the penalty's share."""
-    cdef double high = job.stack[2 * row], low = job.stack[2 * row + 1]
-    cdef double mean = (high + low if high - high == 0.0 else high) / total
+    cdef double mean = (job.stack[2 * row] + job.stack[2 * row + 1]) / total
     return mean + job.c[INVARIANTS + row] if PENALTY_ROWS else mean
 
 
@@ -716,7 +722,7 @@ cdef int _check_weights(weights) except -1:
 cdef Py_ssize_t _threads(threads) except -1:
     if threads is None:
         return 0
-    if isinstance(threads, bool) or not hasattr(threads, "__index__"):
+    if not isinstance(threads, (int, np.integer)) or isinstance(threads, bool):
         _refuse(ArrayTypeError, "threads", _THREADS, repr(threads), "None takes what the work is worth")
     if threads < 1:
         _refuse(ArrayError, "threads", _THREADS, threads, "None takes what the work is worth")

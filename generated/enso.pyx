@@ -1,13 +1,13 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, cpow=True
 # cython: infer_types=False, auto_pickle=False, embedsignature=True
-# Written by symgrad from enso's declaration: declare anew instead of editing.
+# Written by symgrad. To change it, change the declaration of enso and run `symgrad generate` again.
 """enso: an empirical risk and its gradient.
 
 R(theta)      = 1/N * sum_i L_i(theta)
 grad R(theta) = 1/N * sum_i grad L_i(theta)
 
-N = b1 + b2*cos(pi*x/6) + b3*sin(pi*x/6) + b5*cos(2*pi*x/b4) + b6*sin(2*pi*x/b4) + b8*cos(2*pi*x/b7) +
-    b9*sin(2*pi*x/b7)
+N_theta = b1 + b2*cos(pi*x/6) + b3*sin(pi*x/6) + b5*cos(2*pi*x/b4) + b6*sin(2*pi*x/b4) + b8*cos(2*pi*x/b7) +
+          b9*sin(2*pi*x/b7)
 L = (-y + yhat)**2
 dL/db1 = 2*b1 + 2*b2*cos(pi*x/6) + 2*b3*sin(pi*x/6) + 2*b5*cos(2*pi*x/b4) + 2*b6*sin(2*pi*x/b4) +
          2*b8*cos(2*pi*x/b7) + 2*b9*sin(2*pi*x/b7) - 2*y
@@ -48,6 +48,7 @@ from libc.math cimport INFINITY, NAN
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+# What the C compiler has to know; the mathematics begins at `once`.
 cdef extern from *:
     """
     #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ == 1) \
@@ -74,7 +75,8 @@ cdef extern from *:
     #define C_NAME(name) __asm__(name)
     #endif
     #if defined(__GNUC__) && !defined(__clang__)
-    #define hot __attribute__((optimize("O3", "no-math-errno", "no-trapping-math", "fp-contract=off"))) void
+    /* no-tree-sink: a call that moves into a branch of a choice can no longer be vectorised */
+    #define hot __attribute__((optimize("O3", "no-tree-sink", "no-math-errno", "no-trapping-math", "fp-contract=off"))) void
     #else
     #define hot void
     #endif
@@ -154,24 +156,24 @@ cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
     cdef real p8 = c[8]
     cdef real quotient_1 = c[9]
     cdef real quotient_2 = c[10]
-    cdef real u0, y0, w, product_1, cos_1, sin_1, product_4, cos_2, sin_2, product_7, cos_3, sin_3, sum_6, \
+    cdef real u0, y0, w, product_1, cos_1, sin_1, product_2, cos_2, sin_2, product_3, cos_3, sin_3, sum_1, \
         difference_1
     for lane in range(LANES):
-        u0 = data[0 * LANES + lane]
-        y0 = data[(INPUT_COLUMNS + 0) * LANES + lane]
+        u0 = data[lane]
+        y0 = data[1 * LANES + lane]
         w = data[WEIGHT_ROW * LANES + lane]
         product_1 = u0 * 0.5235987755982989
         cos_1 = cos(product_1)
         sin_1 = sin(product_1)
-        product_4 = u0 * quotient_1
-        cos_2 = cos(product_4)
-        sin_2 = sin(product_4)
-        product_7 = u0 * quotient_2
-        cos_3 = cos(product_7)
-        sin_3 = sin(product_7)
-        sum_6 = p8 * sin_3 + (p7 * cos_3 + (p5 * sin_2 + (p4 * cos_2 + (p2 * sin_1 + (p0 + p1 * cos_1)))))
-        difference_1 = sum_6 - y0
-        out[0 * LANES + lane] = difference_1 * difference_1 * w
+        product_2 = u0 * quotient_1
+        cos_2 = cos(product_2)
+        sin_2 = sin(product_2)
+        product_3 = u0 * quotient_2
+        cos_3 = cos(product_3)
+        sin_3 = sin(product_3)
+        sum_1 = p8 * sin_3 + (p7 * cos_3 + (p5 * sin_2 + (p4 * cos_2 + (p2 * sin_1 + (p0 + p1 * cos_1)))))
+        difference_1 = sum_1 - y0
+        out[lane] = difference_1 * difference_1 * w
 
 
 cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
@@ -188,34 +190,34 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
     cdef real p8 = c[8]
     cdef real quotient_1 = c[9]
     cdef real quotient_2 = c[10]
-    cdef real u0, y0, w, product_1, cos_1, sin_1, product_4, cos_2, sin_2, product_7, cos_3, sin_3, sum_6, \
-        difference_1, product_13
+    cdef real u0, y0, w, product_1, cos_1, sin_1, product_2, cos_2, sin_2, product_3, cos_3, sin_3, sum_1, \
+        difference_1, product_5
     for lane in range(LANES):
-        u0 = data[0 * LANES + lane]
-        y0 = data[(INPUT_COLUMNS + 0) * LANES + lane]
+        u0 = data[lane]
+        y0 = data[1 * LANES + lane]
         w = data[WEIGHT_ROW * LANES + lane]
         product_1 = u0 * 0.5235987755982989
         cos_1 = cos(product_1)
         sin_1 = sin(product_1)
-        product_4 = u0 * quotient_1
-        cos_2 = cos(product_4)
-        sin_2 = sin(product_4)
-        product_7 = u0 * quotient_2
-        cos_3 = cos(product_7)
-        sin_3 = sin(product_7)
-        sum_6 = p8 * sin_3 + (p7 * cos_3 + (p5 * sin_2 + (p4 * cos_2 + (p2 * sin_1 + (p0 + p1 * cos_1)))))
-        difference_1 = sum_6 - y0
-        product_13 = difference_1 * (w * 2.0)
-        out[0 * LANES + lane] = difference_1 * difference_1 * w
-        out[1 * LANES + lane] = product_13
-        out[2 * LANES + lane] = cos_1 * product_13
-        out[3 * LANES + lane] = sin_1 * product_13
-        out[4 * LANES + lane] = -(quotient_1 * (u0 * (cos_2 * (p5 * product_13) - sin_2 * (p4 * product_13)) / p3))
-        out[5 * LANES + lane] = cos_2 * product_13
-        out[6 * LANES + lane] = sin_2 * product_13
-        out[7 * LANES + lane] = -(quotient_2 * (u0 * (cos_3 * (p8 * product_13) - sin_3 * (p7 * product_13)) / p6))
-        out[8 * LANES + lane] = cos_3 * product_13
-        out[9 * LANES + lane] = sin_3 * product_13
+        product_2 = u0 * quotient_1
+        cos_2 = cos(product_2)
+        sin_2 = sin(product_2)
+        product_3 = u0 * quotient_2
+        cos_3 = cos(product_3)
+        sin_3 = sin(product_3)
+        sum_1 = p8 * sin_3 + (p7 * cos_3 + (p5 * sin_2 + (p4 * cos_2 + (p2 * sin_1 + (p0 + p1 * cos_1)))))
+        difference_1 = sum_1 - y0
+        product_5 = difference_1 * (w * 2.0)
+        out[lane] = difference_1 * difference_1 * w  # L
+        out[1 * LANES + lane] = product_5  # dL/db1
+        out[2 * LANES + lane] = cos_1 * product_5  # dL/db2
+        out[3 * LANES + lane] = sin_1 * product_5  # dL/db3
+        out[4 * LANES + lane] = -(quotient_1 * (u0 * (cos_2 * (p5 * product_5) - sin_2 * (p4 * product_5)) / p3))  # dL/db4
+        out[5 * LANES + lane] = cos_2 * product_5  # dL/db5
+        out[6 * LANES + lane] = sin_2 * product_5  # dL/db6
+        out[7 * LANES + lane] = -(quotient_2 * (u0 * (cos_3 * (p8 * product_5) - sin_3 * (p7 * product_5)) / p6))  # dL/db7
+        out[8 * LANES + lane] = cos_3 * product_5  # dL/db8
+        out[9 * LANES + lane] = sin_3 * product_5  # dL/db9
 
 
 cdef hot predictions(const real* c, const real* data, rows out) noexcept nogil:
@@ -230,20 +232,20 @@ cdef hot predictions(const real* c, const real* data, rows out) noexcept nogil:
     cdef real p8 = c[8]
     cdef real quotient_1 = c[9]
     cdef real quotient_2 = c[10]
-    cdef real u0, product_1, cos_1, sin_1, product_4, cos_2, sin_2, product_7, cos_3, sin_3, sum_6
+    cdef real u0, product_1, cos_1, sin_1, product_2, cos_2, sin_2, product_3, cos_3, sin_3, sum_1
     for lane in range(LANES):
-        u0 = data[0 * LANES + lane]
+        u0 = data[lane]
         product_1 = u0 * 0.5235987755982989
         cos_1 = cos(product_1)
         sin_1 = sin(product_1)
-        product_4 = u0 * quotient_1
-        cos_2 = cos(product_4)
-        sin_2 = sin(product_4)
-        product_7 = u0 * quotient_2
-        cos_3 = cos(product_7)
-        sin_3 = sin(product_7)
-        sum_6 = p8 * sin_3 + (p7 * cos_3 + (p5 * sin_2 + (p4 * cos_2 + (p2 * sin_1 + (p0 + p1 * cos_1)))))
-        out[0 * LANES + lane] = sum_6
+        product_2 = u0 * quotient_1
+        cos_2 = cos(product_2)
+        sin_2 = sin(product_2)
+        product_3 = u0 * quotient_2
+        cos_3 = cos(product_3)
+        sin_3 = sin(product_3)
+        sum_1 = p8 * sin_3 + (p7 * cos_3 + (p5 * sin_2 + (p4 * cos_2 + (p2 * sin_1 + (p0 + p1 * cos_1)))))
+        out[lane] = sum_1
 
 
 ctypedef hot (*LaneFunction)(const real*, const real*, rows) noexcept nogil
@@ -464,7 +466,8 @@ def risk(theta, inputs, targets, weights=None, *, threads=None):
 def gradient(theta, inputs, targets, weights=None, *, out=None, threads=None):
     """The gradient of `risk`, (9,): one epoch in one pass. Arguments as for `risk`."""
     cdef _Bound data = _Bound(inputs, targets, weights, threads)
-    out = _result(out, (N_PARAMETERS,), (theta, inputs, targets, weights))
+    theta = _theta(theta)
+    out = _result(out, (N_PARAMETERS,), (theta, *data.arrays))
     _mean(data, theta, out)
     return out
 
@@ -475,9 +478,10 @@ def risk_and_gradient(theta, inputs, targets, weights=None, *, threads=None):
 
 
 def per_sample_loss(theta, inputs, targets, *, out=None, threads=None):
-    """Each sample's loss, (N,), without the penalty. Arguments as for `risk`."""
+    """Each sample's loss, (N,), without the penalty. Arguments as for `risk`; an interrupted call leaves out partly written."""
     cdef _Bound data = _Bound(inputs, targets, None, threads)
-    out = _result(out, (data.n,), (theta, inputs, targets))
+    theta = _theta(theta)
+    out = _result(out, (data.n,), (theta, *data.arrays))
     _each(data, theta, losses, 1, 0, 0, out)
     return out
 
@@ -485,7 +489,8 @@ def per_sample_loss(theta, inputs, targets, *, out=None, threads=None):
 def per_sample_gradient(theta, inputs, targets, *, out=None, threads=None):
     """Each sample's gradient, (N, 9), without the penalty's. Arguments as for `risk`."""
     cdef _Bound data = _Bound(inputs, targets, None, threads)
-    out = _result(out, (data.n, N_PARAMETERS), (theta, inputs, targets))
+    theta = _theta(theta)
+    out = _result(out, (data.n, N_PARAMETERS), (theta, *data.arrays))
     _each(data, theta, gradients, 1 + N_PARAMETERS, 0, 1, out)
     return out
 
@@ -506,6 +511,8 @@ def bind(inputs, targets, weights=None, *, threads=None):
 def pack(values):
     """A flat theta, (9,), from ``{name: array}``, each array in its parameter's shape."""
     shapes = dict(PARAMETERS)
+    if not isinstance(values, dict):
+        _refuse(ArrayTypeError, "values", "a dictionary {name: array}", type(values).__name__, "unpack(theta) shows one")
     if set(values) != set(shapes):
         _refuse(ArrayError, "values", "the names %s" % list(shapes), list(values), "give each parameter once")
     parts = [_numbers("values[%r]" % name, values[name], "an array of shape %s" % (shapes[name],)) for name in shapes]
@@ -703,8 +710,7 @@ cdef double _mean(_Bound data, theta, out) except? -1.0:
 
 cdef double _quotient(_Job job, Py_ssize_t row, double total):
     """A row's sum over the total weight, plus the penalty's share."""
-    cdef double high = job.stack[2 * row], low = job.stack[2 * row + 1]
-    cdef double mean = (high + low if high - high == 0.0 else high) / total
+    cdef double mean = (job.stack[2 * row] + job.stack[2 * row + 1]) / total
     return mean + job.c[INVARIANTS + row] if PENALTY_ROWS else mean
 
 
@@ -797,7 +803,7 @@ cdef int _check_weights(weights) except -1:
 cdef Py_ssize_t _threads(threads) except -1:
     if threads is None:
         return 0
-    if isinstance(threads, bool) or not hasattr(threads, "__index__"):
+    if not isinstance(threads, (int, np.integer)) or isinstance(threads, bool):
         _refuse(ArrayTypeError, "threads", _THREADS, repr(threads), "None takes what the work is worth")
     if threads < 1:
         _refuse(ArrayError, "threads", _THREADS, threads, "None takes what the work is worth")

@@ -1,12 +1,12 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, cpow=True
 # cython: infer_types=False, auto_pickle=False, embedsignature=True
-# Written by symgrad from gauss1's declaration: declare anew instead of editing.
+# Written by symgrad. To change it, change the declaration of gauss1 and run `symgrad generate` again.
 """gauss1: an empirical risk and its gradient.
 
 R(theta)      = 1/N * sum_i L_i(theta)
 grad R(theta) = 1/N * sum_i grad L_i(theta)
 
-N = b1*exp(-b2*x) + b3*exp(-(-b4 + x)**2/b5**2) + b6*exp(-(-b7 + x)**2/b8**2)
+N_theta = b1*exp(-b2*x) + b3*exp(-(-b4 + x)**2/b5**2) + b6*exp(-(-b7 + x)**2/b8**2)
 L = (-y + yhat)**2
 dL/db1 = 2*(b1*exp(-b2*x) + b3*exp(-(-b4 + x)**2/b5**2) + b6*exp(-(-b7 + x)**2/b8**2) - y)*exp(-b2*x)
 dL/db2 = -2*b1*x*(b1*exp(-b2*x) + b3*exp(-(-b4 + x)**2/b5**2) + b6*exp(-(-b7 + x)**2/b8**2) - y)*exp(-b2*x)
@@ -42,6 +42,7 @@ from libc.math cimport INFINITY, NAN
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+# What the C compiler has to know; the mathematics begins at `once`.
 cdef extern from *:
     """
     #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ == 1) \
@@ -68,7 +69,8 @@ cdef extern from *:
     #define C_NAME(name) __asm__(name)
     #endif
     #if defined(__GNUC__) && !defined(__clang__)
-    #define hot __attribute__((optimize("O3", "no-math-errno", "no-trapping-math", "fp-contract=off"))) void
+    /* no-tree-sink: a call that moves into a branch of a choice can no longer be vectorised */
+    #define hot __attribute__((optimize("O3", "no-tree-sink", "no-math-errno", "no-trapping-math", "fp-contract=off"))) void
     #else
     #define hot void
     #endif
@@ -110,19 +112,19 @@ cdef hot once(const double* theta, real* c) noexcept nogil:
     cdef real p5 = <real>theta[5]
     cdef real p6 = <real>theta[6]
     cdef real p7 = <real>theta[7]
-    cdef real product_4, product_8
-    product_4 = p4 * p4
-    product_8 = p7 * p7
+    cdef real product_1, product_2
+    product_1 = p4 * p4
+    product_2 = p7 * p7
     c[0] = p0
     c[1] = p2
     c[2] = p3
     c[3] = p5
     c[4] = p6
     c[5] = -p1
-    c[6] = product_4
-    c[7] = -1.0 / product_4
-    c[8] = product_8
-    c[9] = -1.0 / product_8
+    c[6] = product_1
+    c[7] = -1.0 / product_1
+    c[8] = product_2
+    c[9] = -1.0 / product_2
     c[10] = p7 * 2.0
     c[11] = p4 * 2.0
 
@@ -140,8 +142,8 @@ cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
     cdef real quotient_2 = c[9]
     cdef real u0, y0, w, exp_1, difference_1, exp_2, difference_2, exp_3, difference_3
     for lane in range(LANES):
-        u0 = data[0 * LANES + lane]
-        y0 = data[(INPUT_COLUMNS + 0) * LANES + lane]
+        u0 = data[lane]
+        y0 = data[1 * LANES + lane]
         w = data[WEIGHT_ROW * LANES + lane]
         exp_1 = exp(u0 * negative_1)
         difference_1 = u0 - p3
@@ -149,7 +151,7 @@ cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
         difference_2 = u0 - p6
         exp_3 = exp(difference_2 * difference_2 * quotient_2)
         difference_3 = p5 * exp_3 + (p0 * exp_1 + p2 * exp_2) - y0
-        out[0 * LANES + lane] = difference_3 * difference_3 * w
+        out[lane] = difference_3 * difference_3 * w
 
 
 cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
@@ -161,38 +163,38 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
     cdef real p5 = c[3]
     cdef real p6 = c[4]
     cdef real negative_1 = c[5]
-    cdef real product_4 = c[6]
+    cdef real product_1 = c[6]
     cdef real quotient_1 = c[7]
-    cdef real product_8 = c[8]
+    cdef real product_2 = c[8]
     cdef real quotient_2 = c[9]
-    cdef real product_21 = c[10]
-    cdef real product_31 = c[11]
-    cdef real u0, y0, w, exp_1, difference_1, product_3, exp_2, difference_2, product_7, exp_3, difference_3, \
-        product_14, product_17, product_27
+    cdef real product_3 = c[10]
+    cdef real product_4 = c[11]
+    cdef real u0, y0, w, exp_1, difference_1, product_6, exp_2, difference_2, product_7, exp_3, difference_3, \
+        product_8, product_9, product_10
     for lane in range(LANES):
-        u0 = data[0 * LANES + lane]
-        y0 = data[(INPUT_COLUMNS + 0) * LANES + lane]
+        u0 = data[lane]
+        y0 = data[1 * LANES + lane]
         w = data[WEIGHT_ROW * LANES + lane]
         exp_1 = exp(u0 * negative_1)
         difference_1 = u0 - p3
-        product_3 = difference_1 * difference_1
-        exp_2 = exp(product_3 * quotient_1)
+        product_6 = difference_1 * difference_1
+        exp_2 = exp(product_6 * quotient_1)
         difference_2 = u0 - p6
         product_7 = difference_2 * difference_2
         exp_3 = exp(product_7 * quotient_2)
         difference_3 = p5 * exp_3 + (p0 * exp_1 + p2 * exp_2) - y0
-        product_14 = difference_3 * (w * 2.0)
-        product_17 = exp_3 * (p5 * product_14)
-        product_27 = exp_2 * (p2 * product_14)
-        out[0 * LANES + lane] = difference_3 * difference_3 * w
-        out[1 * LANES + lane] = exp_1 * product_14
-        out[2 * LANES + lane] = -(u0 * (exp_1 * (p0 * product_14)))
-        out[3 * LANES + lane] = exp_2 * product_14
-        out[4 * LANES + lane] = -(difference_1 * (quotient_1 * product_27 * 2.0))
-        out[5 * LANES + lane] = -(quotient_1 * (product_3 * product_27 / product_4) * product_31)
-        out[6 * LANES + lane] = exp_3 * product_14
-        out[7 * LANES + lane] = -(difference_2 * (quotient_2 * product_17 * 2.0))
-        out[8 * LANES + lane] = -(quotient_2 * (product_7 * product_17 / product_8) * product_21)
+        product_8 = difference_3 * (w * 2.0)
+        product_9 = exp_3 * (p5 * product_8)
+        product_10 = exp_2 * (p2 * product_8)
+        out[lane] = difference_3 * difference_3 * w  # L
+        out[1 * LANES + lane] = exp_1 * product_8  # dL/db1
+        out[2 * LANES + lane] = -(u0 * (exp_1 * (p0 * product_8)))  # dL/db2
+        out[3 * LANES + lane] = exp_2 * product_8  # dL/db3
+        out[4 * LANES + lane] = -(difference_1 * (quotient_1 * product_10 * 2.0))  # dL/db4
+        out[5 * LANES + lane] = -(quotient_1 * (product_6 * product_10 / product_1) * product_4)  # dL/db5
+        out[6 * LANES + lane] = exp_3 * product_8  # dL/db6
+        out[7 * LANES + lane] = -(difference_2 * (quotient_2 * product_9 * 2.0))  # dL/db7
+        out[8 * LANES + lane] = -(quotient_2 * (product_7 * product_9 / product_2) * product_3)  # dL/db8
 
 
 cdef hot predictions(const real* c, const real* data, rows out) noexcept nogil:
@@ -208,13 +210,13 @@ cdef hot predictions(const real* c, const real* data, rows out) noexcept nogil:
     cdef real quotient_2 = c[9]
     cdef real u0, exp_1, difference_1, exp_2, difference_2, exp_3
     for lane in range(LANES):
-        u0 = data[0 * LANES + lane]
+        u0 = data[lane]
         exp_1 = exp(u0 * negative_1)
         difference_1 = u0 - p3
         exp_2 = exp(difference_1 * difference_1 * quotient_1)
         difference_2 = u0 - p6
         exp_3 = exp(difference_2 * difference_2 * quotient_2)
-        out[0 * LANES + lane] = p5 * exp_3 + (p0 * exp_1 + p2 * exp_2)
+        out[lane] = p5 * exp_3 + (p0 * exp_1 + p2 * exp_2)
 
 
 ctypedef hot (*LaneFunction)(const real*, const real*, rows) noexcept nogil
@@ -435,7 +437,8 @@ def risk(theta, inputs, targets, weights=None, *, threads=None):
 def gradient(theta, inputs, targets, weights=None, *, out=None, threads=None):
     """The gradient of `risk`, (8,): one epoch in one pass. Arguments as for `risk`."""
     cdef _Bound data = _Bound(inputs, targets, weights, threads)
-    out = _result(out, (N_PARAMETERS,), (theta, inputs, targets, weights))
+    theta = _theta(theta)
+    out = _result(out, (N_PARAMETERS,), (theta, *data.arrays))
     _mean(data, theta, out)
     return out
 
@@ -446,9 +449,10 @@ def risk_and_gradient(theta, inputs, targets, weights=None, *, threads=None):
 
 
 def per_sample_loss(theta, inputs, targets, *, out=None, threads=None):
-    """Each sample's loss, (N,), without the penalty. Arguments as for `risk`."""
+    """Each sample's loss, (N,), without the penalty. Arguments as for `risk`; an interrupted call leaves out partly written."""
     cdef _Bound data = _Bound(inputs, targets, None, threads)
-    out = _result(out, (data.n,), (theta, inputs, targets))
+    theta = _theta(theta)
+    out = _result(out, (data.n,), (theta, *data.arrays))
     _each(data, theta, losses, 1, 0, 0, out)
     return out
 
@@ -456,7 +460,8 @@ def per_sample_loss(theta, inputs, targets, *, out=None, threads=None):
 def per_sample_gradient(theta, inputs, targets, *, out=None, threads=None):
     """Each sample's gradient, (N, 8), without the penalty's. Arguments as for `risk`."""
     cdef _Bound data = _Bound(inputs, targets, None, threads)
-    out = _result(out, (data.n, N_PARAMETERS), (theta, inputs, targets))
+    theta = _theta(theta)
+    out = _result(out, (data.n, N_PARAMETERS), (theta, *data.arrays))
     _each(data, theta, gradients, 1 + N_PARAMETERS, 0, 1, out)
     return out
 
@@ -477,6 +482,8 @@ def bind(inputs, targets, weights=None, *, threads=None):
 def pack(values):
     """A flat theta, (8,), from ``{name: array}``, each array in its parameter's shape."""
     shapes = dict(PARAMETERS)
+    if not isinstance(values, dict):
+        _refuse(ArrayTypeError, "values", "a dictionary {name: array}", type(values).__name__, "unpack(theta) shows one")
     if set(values) != set(shapes):
         _refuse(ArrayError, "values", "the names %s" % list(shapes), list(values), "give each parameter once")
     parts = [_numbers("values[%r]" % name, values[name], "an array of shape %s" % (shapes[name],)) for name in shapes]
@@ -674,8 +681,7 @@ cdef double _mean(_Bound data, theta, out) except? -1.0:
 
 cdef double _quotient(_Job job, Py_ssize_t row, double total):
     """A row's sum over the total weight, plus the penalty's share."""
-    cdef double high = job.stack[2 * row], low = job.stack[2 * row + 1]
-    cdef double mean = (high + low if high - high == 0.0 else high) / total
+    cdef double mean = (job.stack[2 * row] + job.stack[2 * row + 1]) / total
     return mean + job.c[INVARIANTS + row] if PENALTY_ROWS else mean
 
 
@@ -768,7 +774,7 @@ cdef int _check_weights(weights) except -1:
 cdef Py_ssize_t _threads(threads) except -1:
     if threads is None:
         return 0
-    if isinstance(threads, bool) or not hasattr(threads, "__index__"):
+    if not isinstance(threads, (int, np.integer)) or isinstance(threads, bool):
         _refuse(ArrayTypeError, "threads", _THREADS, repr(threads), "None takes what the work is worth")
     if threads < 1:
         _refuse(ArrayError, "threads", _THREADS, threads, "None takes what the work is worth")

@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, cpow=True
 # cython: infer_types=False, auto_pickle=False, embedsignature=True
-# Written by symgrad from marietta_student_t's declaration: declare anew instead of editing.
+# Written by symgrad. To change it, change the declaration of marietta_student_t and run `symgrad generate` again.
 """marietta_student_t: an empirical risk and its gradient.
 
 R(theta)      = 1/N * sum_i L_i(theta)
@@ -33,10 +33,11 @@ import numpy as np
 
 from cpython.buffer cimport PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
-from libc.math cimport INFINITY, NAN
+from libc.math cimport INFINITY, NAN, floor as c_floor, log as c_log, pow as c_pow, tan as c_tan
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+# What the C compiler has to know; the mathematics begins at `once`.
 cdef extern from *:
     """
     #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ == 1) \
@@ -63,7 +64,8 @@ cdef extern from *:
     #define C_NAME(name) __asm__(name)
     #endif
     #if defined(__GNUC__) && !defined(__clang__)
-    #define hot __attribute__((optimize("O3", "no-math-errno", "no-trapping-math", "fp-contract=off"))) void
+    /* no-tree-sink: a call that moves into a branch of a choice can no longer be vectorised */
+    #define hot __attribute__((optimize("O3", "no-tree-sink", "no-math-errno", "no-trapping-math", "fp-contract=off"))) void
     #else
     #define hot void
     #endif
@@ -98,9 +100,6 @@ cdef enum:
     COST = 9  # about this many nanoseconds for a sample with its gradient
 
 
-from libc.math cimport floor as c_floor, log as c_log, pow as c_pow, tan as c_tan
-
-
 cdef double[22] _NEAR_ROOT = [
     -0.00017312261802727394, 0.00025968482126430747, -0.00015148586836773365, 0.0002272331660987376,
     -0.0004821990530566789, 0.0007233266279287554, -0.0010376374098418604, 0.0015566317474486838,
@@ -118,7 +117,7 @@ cdef double digamma(double x) noexcept nogil:
     cdef double shift = 0.0, value = 0.0, square, rest
     cdef int k
     if x <= 0.0:
-        rest = x - c_floor(x)
+        rest = x - c_floor(x + 0.5)
         if x == 0.0:
             return -1.0 / x
         return NAN if rest == 0.0 else digamma(1.0 - x) - 3.141592653589793 / c_tan(3.141592653589793 * rest)
@@ -145,24 +144,24 @@ cdef hot once(const double* theta, real* c) noexcept nogil:
     cdef real p1 = <real>theta[1]
     cdef real p2 = <real>theta[2]
     cdef real p3 = <real>theta[3]
-    cdef real product_2, log_1, product_4, sum_1, lgamma_1, choice_1, choice_2, exp_1, lgamma_2, choice_3, \
+    cdef real product_1, log_1, product_2, sum_1, lgamma_1, choice_1, choice_2, exp_1, lgamma_2, choice_3, \
         choice_4, digamma_1, digamma_2
-    product_2 = p3 * 3.141592653589793
-    log_1 = log(product_2)
-    product_4 = p3 * 0.5
-    sum_1 = 0.5 + product_4
+    product_1 = p3 * 3.141592653589793
+    log_1 = log(product_1)
+    product_2 = p3 * 0.5
+    sum_1 = 0.5 + product_2
     lgamma_1 = lgamma(sum_1)
     choice_1 = INFINITY if (sum_1 == 0.0) else NAN
     choice_2 = lgamma_1 if (0.0 < sum_1) else choice_1
     exp_1 = exp(-p2)
-    lgamma_2 = lgamma(product_4)
-    choice_3 = INFINITY if (product_4 == 0.0) else NAN
-    choice_4 = lgamma_2 if (0.0 < product_4) else choice_3
-    digamma_1 = digamma(product_4)
+    lgamma_2 = lgamma(product_2)
+    choice_3 = INFINITY if (product_2 == 0.0) else NAN
+    choice_4 = lgamma_2 if (0.0 < product_2) else choice_3
+    digamma_1 = digamma(product_2)
     digamma_2 = digamma(sum_1)
     c[0] = p0
     c[1] = p3
-    c[2] = product_2
+    c[2] = product_1
     c[3] = sum_1
     c[4] = -p1
     c[5] = exp_1
@@ -179,15 +178,15 @@ cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
     cdef real sum_1 = c[3]
     cdef real negative_1 = c[4]
     cdef real quotient_1 = c[6]
-    cdef real sum_5 = c[7]
-    cdef real u0, y0, w, sum_2, log_2
+    cdef real sum_2 = c[7]
+    cdef real u0, y0, w, sum_3, log_2
     for lane in range(LANES):
-        u0 = data[0 * LANES + lane]
-        y0 = data[(INPUT_COLUMNS + 0) * LANES + lane]
+        u0 = data[lane]
+        y0 = data[1 * LANES + lane]
         w = data[WEIGHT_ROW * LANES + lane]
-        sum_2 = u0 * negative_1 + (y0 - p0)
-        log_2 = log(1.0 + sum_2 * sum_2 * quotient_1)
-        out[0 * LANES + lane] = (sum_1 * log_2 + sum_5) * w
+        sum_3 = u0 * negative_1 + (y0 - p0)
+        log_2 = log(1.0 + sum_3 * sum_3 * quotient_1)
+        out[lane] = (sum_1 * log_2 + sum_2) * w
 
 
 cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
@@ -195,33 +194,33 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
     cdef Py_ssize_t lane
     cdef real p0 = c[0]
     cdef real p3 = c[1]
-    cdef real product_2 = c[2]
+    cdef real product_1 = c[2]
     cdef real sum_1 = c[3]
     cdef real negative_1 = c[4]
     cdef real exp_1 = c[5]
     cdef real quotient_1 = c[6]
-    cdef real sum_5 = c[7]
+    cdef real sum_2 = c[7]
     cdef real digamma_1 = c[8]
     cdef real digamma_2 = c[9]
-    cdef real u0, y0, w, sum_2, product_6, sum_3, log_2, quotient_2, quotient_3, product_18, product_22, sum_8
+    cdef real u0, y0, w, sum_3, product_4, sum_4, log_2, quotient_2, quotient_3, product_5, product_6, sum_5
     for lane in range(LANES):
-        u0 = data[0 * LANES + lane]
-        y0 = data[(INPUT_COLUMNS + 0) * LANES + lane]
+        u0 = data[lane]
+        y0 = data[1 * LANES + lane]
         w = data[WEIGHT_ROW * LANES + lane]
-        sum_2 = u0 * negative_1 + (y0 - p0)
-        product_6 = sum_2 * sum_2
-        sum_3 = 1.0 + product_6 * quotient_1
-        log_2 = log(sum_3)
-        quotient_2 = sum_1 * w / sum_3
-        quotient_3 = product_6 * quotient_2 / p3
-        product_18 = sum_2 * (quotient_1 * quotient_2 * 2.0)
-        product_22 = w * 0.5
-        sum_8 = product_22 / product_2 * 3.141592653589793 + ((w * digamma_1 + (log_2 * w - w * digamma_2)) * 0.5 - quotient_1 * quotient_3)
-        out[0 * LANES + lane] = (sum_1 * log_2 + sum_5) * w
-        out[1 * LANES + lane] = -product_18
-        out[2 * LANES + lane] = -(u0 * product_18)
-        out[3 * LANES + lane] = product_22 - exp_1 * quotient_3
-        out[4 * LANES + lane] = sum_8
+        sum_3 = u0 * negative_1 + (y0 - p0)
+        product_4 = sum_3 * sum_3
+        sum_4 = 1.0 + product_4 * quotient_1
+        log_2 = log(sum_4)
+        quotient_2 = sum_1 * w / sum_4
+        quotient_3 = product_4 * quotient_2 / p3
+        product_5 = sum_3 * (quotient_1 * quotient_2 * 2.0)
+        product_6 = w * 0.5
+        sum_5 = product_6 / product_1 * 3.141592653589793 + ((w * digamma_1 + (log_2 * w - w * digamma_2)) * 0.5 - quotient_1 * quotient_3)
+        out[lane] = (sum_1 * log_2 + sum_2) * w  # L
+        out[1 * LANES + lane] = -product_5  # dL/dalpha
+        out[2 * LANES + lane] = -(u0 * product_5)  # dL/dbeta
+        out[3 * LANES + lane] = product_6 - exp_1 * quotient_3  # dL/dlog_phi
+        out[4 * LANES + lane] = sum_5  # dL/dnu
 
 
 ctypedef hot (*LaneFunction)(const real*, const real*, rows) noexcept nogil
@@ -442,7 +441,8 @@ def risk(theta, inputs, targets, weights=None, *, threads=None):
 def gradient(theta, inputs, targets, weights=None, *, out=None, threads=None):
     """The gradient of `risk`, (4,): one epoch in one pass. Arguments as for `risk`."""
     cdef _Bound data = _Bound(inputs, targets, weights, threads)
-    out = _result(out, (N_PARAMETERS,), (theta, inputs, targets, weights))
+    theta = _theta(theta)
+    out = _result(out, (N_PARAMETERS,), (theta, *data.arrays))
     _mean(data, theta, out)
     return out
 
@@ -453,9 +453,10 @@ def risk_and_gradient(theta, inputs, targets, weights=None, *, threads=None):
 
 
 def per_sample_loss(theta, inputs, targets, *, out=None, threads=None):
-    """Each sample's loss, (N,), without the penalty. Arguments as for `risk`."""
+    """Each sample's loss, (N,), without the penalty. Arguments as for `risk`; an interrupted call leaves out partly written."""
     cdef _Bound data = _Bound(inputs, targets, None, threads)
-    out = _result(out, (data.n,), (theta, inputs, targets))
+    theta = _theta(theta)
+    out = _result(out, (data.n,), (theta, *data.arrays))
     _each(data, theta, losses, 1, 0, 0, out)
     return out
 
@@ -463,7 +464,8 @@ def per_sample_loss(theta, inputs, targets, *, out=None, threads=None):
 def per_sample_gradient(theta, inputs, targets, *, out=None, threads=None):
     """Each sample's gradient, (N, 4), without the penalty's. Arguments as for `risk`."""
     cdef _Bound data = _Bound(inputs, targets, None, threads)
-    out = _result(out, (data.n, N_PARAMETERS), (theta, inputs, targets))
+    theta = _theta(theta)
+    out = _result(out, (data.n, N_PARAMETERS), (theta, *data.arrays))
     _each(data, theta, gradients, 1 + N_PARAMETERS, 0, 1, out)
     return out
 
@@ -481,6 +483,8 @@ def bind(inputs, targets, weights=None, *, threads=None):
 def pack(values):
     """A flat theta, (4,), from ``{name: array}``, each array in its parameter's shape."""
     shapes = dict(PARAMETERS)
+    if not isinstance(values, dict):
+        _refuse(ArrayTypeError, "values", "a dictionary {name: array}", type(values).__name__, "unpack(theta) shows one")
     if set(values) != set(shapes):
         _refuse(ArrayError, "values", "the names %s" % list(shapes), list(values), "give each parameter once")
     parts = [_numbers("values[%r]" % name, values[name], "an array of shape %s" % (shapes[name],)) for name in shapes]
@@ -678,8 +682,7 @@ cdef double _mean(_Bound data, theta, out) except? -1.0:
 
 cdef double _quotient(_Job job, Py_ssize_t row, double total):
     """A row's sum over the total weight, plus the penalty's share."""
-    cdef double high = job.stack[2 * row], low = job.stack[2 * row + 1]
-    cdef double mean = (high + low if high - high == 0.0 else high) / total
+    cdef double mean = (job.stack[2 * row] + job.stack[2 * row + 1]) / total
     return mean + job.c[INVARIANTS + row] if PENALTY_ROWS else mean
 
 
@@ -772,7 +775,7 @@ cdef int _check_weights(weights) except -1:
 cdef Py_ssize_t _threads(threads) except -1:
     if threads is None:
         return 0
-    if isinstance(threads, bool) or not hasattr(threads, "__index__"):
+    if not isinstance(threads, (int, np.integer)) or isinstance(threads, bool):
         _refuse(ArrayTypeError, "threads", _THREADS, repr(threads), "None takes what the work is worth")
     if threads < 1:
         _refuse(ArrayError, "threads", _THREADS, threads, "None takes what the work is worth")

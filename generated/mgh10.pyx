@@ -1,12 +1,12 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, cpow=True
 # cython: infer_types=False, auto_pickle=False, embedsignature=True
-# Written by symgrad from mgh10's declaration: declare anew instead of editing.
+# Written by symgrad. To change it, change the declaration of mgh10 and run `symgrad generate` again.
 """mgh10: an empirical risk and its gradient.
 
 R(theta)      = 1/N * sum_i L_i(theta)
 grad R(theta) = 1/N * sum_i grad L_i(theta)
 
-N = b1*exp(b2/(b3 + x))
+N_theta = b1*exp(b2/(b3 + x))
 L = (-y + yhat)**2
 dL/db1 = 2*(b1*exp(b2/(b3 + x)) - y)*exp(b2/(b3 + x))
 dL/db2 = 2*b1*(b1*exp(b2/(b3 + x)) - y)*exp(b2/(b3 + x))/(b3 + x)
@@ -31,6 +31,7 @@ from libc.math cimport INFINITY, NAN
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+# What the C compiler has to know; the mathematics begins at `once`.
 cdef extern from *:
     """
     #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ == 1) \
@@ -57,7 +58,8 @@ cdef extern from *:
     #define C_NAME(name) __asm__(name)
     #endif
     #if defined(__GNUC__) && !defined(__clang__)
-    #define hot __attribute__((optimize("O3", "no-math-errno", "no-trapping-math", "fp-contract=off"))) void
+    /* no-tree-sink: a call that moves into a branch of a choice can no longer be vectorised */
+    #define hot __attribute__((optimize("O3", "no-tree-sink", "no-math-errno", "no-trapping-math", "fp-contract=off"))) void
     #else
     #define hot void
     #endif
@@ -107,12 +109,12 @@ cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
     cdef real p2 = c[2]
     cdef real u0, y0, w, exp_1, difference_1
     for lane in range(LANES):
-        u0 = data[0 * LANES + lane]
-        y0 = data[(INPUT_COLUMNS + 0) * LANES + lane]
+        u0 = data[lane]
+        y0 = data[1 * LANES + lane]
         w = data[WEIGHT_ROW * LANES + lane]
         exp_1 = exp(p1 / (p2 + u0))
         difference_1 = p0 * exp_1 - y0
-        out[0 * LANES + lane] = difference_1 * difference_1 * w
+        out[lane] = difference_1 * difference_1 * w
 
 
 cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
@@ -121,21 +123,21 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
     cdef real p0 = c[0]
     cdef real p1 = c[1]
     cdef real p2 = c[2]
-    cdef real u0, y0, w, sum_1, quotient_1, exp_1, difference_1, product_5, quotient_2
+    cdef real u0, y0, w, sum_1, quotient_1, exp_1, difference_1, product_2, quotient_2
     for lane in range(LANES):
-        u0 = data[0 * LANES + lane]
-        y0 = data[(INPUT_COLUMNS + 0) * LANES + lane]
+        u0 = data[lane]
+        y0 = data[1 * LANES + lane]
         w = data[WEIGHT_ROW * LANES + lane]
         sum_1 = p2 + u0
         quotient_1 = p1 / sum_1
         exp_1 = exp(quotient_1)
         difference_1 = p0 * exp_1 - y0
-        product_5 = difference_1 * (w * 2.0)
-        quotient_2 = exp_1 * (p0 * product_5) / sum_1
-        out[0 * LANES + lane] = difference_1 * difference_1 * w
-        out[1 * LANES + lane] = exp_1 * product_5
-        out[2 * LANES + lane] = quotient_2
-        out[3 * LANES + lane] = -(quotient_1 * quotient_2)
+        product_2 = difference_1 * (w * 2.0)
+        quotient_2 = exp_1 * (p0 * product_2) / sum_1
+        out[lane] = difference_1 * difference_1 * w  # L
+        out[1 * LANES + lane] = exp_1 * product_2  # dL/db1
+        out[2 * LANES + lane] = quotient_2  # dL/db2
+        out[3 * LANES + lane] = -(quotient_1 * quotient_2)  # dL/db3
 
 
 cdef hot predictions(const real* c, const real* data, rows out) noexcept nogil:
@@ -146,9 +148,9 @@ cdef hot predictions(const real* c, const real* data, rows out) noexcept nogil:
     cdef real p2 = c[2]
     cdef real u0, exp_1
     for lane in range(LANES):
-        u0 = data[0 * LANES + lane]
+        u0 = data[lane]
         exp_1 = exp(p1 / (p2 + u0))
-        out[0 * LANES + lane] = p0 * exp_1
+        out[lane] = p0 * exp_1
 
 
 ctypedef hot (*LaneFunction)(const real*, const real*, rows) noexcept nogil
@@ -369,7 +371,8 @@ def risk(theta, inputs, targets, weights=None, *, threads=None):
 def gradient(theta, inputs, targets, weights=None, *, out=None, threads=None):
     """The gradient of `risk`, (3,): one epoch in one pass. Arguments as for `risk`."""
     cdef _Bound data = _Bound(inputs, targets, weights, threads)
-    out = _result(out, (N_PARAMETERS,), (theta, inputs, targets, weights))
+    theta = _theta(theta)
+    out = _result(out, (N_PARAMETERS,), (theta, *data.arrays))
     _mean(data, theta, out)
     return out
 
@@ -380,9 +383,10 @@ def risk_and_gradient(theta, inputs, targets, weights=None, *, threads=None):
 
 
 def per_sample_loss(theta, inputs, targets, *, out=None, threads=None):
-    """Each sample's loss, (N,), without the penalty. Arguments as for `risk`."""
+    """Each sample's loss, (N,), without the penalty. Arguments as for `risk`; an interrupted call leaves out partly written."""
     cdef _Bound data = _Bound(inputs, targets, None, threads)
-    out = _result(out, (data.n,), (theta, inputs, targets))
+    theta = _theta(theta)
+    out = _result(out, (data.n,), (theta, *data.arrays))
     _each(data, theta, losses, 1, 0, 0, out)
     return out
 
@@ -390,7 +394,8 @@ def per_sample_loss(theta, inputs, targets, *, out=None, threads=None):
 def per_sample_gradient(theta, inputs, targets, *, out=None, threads=None):
     """Each sample's gradient, (N, 3), without the penalty's. Arguments as for `risk`."""
     cdef _Bound data = _Bound(inputs, targets, None, threads)
-    out = _result(out, (data.n, N_PARAMETERS), (theta, inputs, targets))
+    theta = _theta(theta)
+    out = _result(out, (data.n, N_PARAMETERS), (theta, *data.arrays))
     _each(data, theta, gradients, 1 + N_PARAMETERS, 0, 1, out)
     return out
 
@@ -411,6 +416,8 @@ def bind(inputs, targets, weights=None, *, threads=None):
 def pack(values):
     """A flat theta, (3,), from ``{name: array}``, each array in its parameter's shape."""
     shapes = dict(PARAMETERS)
+    if not isinstance(values, dict):
+        _refuse(ArrayTypeError, "values", "a dictionary {name: array}", type(values).__name__, "unpack(theta) shows one")
     if set(values) != set(shapes):
         _refuse(ArrayError, "values", "the names %s" % list(shapes), list(values), "give each parameter once")
     parts = [_numbers("values[%r]" % name, values[name], "an array of shape %s" % (shapes[name],)) for name in shapes]
@@ -608,8 +615,7 @@ cdef double _mean(_Bound data, theta, out) except? -1.0:
 
 cdef double _quotient(_Job job, Py_ssize_t row, double total):
     """A row's sum over the total weight, plus the penalty's share."""
-    cdef double high = job.stack[2 * row], low = job.stack[2 * row + 1]
-    cdef double mean = (high + low if high - high == 0.0 else high) / total
+    cdef double mean = (job.stack[2 * row] + job.stack[2 * row + 1]) / total
     return mean + job.c[INVARIANTS + row] if PENALTY_ROWS else mean
 
 
@@ -702,7 +708,7 @@ cdef int _check_weights(weights) except -1:
 cdef Py_ssize_t _threads(threads) except -1:
     if threads is None:
         return 0
-    if isinstance(threads, bool) or not hasattr(threads, "__index__"):
+    if not isinstance(threads, (int, np.integer)) or isinstance(threads, bool):
         _refuse(ArrayTypeError, "threads", _THREADS, repr(threads), "None takes what the work is worth")
     if threads < 1:
         _refuse(ArrayError, "threads", _THREADS, threads, "None takes what the work is worth")

@@ -1,12 +1,12 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, cpow=True
 # cython: infer_types=False, auto_pickle=False, embedsignature=True
-# Written by symgrad from ships_poisson's declaration: declare anew instead of editing.
+# Written by symgrad. To change it, change the declaration of ships_poisson and run `symgrad generate` again.
 """ships_poisson: an empirical risk and its gradient.
 
 R(theta)      = 1/N * sum_i L_i(theta)
 grad R(theta) = 1/N * sum_i grad L_i(theta)
 
-N = b0 + b_service*op_75_79 + b_year*yr_con
+N_theta = b0 + b_service*op_75_79 + b_year*yr_con
 L = -prediction*target + exp(prediction)
 dL/db_year = -target*yr_con + yr_con*exp(b0 + b_service*op_75_79 + b_year*yr_con)
 dL/db_service = -op_75_79*target + op_75_79*exp(b0 + b_service*op_75_79 + b_year*yr_con)
@@ -31,6 +31,7 @@ from libc.math cimport INFINITY, NAN
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+# What the C compiler has to know; the mathematics begins at `once`.
 cdef extern from *:
     """
     #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ == 1) \
@@ -57,7 +58,8 @@ cdef extern from *:
     #define C_NAME(name) __asm__(name)
     #endif
     #if defined(__GNUC__) && !defined(__clang__)
-    #define hot __attribute__((optimize("O3", "no-math-errno", "no-trapping-math", "fp-contract=off"))) void
+    /* no-tree-sink: a call that moves into a branch of a choice can no longer be vectorised */
+    #define hot __attribute__((optimize("O3", "no-tree-sink", "no-math-errno", "no-trapping-math", "fp-contract=off"))) void
     #else
     #define hot void
     #endif
@@ -105,15 +107,15 @@ cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
     cdef real p0 = c[0]
     cdef real p1 = c[1]
     cdef real p2 = c[2]
-    cdef real u0, u1, y0, w, sum_2, exp_1
+    cdef real u0, u1, y0, w, sum_1, exp_1
     for lane in range(LANES):
-        u0 = data[0 * LANES + lane]
+        u0 = data[lane]
         u1 = data[1 * LANES + lane]
-        y0 = data[(INPUT_COLUMNS + 0) * LANES + lane]
+        y0 = data[2 * LANES + lane]
         w = data[WEIGHT_ROW * LANES + lane]
-        sum_2 = p0 * u0 + (p2 + p1 * u1)
-        exp_1 = exp(sum_2)
-        out[0 * LANES + lane] = (exp_1 - y0 * sum_2) * w
+        sum_1 = p0 * u0 + (p2 + p1 * u1)
+        exp_1 = exp(sum_1)
+        out[lane] = (exp_1 - y0 * sum_1) * w
 
 
 cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
@@ -122,19 +124,19 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
     cdef real p0 = c[0]
     cdef real p1 = c[1]
     cdef real p2 = c[2]
-    cdef real u0, u1, y0, w, sum_2, exp_1, difference_2
+    cdef real u0, u1, y0, w, sum_1, exp_1, difference_1
     for lane in range(LANES):
-        u0 = data[0 * LANES + lane]
+        u0 = data[lane]
         u1 = data[1 * LANES + lane]
-        y0 = data[(INPUT_COLUMNS + 0) * LANES + lane]
+        y0 = data[2 * LANES + lane]
         w = data[WEIGHT_ROW * LANES + lane]
-        sum_2 = p0 * u0 + (p2 + p1 * u1)
-        exp_1 = exp(sum_2)
-        difference_2 = exp_1 * w - y0 * w
-        out[0 * LANES + lane] = (exp_1 - y0 * sum_2) * w
-        out[1 * LANES + lane] = u0 * difference_2
-        out[2 * LANES + lane] = u1 * difference_2
-        out[3 * LANES + lane] = difference_2
+        sum_1 = p0 * u0 + (p2 + p1 * u1)
+        exp_1 = exp(sum_1)
+        difference_1 = exp_1 * w - y0 * w
+        out[lane] = (exp_1 - y0 * sum_1) * w  # L
+        out[1 * LANES + lane] = u0 * difference_1  # dL/db_year
+        out[2 * LANES + lane] = u1 * difference_1  # dL/db_service
+        out[3 * LANES + lane] = difference_1  # dL/db0
 
 
 cdef hot predictions(const real* c, const real* data, rows out) noexcept nogil:
@@ -145,9 +147,9 @@ cdef hot predictions(const real* c, const real* data, rows out) noexcept nogil:
     cdef real p2 = c[2]
     cdef real u0, u1
     for lane in range(LANES):
-        u0 = data[0 * LANES + lane]
+        u0 = data[lane]
         u1 = data[1 * LANES + lane]
-        out[0 * LANES + lane] = p0 * u0 + (p2 + p1 * u1)
+        out[lane] = p0 * u0 + (p2 + p1 * u1)
 
 
 ctypedef hot (*LaneFunction)(const real*, const real*, rows) noexcept nogil
@@ -368,7 +370,8 @@ def risk(theta, inputs, targets, weights=None, *, threads=None):
 def gradient(theta, inputs, targets, weights=None, *, out=None, threads=None):
     """The gradient of `risk`, (3,): one epoch in one pass. Arguments as for `risk`."""
     cdef _Bound data = _Bound(inputs, targets, weights, threads)
-    out = _result(out, (N_PARAMETERS,), (theta, inputs, targets, weights))
+    theta = _theta(theta)
+    out = _result(out, (N_PARAMETERS,), (theta, *data.arrays))
     _mean(data, theta, out)
     return out
 
@@ -379,9 +382,10 @@ def risk_and_gradient(theta, inputs, targets, weights=None, *, threads=None):
 
 
 def per_sample_loss(theta, inputs, targets, *, out=None, threads=None):
-    """Each sample's loss, (N,), without the penalty. Arguments as for `risk`."""
+    """Each sample's loss, (N,), without the penalty. Arguments as for `risk`; an interrupted call leaves out partly written."""
     cdef _Bound data = _Bound(inputs, targets, None, threads)
-    out = _result(out, (data.n,), (theta, inputs, targets))
+    theta = _theta(theta)
+    out = _result(out, (data.n,), (theta, *data.arrays))
     _each(data, theta, losses, 1, 0, 0, out)
     return out
 
@@ -389,7 +393,8 @@ def per_sample_loss(theta, inputs, targets, *, out=None, threads=None):
 def per_sample_gradient(theta, inputs, targets, *, out=None, threads=None):
     """Each sample's gradient, (N, 3), without the penalty's. Arguments as for `risk`."""
     cdef _Bound data = _Bound(inputs, targets, None, threads)
-    out = _result(out, (data.n, N_PARAMETERS), (theta, inputs, targets))
+    theta = _theta(theta)
+    out = _result(out, (data.n, N_PARAMETERS), (theta, *data.arrays))
     _each(data, theta, gradients, 1 + N_PARAMETERS, 0, 1, out)
     return out
 
@@ -410,6 +415,8 @@ def bind(inputs, targets, weights=None, *, threads=None):
 def pack(values):
     """A flat theta, (3,), from ``{name: array}``, each array in its parameter's shape."""
     shapes = dict(PARAMETERS)
+    if not isinstance(values, dict):
+        _refuse(ArrayTypeError, "values", "a dictionary {name: array}", type(values).__name__, "unpack(theta) shows one")
     if set(values) != set(shapes):
         _refuse(ArrayError, "values", "the names %s" % list(shapes), list(values), "give each parameter once")
     parts = [_numbers("values[%r]" % name, values[name], "an array of shape %s" % (shapes[name],)) for name in shapes]
@@ -607,8 +614,7 @@ cdef double _mean(_Bound data, theta, out) except? -1.0:
 
 cdef double _quotient(_Job job, Py_ssize_t row, double total):
     """A row's sum over the total weight, plus the penalty's share."""
-    cdef double high = job.stack[2 * row], low = job.stack[2 * row + 1]
-    cdef double mean = (high + low if high - high == 0.0 else high) / total
+    cdef double mean = (job.stack[2 * row] + job.stack[2 * row + 1]) / total
     return mean + job.c[INVARIANTS + row] if PENALTY_ROWS else mean
 
 
@@ -701,7 +707,7 @@ cdef int _check_weights(weights) except -1:
 cdef Py_ssize_t _threads(threads) except -1:
     if threads is None:
         return 0
-    if isinstance(threads, bool) or not hasattr(threads, "__index__"):
+    if not isinstance(threads, (int, np.integer)) or isinstance(threads, bool):
         _refuse(ArrayTypeError, "threads", _THREADS, repr(threads), "None takes what the work is worth")
     if threads < 1:
         _refuse(ArrayError, "threads", _THREADS, threads, "None takes what the work is worth")

@@ -1,51 +1,37 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, cpow=True
 # cython: infer_types=False, auto_pickle=False, embedsignature=True
-# Written by symgrad from stackloss_huber's declaration: declare anew instead of editing.
+# Written by symgrad. To change it, change the declaration of stackloss_huber and run `symgrad generate` again.
 """stackloss_huber: an empirical risk and its gradient.
 
 R(theta)      = 1/N * sum_i L_i(theta)
 grad R(theta) = 1/N * sum_i grad L_i(theta)
 
-N = acid_concentration*b_acid + air_flow*b_air + b0 + b_water*water_temperature
-L = Piecewise(((prediction - target)**2/2, Abs(prediction - target) <= 3.28276005402597),
-    (3.28276005402597*Abs(prediction - target) - 5.38825678615428, True))
+N_theta = acid_concentration*b_acid + air_flow*b_air + b0 + b_water*water_temperature
+L = Piecewise(((prediction - target)**2/2, Abs(prediction - target) <= 3.282760054025966),
+    (3.282760054025966*Abs(prediction - target) - 5.388256786154281, True))
 dL/db_air = Piecewise((air_flow*(acid_concentration*b_acid + air_flow*b_air + b0 + b_water*water_temperature -
             target), Abs(acid_concentration*b_acid + air_flow*b_air + b0 + b_water*water_temperature - target)
-            <= 3.28276005402597), (3.28276005402597*((re(b0) - re(target) + re(acid_concentration*b_acid) +
-            re(air_flow*b_air) + re(b_water*water_temperature))*dL/db_air + (im(b0) - im(target) +
-            im(acid_concentration*b_acid) + im(air_flow*b_air) +
-            im(b_water*water_temperature))*dL/db_air)*sign(acid_concentration*b_acid + air_flow*b_air + b0 +
-            b_water*water_temperature - target)/(acid_concentration*b_acid + air_flow*b_air + b0 +
-            b_water*water_temperature - target), True))
+            <= 3.282760054025966), (3.282760054025966*air_flow*sign(acid_concentration*b_acid + air_flow*b_air +
+            b0 + b_water*water_temperature - target), True))
 dL/db_water = Piecewise((water_temperature*(acid_concentration*b_acid + air_flow*b_air + b0 +
               b_water*water_temperature - target), Abs(acid_concentration*b_acid + air_flow*b_air + b0 +
-              b_water*water_temperature - target) <= 3.28276005402597), (3.28276005402597*((re(b0) - re(target)
-              + re(acid_concentration*b_acid) + re(air_flow*b_air) + re(b_water*water_temperature))*dL/db_water
-              + (im(b0) - im(target) + im(acid_concentration*b_acid) + im(air_flow*b_air) +
-              im(b_water*water_temperature))*dL/db_water)*sign(acid_concentration*b_acid + air_flow*b_air + b0 +
-              b_water*water_temperature - target)/(acid_concentration*b_acid + air_flow*b_air + b0 +
+              b_water*water_temperature - target) <= 3.282760054025966),
+              (3.282760054025966*water_temperature*sign(acid_concentration*b_acid + air_flow*b_air + b0 +
               b_water*water_temperature - target), True))
 dL/db_acid = Piecewise((acid_concentration*(acid_concentration*b_acid + air_flow*b_air + b0 +
              b_water*water_temperature - target), Abs(acid_concentration*b_acid + air_flow*b_air + b0 +
-             b_water*water_temperature - target) <= 3.28276005402597), (3.28276005402597*((re(b0) - re(target) +
-             re(acid_concentration*b_acid) + re(air_flow*b_air) + re(b_water*water_temperature))*dL/db_acid +
-             (im(b0) - im(target) + im(acid_concentration*b_acid) + im(air_flow*b_air) +
-             im(b_water*water_temperature))*dL/db_acid)*sign(acid_concentration*b_acid + air_flow*b_air + b0 +
-             b_water*water_temperature - target)/(acid_concentration*b_acid + air_flow*b_air + b0 +
+             b_water*water_temperature - target) <= 3.282760054025966),
+             (3.282760054025966*acid_concentration*sign(acid_concentration*b_acid + air_flow*b_air + b0 +
              b_water*water_temperature - target), True))
 dL/db0 = Piecewise((acid_concentration*b_acid + air_flow*b_air + b0 + b_water*water_temperature - target,
          Abs(acid_concentration*b_acid + air_flow*b_air + b0 + b_water*water_temperature - target) <=
-         3.28276005402597), (3.28276005402597*((re(b0) - re(target) + re(acid_concentration*b_acid) +
-         re(air_flow*b_air) + re(b_water*water_temperature))*dL/db0 + (im(b0) - im(target) +
-         im(acid_concentration*b_acid) + im(air_flow*b_air) +
-         im(b_water*water_temperature))*dL/db0)*sign(acid_concentration*b_acid + air_flow*b_air + b0 +
-         b_water*water_temperature - target)/(acid_concentration*b_acid + air_flow*b_air + b0 +
+         3.282760054025966), (3.282760054025966*sign(acid_concentration*b_acid + air_flow*b_air + b0 +
          b_water*water_temperature - target), True))
 
 In the code p0 is b_air, p1 is b_water, p2 is b_acid, p3 is b0, u0 is air_flow, u1 is water_temperature, u2 is
 acid_concentration, y0 is target.
 
-For each sample 15 operations for the loss, 35 for the loss with its gradient; 0 once for a theta.
+For each sample 15 operations for the loss, 34 for the loss with its gradient; 0 once for a theta.
 Sums over samples are compensated and merged in an order that depends on N alone: the same bits for any number of
 threads and any layout of the arrays. Needs NumPy alone.
 """
@@ -62,6 +48,7 @@ from libc.math cimport INFINITY, NAN
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+# What the C compiler has to know; the mathematics begins at `once`.
 cdef extern from *:
     """
     #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ == 1) \
@@ -88,7 +75,8 @@ cdef extern from *:
     #define C_NAME(name) __asm__(name)
     #endif
     #if defined(__GNUC__) && !defined(__clang__)
-    #define hot __attribute__((optimize("O3", "no-math-errno", "no-trapping-math", "fp-contract=off"))) void
+    /* no-tree-sink: a call that moves into a branch of a choice can no longer be vectorised */
+    #define hot __attribute__((optimize("O3", "no-tree-sink", "no-math-errno", "no-trapping-math", "fp-contract=off"))) void
     #else
     #define hot void
     #endif
@@ -138,19 +126,19 @@ cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
     cdef real p1 = c[1]
     cdef real p2 = c[2]
     cdef real p3 = c[3]
-    cdef real u0, u1, u2, y0, w, difference_1, product_5, size_1, sum_4, choice_1
+    cdef real u0, u1, u2, y0, w, difference_1, product_1, size_1, sum_1, choice_1
     for lane in range(LANES):
-        u0 = data[0 * LANES + lane]
+        u0 = data[lane]
         u1 = data[1 * LANES + lane]
         u2 = data[2 * LANES + lane]
-        y0 = data[(INPUT_COLUMNS + 0) * LANES + lane]
+        y0 = data[3 * LANES + lane]
         w = data[WEIGHT_ROW * LANES + lane]
         difference_1 = p1 * u1 + (p0 * u0 + (p3 + p2 * u2)) - y0
-        product_5 = difference_1 * difference_1 * 0.5
+        product_1 = difference_1 * difference_1 * 0.5
         size_1 = fabs(difference_1)
-        sum_4 = -5.388256786154281 + size_1 * 3.282760054025966
-        choice_1 = product_5 if (size_1 <= 3.282760054025966) else sum_4
-        out[0 * LANES + lane] = choice_1 * w
+        sum_1 = -5.388256786154281 + size_1 * 3.282760054025966
+        choice_1 = product_1 if (size_1 <= 3.282760054025966) else sum_1
+        out[lane] = choice_1 * w
 
 
 cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
@@ -160,41 +148,40 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
     cdef real p1 = c[1]
     cdef real p2 = c[2]
     cdef real p3 = c[3]
-    cdef real u0, u1, u2, y0, w, difference_1, product_5, size_1, sum_4, choice_1, choice_2, choice_3, \
-        product_8, choice_4, choice_5, choice_6, product_9, choice_7, product_10, choice_8, product_12, \
-        choice_9, sum_5
-    cdef bint condition_1, condition_2
+    cdef real u0, u1, u2, y0, w, difference_1, product_1, size_1, sum_1, choice_1, choice_2, choice_3, \
+        product_3, choice_4, choice_5, choice_6, product_4, choice_7, product_5, choice_8, product_6, \
+        choice_9, sum_2
+    cdef bint condition_1
     for lane in range(LANES):
-        u0 = data[0 * LANES + lane]
+        u0 = data[lane]
         u1 = data[1 * LANES + lane]
         u2 = data[2 * LANES + lane]
-        y0 = data[(INPUT_COLUMNS + 0) * LANES + lane]
+        y0 = data[3 * LANES + lane]
         w = data[WEIGHT_ROW * LANES + lane]
         difference_1 = p1 * u1 + (p0 * u0 + (p3 + p2 * u2)) - y0
-        product_5 = difference_1 * difference_1 * 0.5
+        product_1 = difference_1 * difference_1 * 0.5
         size_1 = fabs(difference_1)
         condition_1 = (size_1 <= 3.282760054025966)
-        sum_4 = -5.388256786154281 + size_1 * 3.282760054025966
-        choice_1 = product_5 if condition_1 else sum_4
+        sum_1 = -5.388256786154281 + size_1 * 3.282760054025966
+        choice_1 = product_1 if condition_1 else sum_1
         choice_2 = w if condition_1 else 0.0
         choice_3 = 0.0 if condition_1 else w
-        condition_2 = (not condition_1)
-        product_8 = choice_3 * 3.282760054025966
-        choice_4 = product_8 if condition_2 else 0.0
+        product_3 = choice_3 * 3.282760054025966
+        choice_4 = 0.0 if condition_1 else product_3
         choice_5 = -1.0 if (difference_1 < 0.0) else difference_1
         choice_6 = 1.0 if (0.0 < difference_1) else choice_5
-        product_9 = choice_4 * choice_6
-        choice_7 = product_9 if condition_2 else 0.0
-        product_10 = choice_2 * 0.5
-        choice_8 = product_10 if condition_1 else 0.0
-        product_12 = difference_1 * (choice_8 * 2.0)
-        choice_9 = product_12 if condition_1 else 0.0
-        sum_5 = choice_7 + choice_9
-        out[0 * LANES + lane] = choice_1 * w
-        out[1 * LANES + lane] = u0 * sum_5
-        out[2 * LANES + lane] = u1 * sum_5
-        out[3 * LANES + lane] = u2 * sum_5
-        out[4 * LANES + lane] = sum_5
+        product_4 = choice_4 * choice_6
+        choice_7 = 0.0 if condition_1 else product_4
+        product_5 = choice_2 * 0.5
+        choice_8 = product_5 if condition_1 else 0.0
+        product_6 = difference_1 * (choice_8 * 2.0)
+        choice_9 = product_6 if condition_1 else 0.0
+        sum_2 = choice_7 + choice_9
+        out[lane] = choice_1 * w  # L
+        out[1 * LANES + lane] = u0 * sum_2  # dL/db_air
+        out[2 * LANES + lane] = u1 * sum_2  # dL/db_water
+        out[3 * LANES + lane] = u2 * sum_2  # dL/db_acid
+        out[4 * LANES + lane] = sum_2  # dL/db0
 
 
 cdef hot predictions(const real* c, const real* data, rows out) noexcept nogil:
@@ -206,10 +193,10 @@ cdef hot predictions(const real* c, const real* data, rows out) noexcept nogil:
     cdef real p3 = c[3]
     cdef real u0, u1, u2
     for lane in range(LANES):
-        u0 = data[0 * LANES + lane]
+        u0 = data[lane]
         u1 = data[1 * LANES + lane]
         u2 = data[2 * LANES + lane]
-        out[0 * LANES + lane] = p1 * u1 + (p0 * u0 + (p3 + p2 * u2))
+        out[lane] = p1 * u1 + (p0 * u0 + (p3 + p2 * u2))
 
 
 ctypedef hot (*LaneFunction)(const real*, const real*, rows) noexcept nogil
@@ -430,7 +417,8 @@ def risk(theta, inputs, targets, weights=None, *, threads=None):
 def gradient(theta, inputs, targets, weights=None, *, out=None, threads=None):
     """The gradient of `risk`, (4,): one epoch in one pass. Arguments as for `risk`."""
     cdef _Bound data = _Bound(inputs, targets, weights, threads)
-    out = _result(out, (N_PARAMETERS,), (theta, inputs, targets, weights))
+    theta = _theta(theta)
+    out = _result(out, (N_PARAMETERS,), (theta, *data.arrays))
     _mean(data, theta, out)
     return out
 
@@ -441,9 +429,10 @@ def risk_and_gradient(theta, inputs, targets, weights=None, *, threads=None):
 
 
 def per_sample_loss(theta, inputs, targets, *, out=None, threads=None):
-    """Each sample's loss, (N,), without the penalty. Arguments as for `risk`."""
+    """Each sample's loss, (N,), without the penalty. Arguments as for `risk`; an interrupted call leaves out partly written."""
     cdef _Bound data = _Bound(inputs, targets, None, threads)
-    out = _result(out, (data.n,), (theta, inputs, targets))
+    theta = _theta(theta)
+    out = _result(out, (data.n,), (theta, *data.arrays))
     _each(data, theta, losses, 1, 0, 0, out)
     return out
 
@@ -451,7 +440,8 @@ def per_sample_loss(theta, inputs, targets, *, out=None, threads=None):
 def per_sample_gradient(theta, inputs, targets, *, out=None, threads=None):
     """Each sample's gradient, (N, 4), without the penalty's. Arguments as for `risk`."""
     cdef _Bound data = _Bound(inputs, targets, None, threads)
-    out = _result(out, (data.n, N_PARAMETERS), (theta, inputs, targets))
+    theta = _theta(theta)
+    out = _result(out, (data.n, N_PARAMETERS), (theta, *data.arrays))
     _each(data, theta, gradients, 1 + N_PARAMETERS, 0, 1, out)
     return out
 
@@ -472,6 +462,8 @@ def bind(inputs, targets, weights=None, *, threads=None):
 def pack(values):
     """A flat theta, (4,), from ``{name: array}``, each array in its parameter's shape."""
     shapes = dict(PARAMETERS)
+    if not isinstance(values, dict):
+        _refuse(ArrayTypeError, "values", "a dictionary {name: array}", type(values).__name__, "unpack(theta) shows one")
     if set(values) != set(shapes):
         _refuse(ArrayError, "values", "the names %s" % list(shapes), list(values), "give each parameter once")
     parts = [_numbers("values[%r]" % name, values[name], "an array of shape %s" % (shapes[name],)) for name in shapes]
@@ -669,8 +661,7 @@ cdef double _mean(_Bound data, theta, out) except? -1.0:
 
 cdef double _quotient(_Job job, Py_ssize_t row, double total):
     """A row's sum over the total weight, plus the penalty's share."""
-    cdef double high = job.stack[2 * row], low = job.stack[2 * row + 1]
-    cdef double mean = (high + low if high - high == 0.0 else high) / total
+    cdef double mean = (job.stack[2 * row] + job.stack[2 * row + 1]) / total
     return mean + job.c[INVARIANTS + row] if PENALTY_ROWS else mean
 
 
@@ -763,7 +754,7 @@ cdef int _check_weights(weights) except -1:
 cdef Py_ssize_t _threads(threads) except -1:
     if threads is None:
         return 0
-    if isinstance(threads, bool) or not hasattr(threads, "__index__"):
+    if not isinstance(threads, (int, np.integer)) or isinstance(threads, bool):
         _refuse(ArrayTypeError, "threads", _THREADS, repr(threads), "None takes what the work is worth")
     if threads < 1:
         _refuse(ArrayError, "threads", _THREADS, threads, "None takes what the work is worth")

@@ -148,7 +148,16 @@ def _select(builder: Builder, arguments: Arguments) -> int | None:
     known = builder.constant_value(condition)
     if known is not None:
         return x if known else y
-    return x if x == y else None
+    if x == y:
+        return x
+    test, yes, no = (builder.assignments[v] for v in arguments)
+    if test.operation == "not":
+        return builder.emit("select", test.arguments[0], y, x)
+    if yes.operation == "select" and yes.arguments[0] == condition:
+        return builder.emit("select", condition, yes.arguments[1], y)
+    if no.operation == "select" and no.arguments[0] == condition:
+        return builder.emit("select", condition, x, no.arguments[2])
+    return None
 
 
 def _not(builder: Builder, arguments: Arguments) -> int | None:

@@ -43,6 +43,7 @@ class Kernel:
     slots: Mapping[int, int]
     functions: tuple[LaneFunction, ...]
     penalty: tuple[int, ...]
+    inputs: int  # columns of the inputs; the targets' follow them
     lanes: int
     depth: int
     counts: Mapping[str, int]

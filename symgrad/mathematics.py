@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import sympy as sp
+from sympy.matrices.expressions.matexpr import MatrixElement
 from sympy.printing.str import StrPrinter
 
 from .expressions import postorder
@@ -32,10 +33,16 @@ def header(risk: EmpiricalRisk) -> tuple[str, ...]:
     return (*lines, "", *_legend(risk, text))
 
 
+def parameter_names(risk: EmpiricalRisk) -> tuple[str, ...]:
+    """A printable name for each of the flat parameters, safe in a comment."""
+    text = _Text(risk)
+    return tuple(text.doprint(leaf) for symbol in risk.parameters for leaf in leaves(symbol))
+
+
 def equations(risk: EmpiricalRisk) -> Iterator[tuple[sp.Expr, sp.Expr]]:
     """``(name, expression)`` of the model, the loss, the penalty and, if small, the loss' partial derivatives."""
     for place, output in enumerate(risk.outputs):
-        yield sp.Symbol("N" if risk.output_shape == () else f"N{place}"), _or_dots(output)
+        yield sp.Symbol("N_theta" if risk.output_shape == () else f"N_theta[{place}]"), _or_dots(output)
     bound = dict(zip(risk.predictions, risk.outputs, strict=True))
     yield sp.Symbol("L"), _or_dots(risk.loss)
     if risk.penalty is not None:
@@ -44,7 +51,15 @@ def equations(risk: EmpiricalRisk) -> Iterator[tuple[sp.Expr, sp.Expr]]:
     if len(parameters) <= _MOST_PARTIALS and all(_small(e) for e in (risk.loss, *risk.outputs)):
         loss = risk.loss.xreplace(bound)
         for parameter in parameters if _small(loss) else ():
-            yield sp.Derivative(sp.Symbol("L"), parameter, evaluate=False), _or_dots(sp.diff(loss, parameter))
+            yield sp.Derivative(sp.Symbol("L"), parameter, evaluate=False), _or_dots(_real_diff(loss, parameter))
+
+
+def _real_diff(expression: sp.Expr, parameter: sp.Expr) -> sp.Expr:
+    """The derivative as all symbols are meant, real: of Abs(z), say, SymPy would give one in re(z) and im(z)."""
+    leaves_of = [node for node in postorder([expression]) if isinstance(node, sp.Symbol | MatrixElement)]
+    real = {leaf: sp.Dummy(real=True) for leaf in (*leaves_of, parameter)}
+    back = {stand_in: leaf for leaf, stand_in in real.items()}
+    return sp.diff(expression.xreplace(real), real[parameter]).xreplace(back)
 
 
 def _or_dots(expression: sp.Expr) -> sp.Expr:
@@ -76,6 +91,9 @@ class _Text(StrPrinter):  # type: ignore[misc]  # SymPy has no types
         return name if _PLAIN.fullmatch(name) or name == "..." else self._positional.get(name, "v")
 
     _print_Dummy = _print_MatrixSymbol = _print_Symbol
+
+    def _print_Float(self, number: Any) -> str:
+        return repr(float(number))
 
     def _print_Derivative(self, derivative: Any) -> str:
         return f"dL/d{self._print(derivative.variables[0])}"

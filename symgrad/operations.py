@@ -264,8 +264,8 @@ def _rows() -> tuple[Operation, ...]:
         Operation("acos", sp.acos(X), lambda c, r, x: (-(c / ((1 - x) * (1 + x)).call("sqrt")),)),
         Operation("atan", sp.atan(X)),
         Operation("acot", sp.acot(X), None, lambda x: (1 / x).call("atan")),
-        Operation("asec", sp.asec(X), _asec_pullback, lambda x: (1 / x).call("acos")),
-        Operation("acsc", sp.acsc(X), _acsc_pullback, lambda x: (1 / x).call("asin")),
+        Operation("asec", sp.asec(X), _asec_pullback, _asec),
+        Operation("acsc", sp.acsc(X), _acsc_pullback, _acsc),
         Operation("atan2", sp.atan2(X, Y), _atan2_pullback),
     )
     hyperbolic = (
@@ -278,7 +278,7 @@ def _rows() -> tuple[Operation, ...]:
         Operation("asinh", sp.asinh(X), lambda c, r, x: (c / x.call("hypot", 1.0),)),
         Operation("acosh", sp.acosh(X), lambda c, r, x: (c / ((x - 1).call("sqrt") * (x + 1).call("sqrt")),)),
         Operation("atanh", sp.atanh(X), lambda c, r, x: (c / ((1 - x) * (1 + x)),)),
-        Operation("acoth", sp.acoth(X), lambda c, r, x: (c / ((1 - x) * (1 + x)),), lambda x: (1 / x).call("atanh")),
+        Operation("acoth", sp.acoth(X), lambda c, r, x: (c / ((1 - x) * (1 + x)),), _acoth),
         Operation("asech", sp.asech(X), _asech_pullback, _asech),
         Operation("acsch", sp.acsch(X), _acsch_pullback, _acsch),
     )
@@ -307,8 +307,23 @@ def _sinc_pullback(c: Value, r: Value, x: Value) -> tuple[Value]:
     return (c * (abs(x) < 1).choose(series * x, (x.call("cos") - r) / x),)
 
 
+# The inverses of reciprocals: 1/x would round where the function is steep, at |x| = 1, and overflow near 0.
+
+
+def _asec(x: Value) -> Value:
+    return ((abs(x) - 1) * (abs(x) + 1)).call("sqrt").call("atan2", x.call("sign"))
+
+
+def _acsc(x: Value) -> Value:
+    leg = ((abs(x) - 1) * (abs(x) + 1)).call("sqrt")
+    return (abs(x) < 2).choose(x.call("sign").call("atan2", leg), (1 / x).call("asin"))
+
+
+def _acoth(x: Value) -> Value:
+    return x.call("sign") * (0.5 * (2 / (abs(x) - 1)).call("log1p"))
+
+
 def _asech(x: Value) -> Value:
-    """Near 1 and near 0 the forms that lose nothing: 1/x would round, or overflow."""
     leg = ((1 - x) * (1 + x)).call("sqrt")
     return (x > 0.5).choose(leg.call("atanh"), (1 + leg).call("log") - x.call("log"))
 

@@ -61,7 +61,8 @@ def generate(risk: EmpiricalRisk, *, dtype: str = "float64") -> Generated:
     traced = clock.time("trace", lambda: trace(risk))
     differentiated = clock.time("differentiate", lambda: derive(traced, risk))
     optimised = clock.time("optimise", lambda: lower(differentiated))
-    kernel = clock.time("schedule", lambda: schedule(optimised))
+    columns = sum(len(leaves(symbol)) for symbol in risk.inputs)
+    kernel = clock.time("schedule", lambda: schedule(optimised, columns))
     source = clock.time("render", lambda: render(risk, kernel, dtype))
     return Generated(traced, differentiated, optimised, kernel, source, clock.seconds)
 

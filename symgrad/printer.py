@@ -54,21 +54,6 @@ class Text:
         return self.text if self.binds >= binds else f"({self.text})"
 
 
-def names(program: Program) -> tuple[str, ...]:
-    """A name for each variable: leaves by place, temporaries by what they are and a running number."""
-    seen: Counter[str] = Counter()
-    result = []
-    for assignment in program.assignments:
-        if assignment.operation in _LEAF_NAMES:
-            place = "" if assignment.operation == "weight" else assignment.attribute
-            result.append(f"{_LEAF_NAMES[assignment.operation]}{place}")
-            continue
-        noun = _NOUNS.get(assignment.operation, assignment.operation)
-        seen[noun] += 1
-        result.append(f"{noun}_{seen[noun]}")
-    return tuple(result)
-
-
 def number(value: float, dtype: str) -> Text:
     """A literal that reads back to the same bits (in double; rounded once where the module works in float)."""
     if isnan(value):
@@ -94,9 +79,20 @@ class Printer:
     def __init__(self, program: Program, dtype: str) -> None:
         self._program = program
         self._dtype = dtype
-        self._names = names(program)
+        self._names: dict[int, str] = {}
+        self._seen: Counter[str] = Counter()
 
     def name(self, variable: int) -> str:
+        """Leaves are named by place, temporaries by what they are and a running number, in the order of asking."""
+        if variable not in self._names:
+            assignment = self._program.assignments[variable]
+            noun = _LEAF_NAMES.get(assignment.operation) or _NOUNS.get(assignment.operation, assignment.operation)
+            if assignment.operation in _LEAF_NAMES:
+                number = "" if assignment.operation == "weight" else assignment.attribute
+                self._names[variable] = f"{noun}{number}"
+            else:
+                self._seen[noun] += 1
+                self._names[variable] = f"{noun}_{self._seen[noun]}"
         return self._names[variable]
 
     def operand(self, variable: int) -> Text:
@@ -105,7 +101,7 @@ class Printer:
         if assignment.operation == "constant":
             assert assignment.attribute is not None
             return number(assignment.attribute, self._dtype)
-        return Text(self._names[variable])
+        return Text(self.name(variable))
 
     def lines(self, body: Iterable[int], kept: Iterable[int]) -> tuple[tuple[tuple[int, str], ...], Mapping[int, Text]]:
         """``((variable, text), ...)`` for a body, in order; and the texts of kept variables that need no line.
@@ -124,6 +120,7 @@ class Printer:
             if uses[variable] == 1 and variable not in picked and len(text.text) <= WIDEST and self._inlined(variable):
                 texts[variable] = text
             else:
+                self.name(variable)
                 lines.append((variable, text.text))
         return tuple(lines), {v: texts.get(v, self.operand(v)) for v in kept}
 

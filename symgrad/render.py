@@ -10,7 +10,7 @@ from functools import cache
 import jinja2
 
 from .kernel import Kernel, LaneFunction
-from .mathematics import header
+from .mathematics import header, parameter_names
 from .printer import CONDITIONS, OWN_FUNCTIONS, VECTOR_FUNCTIONS, Printer, c_functions
 from .problem import EmpiricalRisk, leaves
 from .program import LEAVES
@@ -47,8 +47,12 @@ def environment() -> jinja2.Environment:
 def context(risk: EmpiricalRisk, kernel: Kernel, dtype: str) -> Context:
     """Everything that the templates ask for."""
     printer = Printer(kernel.program, dtype)
+    comments = [f"dL/d{name}" for name in parameter_names(risk)]
     functions = {function.name: function for function in kernel.functions}
     scratch = {name: functions[name].scratch if name in functions else 0 for name in _SUMMARIES}
+    once = _once(kernel, printer)
+    lane_functions = tuple(_lane_function(kernel, function, printer, comments) for function in kernel.functions)
+    c_names = _c_names(kernel, dtype)
     columns = {"n_parameters": risk.parameters, "n_inputs": risk.inputs, "n_targets": risk.targets}
     return {
         "name": risk.name,
@@ -71,9 +75,10 @@ def context(risk: EmpiricalRisk, kernel: Kernel, dtype: str) -> Context:
         "losses_scratch": scratch["losses"],
         "gradients_scratch": scratch["gradients"],
         "predictions_scratch": scratch["predictions"],
-        "functions": tuple(_lane_function(kernel, function, printer) for function in kernel.functions),
-        **_once(kernel, printer),
-        **_c_names(kernel, dtype),
+        "functions": lane_functions,
+        "math_names": _math_names(once, lane_functions, bool(c_names["special_functions"])),
+        **once,
+        **c_names,
     }
 
 
@@ -90,7 +95,7 @@ def _name_list(names: Iterable[str]) -> str:
     return (" \\\n" + " " * 8).join(textwrap.wrap(", ".join(names), _WIDTH - 20))
 
 
-def _lane_function(kernel: Kernel, function: LaneFunction, printer: Printer) -> Context:
+def _lane_function(kernel: Kernel, function: LaneFunction, printer: Printer, partials: list[str]) -> Context:
     program = kernel.program
 
     def stored(variable: int, place: str) -> str:
@@ -107,10 +112,11 @@ def _lane_function(kernel: Kernel, function: LaneFunction, printer: Printer) -> 
         read = {a for v in loop.body for a in program.assignments[v].arguments} | set(written)
         invariants |= read & set(kernel.slots)
         leaf_reads = sorted(v for v in read if program.assignments[v].operation in ("input", "target", "weight"))
-        text = [f"{printer.name(v)} = data[{_data_row(v, kernel)} * LANES + lane]" for v in leaf_reads]
-        text += [f"{printer.name(v)} = {stored(v, f'out[{row} * LANES + lane]')}" for v, row in loop.reads]
+        text = [f"{printer.name(v)} = data[{_lane_of(_data_row(v, kernel))}]" for v in leaf_reads]
+        text += [f"{printer.name(v)} = {stored(v, f'out[{_lane_of(row)}]')}" for v, row in loop.reads]
         text += [f"{printer.name(v)} = {expression}" for v, expression in lines]
-        text += [f"out[{row} * LANES + lane] = {kept[v].text}" for v, row in loop.writes]
+        meanings = _meanings(function, partials)
+        text += [f"out[{_lane_of(row)}] = {kept[v].text}{meanings.get(row, '')}" for v, row in loop.writes]
         loops.append(tuple(text))
         for v in (*leaf_reads, *(v for v, _ in loop.reads), *(v for v, _ in lines)):
             (conditions if program.assignments[v].operation in CONDITIONS else names).append(printer.name(v))
@@ -128,12 +134,24 @@ def _lane_function(kernel: Kernel, function: LaneFunction, printer: Printer) -> 
     }
 
 
-def _data_row(variable: int, kernel: Kernel) -> str:
+def _lane_of(row: int | str) -> str:
+    """The place of a row's value for the lane at hand."""
+    return "lane" if row == 0 else f"{row} * LANES + lane"
+
+
+def _meanings(function: LaneFunction, partials: list[str]) -> dict[int, str]:
+    """Comments that say what the rows of the gradient are."""
+    if function.name != "gradients":
+        return {}
+    return {row: f"  # {text}" for row, text in enumerate(["L", *partials])}
+
+
+def _data_row(variable: int, kernel: Kernel) -> int | str:
     assignment = kernel.program.assignments[variable]
     if assignment.operation == "weight":
         return "WEIGHT_ROW"
-    place = str(assignment.attribute)
-    return f"(INPUT_COLUMNS + {place})" if assignment.operation == "target" else place
+    place = int(assignment.attribute or 0)
+    return kernel.inputs + place if assignment.operation == "target" else place
 
 
 def _once(kernel: Kernel, printer: Printer) -> Context:
@@ -177,6 +195,13 @@ def _c_names(kernel: Kernel, dtype: str) -> Context:
         "scalar_functions": tuple(scalar),
         "special_functions": tuple(sorted(own)),
     }
+
+
+def _math_names(once: Context, functions: tuple[Context, ...], special: bool) -> str:
+    """What is cimported from libc.math: constants that the code holds, and the special functions' own needs."""
+    text = f"{once} {functions}"
+    names = [name for name in ("INFINITY", "NAN") if name in text or (special and name == "NAN")]
+    return ", ".join(names + ["floor as c_floor", "log as c_log", "pow as c_pow", "tan as c_tan"] * special)
 
 
 def _cost(kernel: Kernel) -> int:

@@ -10,11 +10,11 @@ LONGEST_BODY = 200  # operations in one loop; beyond, the spills and the time of
 _SAMPLE_LEAVES = ("input", "target", "weight")
 
 
-def schedule(program: Program) -> Kernel:
+def schedule(program: Program, inputs: int) -> Kernel:
     """Hoist what no sample changes; give each output its lane function.
 
     The program's outputs are ``loss`` (weighted), ``gradient``, ``prediction`` and, with a penalty, ``penalty`` and
-    ``penalty_gradient``.
+    ``penalty_gradient``. ``inputs`` is the number of the inputs' columns.
     """
     varies = program.depends_on(_SAMPLE_LEAVES)
     outputs = program.outputs
@@ -31,6 +31,7 @@ def schedule(program: Program) -> Kernel:
         slots=slots,
         functions=functions,
         penalty=penalty,
+        inputs=inputs,
         lanes=_lanes(len(outputs["gradient"])),
         depth=DEPTH,
         counts=_counts(program, varies),

@@ -120,6 +120,7 @@ DIGITS = Arithmetic(
     {
         **_common(mpmath.mpf),
         **{name: getattr(mpmath, name) for name in _PLAIN.split()},
+        "root_power": lambda x, n: x**n * mpmath.sqrt(x),
         "pow": lambda x, y: mpmath.mpf(0) if x == 0 and y > 0 else mpmath.power(x, y),
         "exp2": lambda x: mpmath.mpf(2) ** x,
         "log2": lambda x: mpmath.log(x) / mpmath.log(2),

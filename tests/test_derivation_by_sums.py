@@ -84,7 +84,8 @@ def test_the_gradient_of_the_mean_is_the_mean_of_the_gradients(risk: EmpiricalRi
             "weight": [sp.S.One],
         }
         rows.append(written_out(program, "gradient", known))
-    penalties = written_out(program, "penalty_gradient", known) if risk.penalty is not None else [sp.S.Zero] * len(parameters)
+    zeros = [sp.S.Zero] * len(parameters)
+    penalties = zeros if risk.penalty is None else written_out(program, "penalty_gradient", known)
     for place, parameter in enumerate(parameters):
         whole = sp.diff(mean, parameter)
         by_samples = sp.Add(*(row[place] for row in rows)) / N + penalties[place]

@@ -8,7 +8,7 @@ from symgrad.mathematics import equations, header
 from symgrad.problem import EmpiricalRisk, Loss, Model
 
 a, b, u, v, y = sp.symbols("a b u v y", real=True)
-NAMES = [r"\alpha", "x'", "ü", 'x; system("id") //', '"""', "\n", "{{7*7}}", "*/", "\\", "'", "\x00", "a" * 400, "lambda b"]
+NAMES = [r"\alpha", "x'", "ü", 'x; system("id") //', '"""', "\n", "{{7*7}}", "*/", "\\", "'", "\x00", "a" * 400]
 
 
 def risk_of(expression: sp.Expr, parameters: tuple[sp.Symbol, ...] = (a, b), **more: object) -> EmpiricalRisk:
@@ -31,6 +31,7 @@ def test_the_partial_derivatives_shown_are_the_losss(risk: EmpiricalRisk) -> Non
     values = {s: sp.Rational(k + 5, 7) for k, s in enumerate((*risk.parameters, *risk.inputs, *risk.targets))}
     for parameter in risk.parameters:
         if shown.get(str(parameter), sp.Symbol("...")) != sp.Symbol("..."):
+            assert not shown[str(parameter)].has(sp.Derivative, sp.Subs), f"dL/d{parameter} is not worked out"
             point, step = values[parameter], sp.Rational(1, 10**20)
             ends = [loss.xreplace({**values, parameter: point + sign * step}).evalf(60) for sign in (1, -1)]
             slope = (ends[0] - ends[1]) / (2 * step)
@@ -43,7 +44,7 @@ def test_odd_names_are_shown_by_their_place() -> None:
     assert text.replace("\n", "").isascii()
     assert text.replace("\n", "").isprintable()
     assert not any(bad in text for bad in ('"', "\\", "{", "}", ";", "system", "alpha", "'", "#"))
-    assert "p_3*u" in text
+    assert "u*p_3" in text or "p_3*u" in text
 
 
 def test_an_index_and_a_dummy_have_harmless_names() -> None:

@@ -152,6 +152,9 @@ BOUNDS: dict[str, tuple[float, float, str]] = {
     "x**y": (GATE, 512, "y - 1 is rounded before the power is taken: |log(x)|/2 ULP"),
     "hypot": (GATE, 64, "a radius below 2.2e-308 has fewer bits, and is divided by"),
     "logsumexp": (GATE, 64, "the difference x - y that is exponentiated is rounded: |x - y|/2 ULP"),
+    "digamma": (128, GATE, "left of 0 terms of both signs cancel near its roots"),
+    "gamma": (GATE, 128, "the slope has digamma as a factor"),
+    "x**-12": (GATE, 8, "six products are rounded one after the other"),
     "polygamma": (GATE, 4096, "as polygamma2"),
     "polygamma2": (4096, GATE, "left of 0 terms of both signs cancel: halfway between poles the result is small"),
 }
@@ -324,7 +327,7 @@ def _is_kink(name: str, x: float, y: float = 1.0) -> bool:
         return x < 1e-300  # x**(y - 1) overflows where y*x**(y - 1) need not; no real slope by y left of 0
     if name in ("floor", "ceiling"):
         return x == round(x)
-    return x == 0 and name in ("Abs", "acot", "sign", "Heaviside", "x**(1/3)")
+    return x == 0 and name in ("Abs", "acot", "sign", "Heaviside", "x**(1/3)", "x**(3/2)")
 
 
 # --- conventions, where there is no derivative ----------------------------------------------------------------------

@@ -33,7 +33,7 @@ _OUTSIDE = (-1e8, -12.5, -2.0, -1.0009765625, 1.0000152587890625, 1.25, 3.5, 40.
 _MILD = tuple(x for x in _EVERYWHERE if abs(x) < 9)
 # Where an operation of one argument is tried; everywhere, if it is not here.
 DOMAINS: dict[str, Sequence[float]] = {
-    **dict.fromkeys(("log", "log2", "log10", "sqrt"), _POSITIVE),
+    **dict.fromkeys(("log", "log2", "log10", "sqrt", "root_power"), _POSITIVE),
     **dict.fromkeys(("lgamma", "loggamma", "digamma", "polygamma"), tuple(x for x in _MILD if x > 0)),
     **dict.fromkeys(("asin", "acos", "atanh"), _INSIDE),
     **dict.fromkeys(("asec", "acsc", "acoth"), _OUTSIDE),
@@ -48,6 +48,7 @@ DOMAINS: dict[str, Sequence[float]] = {
 # What a row means where the table cannot say it without the attribute, and derivatives that SymPy leaves undone.
 MEANINGS: dict[str, Callable[..., sp.Expr]] = {
     "power": lambda n: X**n,
+    "root_power": lambda n: X ** (n + sp.S.Half),
     "polygamma": lambda n: sp.polygamma(n, X),
     "lgamma": lambda: sp.loggamma(X),
     "fmod": lambda: X - Y * sp.sign(X / Y) * sp.floor(sp.Abs(X / Y)),
@@ -62,8 +63,13 @@ PARTIALS: dict[str, tuple[sp.Expr, ...]] = {
     "hypot": (X / sp.sqrt(X**2 + Y**2), Y / sp.sqrt(X**2 + Y**2)),
     "xlogy": (sp.log(Y), X / Y),
 }
-ATTRIBUTES: dict[str, tuple[int, ...]] = {"power": (1, 2, 3, 7, 16, 61), "polygamma": (1, 2, 5), "softmax": (0, 1, 2)}
-WITH_A_ROUNDED_CONSTANT = frozenset({"exp2", "log2", "log10", "erf", "erfc", "log_cosh"})  # log(2), 2/sqrt(pi)
+ATTRIBUTES: dict[str, tuple[int, ...]] = {
+    "power": (-5, -2, -1, 1, 2, 3, 7, 16, 61),
+    "root_power": (1, 2, 6),
+    "polygamma": (1, 2, 5),
+    "softmax": (0, 1, 2),
+}
+WITH_A_ROUNDED_CONSTANT = frozenset({"exp2", "log2", "log10", "erf", "erfc", "log_cosh", "sinc"})  # log(2), 2/sqrt(pi)
 ARITIES = {"logsumexp": 3, "softmax": 3, "select": 3, "fmod": 2}
 
 CASES = [
@@ -231,7 +237,8 @@ def at(name: str, *point: float, attribute: int | None = None) -> tuple[float, t
 
 
 def same(got: tuple[float, tuple[float, ...]], value: float, *partials: float) -> bool:
-    return repr((got[0], *got[1])) == repr((value, *partials))
+    pairs = zip((got[0], *got[1]), (value, *partials), strict=True)
+    return all(g == t or (math.isnan(g) and math.isnan(t)) for g, t in pairs)
 
 
 nan, inf = math.nan, math.inf

@@ -14,7 +14,7 @@ from symgrad.pipeline import generate
 from symgrad.problem import EmpiricalRisk, Loss, Model
 from symgrad.render import context, environment, render
 
-NAMES = ["lambda", "double", r"\alpha", "x'", "ü", 'x; system("id") //', '"""', "\n", "{{7*7}}", "{% raw %}", "*/", "//"]
+NAMES = ["lambda", "double", r"\alpha", "x'", "ü", 'x; system("id") //', '"""', "\n", "{{7*7}}", "{% raw %}", "*/"]
 NAMES += ["a  b", "\\", "'", "\x00", "#", "'''", "%s", "two words", "\t", "\u2028", "__import__('os')"]
 a, b, u, y = sp.symbols("a b u y", real=True)
 
@@ -25,8 +25,12 @@ def named(names: list[str]) -> EmpiricalRisk:
     return EmpiricalRisk.from_expression(loss, inputs=[u], targets=[y], parameters=parameters, name="named")
 
 
-SPECIAL = EmpiricalRisk.from_expression(
-    sp.loggamma(sp.exp(a) * u) + sp.polygamma(1, sp.exp(b)) - y, inputs=[u], targets=[y], parameters=[a, b], penalty=a**2
+z = sp.Symbol("z", real=True)
+SPECIAL = EmpiricalRisk(
+    Model(sp.loggamma(sp.exp(a) * u) + sp.polygamma(1, sp.exp(b)), [u], [a, b]),
+    Loss(z - y, z, y),
+    penalty=a**2,
+    name="special",
 )
 MATRIX = EmpiricalRisk(
     Model(sp.Matrix([a, a * u]), [u], [a]),
@@ -104,11 +108,10 @@ def declared(source: str, name: str) -> Any:
     return ast.literal_eval(text[1])
 
 
-@pytest.mark.parametrize(
-    "names",
-    [NAMES, ["x"], ["learning rate of layer 1", "b"], [f"learning rate of layer {k}" for k in range(12)], ["a" * 300, "b c"]],
-    ids=["odd", "one", "two", "twelve", "long"],
-)
+LONG = [f"learning rate of layer {k}" for k in range(12)]
+
+
+@pytest.mark.parametrize("names", [NAMES, ["x"], LONG[:2], LONG, ["a" * 300, "b c"]])
 def test_names_read_back_as_they_were_declared(names: list[str]) -> None:
     source = generate(named(names)).source
     assert declared(source, "PARAMETERS") == tuple((name, ()) for name in names)
@@ -122,7 +125,8 @@ def test_odd_names_stand_in_escaped_literals_alone() -> None:
     assert "{{" not in source.replace("{{7*7}}", "")
     assert "49" not in source[source.index("PARAMETERS") : source.index("INPUTS")]
     assert "\\alpha" not in outside
-    assert source.count('"""') == generate(named(["p", *(f"q{k}" for k in range(len(NAMES) - 1))])).source.count('"""')
+    harmless = generate(named([f"q{k}" for k in range(len(NAMES))])).source
+    assert outside.count('"""') == harmless.count('"""')
 
 
 def test_the_text_says_what_it_was_told() -> None:
