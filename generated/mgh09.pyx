@@ -28,7 +28,6 @@ import numpy as np
 
 from cpython.buffer cimport PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
-from libc.math cimport INFINITY, NAN
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
@@ -39,24 +38,6 @@ cdef extern from *:
         || (defined(__GNUC__) && !defined(__clang__) && defined(__GCC_IEC_559) && __GCC_IEC_559 < 1) \
         || (defined(__FLT_EVAL_METHOD__) && (__FLT_EVAL_METHOD__ < 0 || __FLT_EVAL_METHOD__ == 1 || __FLT_EVAL_METHOD__ == 2))
     #error "this module's sums need IEEE arithmetic: build it without -ffast-math, -Ofast and their parts"
-    #endif
-    #include <limits.h>  /* glibc tells its version, which has vector functions from 2.35 on */
-    #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__) && !defined(__ILP32__)
-    #define HAS_VECTOR_FUNCTIONS __GLIBC_PREREQ(2, 35)
-    #else
-    #define HAS_VECTOR_FUNCTIONS 0
-    #endif
-    #if HAS_VECTOR_FUNCTIONS
-    #define VECTOR __attribute__((simd("notinbranch"), const, nothrow, leaf))
-    #elif defined(__GNUC__)
-    #define VECTOR __attribute__((const, nothrow, leaf))
-    #else
-    #define VECTOR
-    #endif
-    #if defined(__APPLE__)
-    #define C_NAME(name) __asm__("_" name)
-    #else
-    #define C_NAME(name) __asm__(name)
     #endif
     #if defined(__GNUC__) && !defined(__clang__)
     /* no-tree-sink: a call that moves into a branch of a choice can no longer be vectorised */

@@ -111,7 +111,8 @@ class Report:
             f"{self.name}: compiled gradient against {self.digits} digits at {self.samples} samples (seed {self.seed})"
         )
         if self.passed:
-            return f"{what}\nPASSED: every value is within its bound: {GATE:g} ULP, or what rounding costs the formula as written"
+            bound = f"{GATE:g} ULP, or what rounding costs the formula as written"
+            return f"{what}\nPASSED: every value is within its bound: {bound}"
         failed = [row.name for row in (*self.rows, self.loss) if not row.passed]
         more = f" and {len(failed) - 5} more" if len(failed) > 5 else ""
         return f"{what}\nFAILED: {', '.join(failed[:5])}{more} (the row shows a point past its bound)"

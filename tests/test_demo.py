@@ -173,7 +173,7 @@ def test_the_demo_shows_every_step_and_ends_well(
         assert part in out
     assert "2.3894212918E+02  2.3894212918E+02" in out
     (source,) = (Path(line.strip()) for line in out.splitlines() if line.endswith("misra1a.pyx"))
-    assert "# Written by symgrad from misra1a's declaration" in source.read_text("utf-8")
+    assert "# Written by symgrad. To change it, change the declaration of misra1a" in source.read_text("utf-8")
     assert "symgrad generate symgrad.gallery:misra1a -o generated" in out
     assert main(["demo"]) == 0
     assert "Found in the cache" in capsys.readouterr().out

@@ -247,7 +247,7 @@ def test_check_finds_what_is_missing_and_what_is_left_over(run: Run) -> None:
 
 @pytest.mark.usefixtures("in_step")
 def test_check_of_one_risk_looks_at_that_file_alone(run: Run) -> None:
-    write("generated/slow_decay.pyx", "# Written by symgrad from slow_decay's declaration\n")
+    write("generated/slow_decay.pyx", "# Written by symgrad. To change it, change the declaration of slow_decay\n")
     assert run("check two.py:decay")[0] == 0
     assert run("check two.py:slow")[0] == 1
     assert run("check two.py")[0] == 1

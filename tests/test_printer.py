@@ -12,7 +12,7 @@ import sympy as sp
 
 from symgrad.fold import fold
 from symgrad.pipeline import generate
-from symgrad.printer import CONDITIONS, WIDEST, Printer, c_functions, names, number
+from symgrad.printer import CONDITIONS, WIDEST, Printer, c_functions, number
 from symgrad.problem import EmpiricalRisk
 from symgrad.program import LEAVES, Assignment, Builder, Program
 
@@ -30,6 +30,11 @@ def doubles(count: int) -> list[float]:
     found += [math.ldexp(draw.randrange(1, 2**52), -1074) for _ in range(count // 10)]
     found += [0.0, -0.0, 5e-324, 2.2250738585072014e-308, 1.7976931348623157e308, 1.0, -1.0, 0.1, 1e22, 1e23, 1e16]
     return [x for x in found if not math.isnan(x)]
+
+
+def names(program: Program) -> list[str]:
+    printer = Printer(program, "float64")
+    return [printer.name(variable) for variable in range(len(program.assignments))]
 
 
 class _Doubles(ast.NodeTransformer):

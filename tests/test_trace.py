@@ -262,7 +262,9 @@ def test_a_class_label_picks_an_element() -> None:
 def test_an_explicit_matrix_is_several_predictions_in_c_order() -> None:
     z = sp.MatrixSymbol("z", 2, 2)
     model = Model(sp.Matrix([[a, a * u], [u, 7]]), [u], [a])
-    program = trace(EmpiricalRisk(model, Loss(sum(z[p, q] * y**(2 * p + q) for p in range(2) for q in range(2)), z, y)))
+    program = trace(
+        EmpiricalRisk(model, Loss(sum(z[p, q] * y ** (2 * p + q) for p in range(2) for q in range(2)), z, y))
+    )
     leaves = {"parameter": [mpmath.mpf(5)], "input": [mpmath.mpf(3)], "target": [mpmath.mpf(10)]}
     assert output(program, "prediction", DIGITS, leaves) == (5, 15, 3, 7)
     assert output(program, "loss", DIGITS, leaves) == (5 + 150 + 300 + 7000,)

@@ -20,7 +20,7 @@ from symgrad.pipeline import generate as generate_text
 from .progress import progress
 from .source import read_risks
 
-MARK = "# Written by symgrad from "  # stands in the first lines of every generated file
+MARK = "# Written by symgrad. "  # stands in the first lines of every generated file
 GALLERY = "symgrad.gallery"
 _PACKAGE = '"""Modules written by `symgrad generate`: declare anew instead of editing them."""\n'
 _LONGEST_DIFFERENCE = 200  # lines of a unified diff that are shown of one file
