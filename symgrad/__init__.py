@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .load import CompiledRisk
     from .pipeline import compile, generate
     from .problem import EmpiricalRisk, Loss, Model
-    from .verify import Report, verify
+    from .verification import Report, verify
 
 __version__ = "0.1.0"
 
@@ -35,10 +35,10 @@ _ROOMS = {
     "EmpiricalRisk": "problem",
     "Loss": "problem",
     "Model": "problem",
-    "Report": "verify",
+    "Report": "verification",
     "compile": "pipeline",
     "generate": "pipeline",
-    "verify": "verify",
+    "verify": "verification",
 }
 
 

@@ -12,7 +12,7 @@ from functools import cache, reduce
 import sympy as sp
 
 from .fold import fold
-from .guards import ALWAYS, Guard, both, condition_of, either
+from .guards import ALWAYS, Guard, both, compact, condition_of, either
 from .operations import TABLE, X, Y
 from .program import LEAVES, Builder, Program
 from .trace import Tracer
@@ -39,7 +39,7 @@ def differentiate(program: Program, output: str, gradient_name: str, parameters:
             continue
         assignment = program.assignments[variable]
         cotangent = reduce(lambda a, b: builder.emit("add", a, b), (value for value, _ in contributions))
-        guard = either([guard for _, guard in contributions])
+        guard = compact(either([guard for _, guard in contributions]), builder)
         if assignment.operation == "parameter":
             assert isinstance(assignment.attribute, int)
             gradient[assignment.attribute] = cotangent

@@ -1,7 +1,7 @@
 """Algebraic identities of one operation, asked by the `Builder` before it appends.
 
-Each identity keeps every bit of a finite result (the sign of a zero aside): nothing here rounds, except that a
-sum or a product of constants is folded only where it is exact.
+Each identity keeps every bit of a finite result, the sign of a zero aside. Constants are added and multiplied only
+where that is exact: ``(x * 3) * 5`` becomes ``x * 15``, which rounds once where the other rounds twice.
 """
 
 from collections.abc import Callable
@@ -50,6 +50,10 @@ def _neg(builder: Builder, arguments: Arguments) -> int | None:
         return assignment.arguments[0]
     if assignment.operation == "sub":
         return builder.emit("sub", *reversed(assignment.arguments))
+    if assignment.operation == "mul":
+        factor = builder.constant_value(assignment.arguments[1])
+        if factor is not None:
+            return builder.emit("mul", assignment.arguments[0], builder.constant(-factor))
     return None
 
 
@@ -133,6 +137,15 @@ def _div(builder: Builder, arguments: Arguments) -> int | None:
     return None
 
 
+def _abs(builder: Builder, arguments: Arguments) -> int | None:
+    assignment = builder.assignments[arguments[0]]
+    if assignment.operation == "mul":
+        factor = builder.constant_value(assignment.arguments[1])
+        if factor is not None:
+            return builder.emit("mul", builder.emit("abs", assignment.arguments[0]), builder.constant(abs(factor)))
+    return _even("abs")(builder, arguments)
+
+
 def _even(operation: str) -> Callable[[Builder, Arguments], int | None]:
     """The rule of an even function: ``f(-x) = f(x)``."""
 
@@ -190,7 +203,7 @@ _RULES: dict[str, Callable[[Builder, Arguments], int | None]] = {
     "sub": _sub,
     "mul": _mul,
     "div": _div,
-    "abs": _even("abs"),
+    "abs": _abs,
     "cos": _even("cos"),
     "cosh": _even("cosh"),
     "select": _select,

@@ -14,7 +14,7 @@ Conjunction = frozenset[Literal]
 Guard = frozenset[Conjunction]
 
 ALWAYS: Guard = frozenset({frozenset()})
-_MOST = 8  # conjunctions; beyond, the guard is left open: a superset of where the cotangent lives
+_MOST = 8  # conjunctions that a guard carries along; beyond, `compact` computes it
 
 
 def both(first: Guard, second: Guard) -> Guard:
@@ -26,6 +26,11 @@ def both(first: Guard, second: Guard) -> Guard:
 def either(guards: Iterable[Guard]) -> Guard:
     """Where one of them holds."""
     return _simplified(frozenset().union(*guards))
+
+
+def compact(guard: Guard, builder: Builder) -> Guard:
+    """The same guard with few terms: a long one becomes a variable of its own."""
+    return guard if len(guard) <= _MOST else frozenset({frozenset({(condition_of(guard, builder), True)})})
 
 
 def condition_of(guard: Guard, builder: Builder) -> int:
@@ -58,5 +63,4 @@ def _simplified(guard: Guard) -> Guard:
                     break
             if merged:
                 break
-    kept = frozenset(a for a in terms if not any(b < a for b in terms))
-    return kept if len(kept) <= _MOST else ALWAYS
+    return frozenset(a for a in terms if not any(b < a for b in terms))

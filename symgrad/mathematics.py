@@ -50,7 +50,7 @@ def equations(risk: EmpiricalRisk) -> Iterator[tuple[sp.Expr, sp.Expr]]:
     parameters = [leaf for symbol in risk.parameters for leaf in leaves(symbol)]
     if len(parameters) <= _MOST_PARTIALS and all(_small(e) for e in (risk.loss, *risk.outputs)):
         loss = risk.loss.xreplace(bound)
-        for parameter in parameters if _small(loss) else ():
+        for parameter in parameters if _small(loss) and not _has_indices(loss) else ():
             yield sp.Derivative(sp.Symbol("L"), parameter, evaluate=False), _or_dots(_real_diff(loss, parameter))
 
 
@@ -59,7 +59,17 @@ def _real_diff(expression: sp.Expr, parameter: sp.Expr) -> sp.Expr:
     leaves_of = [node for node in postorder([expression]) if isinstance(node, sp.Symbol | MatrixElement)]
     real = {leaf: sp.Dummy(real=True) for leaf in (*leaves_of, parameter)}
     back = {stand_in: leaf for leaf, stand_in in real.items()}
-    return sp.diff(expression.xreplace(real), real[parameter]).xreplace(back)
+    derivative = sp.diff(expression.xreplace(real), real[parameter])
+    undone = derivative.has(sp.Derivative, sp.Subs, sp.DiracDelta)  # of a floor or a sign: symgrad's is 0
+    return sp.Symbol("...") if undone else derivative.xreplace(back)
+
+
+def _has_indices(expression: sp.Expr) -> bool:
+    """Is there a Sum, or an element whose index is a symbol? SymPy does not see through them."""
+    return any(
+        isinstance(node, sp.Sum) or (isinstance(node, MatrixElement) and not all(i.is_Integer for i in node.args[1:]))
+        for node in postorder([expression])
+    )
 
 
 def _or_dots(expression: sp.Expr) -> sp.Expr:

@@ -19,6 +19,7 @@ from .value import Value
 # The pullback of r = f(x, ...): (c, r, x, ...) -> one cotangent for each argument, c being r's.
 Pullback = Callable[..., tuple[Value | float, ...]]
 X, Y = sp.symbols("x y", real=True)
+_SLOPE_OF_ERF = float(2 / sp.sqrt(sp.pi))
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,8 +284,10 @@ def _rows() -> tuple[Operation, ...]:
         Operation("acsch", sp.acsch(X), _acsch_pullback, _acsch),
     )
     special = (
-        Operation("erf", sp.erf(X)),
-        Operation("erfc", sp.erfc(X)),
+        Operation("erf", sp.erf(X), lambda c, r, x: (c * (_SLOPE_OF_ERF * x.call("gaussian")),)),
+        Operation("erfc", sp.erfc(X), lambda c, r, x: (-(c * (_SLOPE_OF_ERF * x.call("gaussian"))),)),
+        Operation("gaussian", sp.exp(-(X**2)), lambda c, r, x: (-2 * x * (c * r),), _gaussian),
+        Operation("fma", None, lambda c, r, x, y, z: (c * y, c * x, c)),
         Operation("gamma", sp.gamma(X), lambda c, r, x: (c * (r * x.call("digamma")),)),
         Operation("loggamma", sp.loggamma(X), lambda c, r, x: (c * x.call("digamma"),), _loggamma),
         Operation("lgamma", None, lambda c, r, x: (c * x.call("digamma"),)),
@@ -292,6 +295,14 @@ def _rows() -> tuple[Operation, ...]:
         Operation("polygamma", None, _polygamma_pullback),
     )
     return (*arithmetic, *choice, *exponential, *circular, *hyperbolic, *special)
+
+
+def _gaussian(x: Value) -> Value:
+    """exp(-x*x): what the square loses in rounding, x*x/2 ULP of the result, is put back to first order."""
+    square = x * x
+    lost = x.call("fma", x, -square)
+    value = (-square).call("exp")
+    return (square < 750).choose(value - value * lost, value)
 
 
 def _loggamma(x: Value) -> Value:

@@ -6,8 +6,10 @@ for all samples. Numbers are evaluated to 50 digits and rounded once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Callable, MutableMapping, Sequence
 from functools import reduce
+from math import inf, isfinite
 from typing import Any
 
 import sympy as sp
@@ -16,6 +18,8 @@ from sympy.logic.boolalg import ITE, And, BooleanFalse, BooleanTrue, Not, Or, Xo
 from sympy.matrices.expressions.matexpr import MatrixElement
 
 from . import functions
+from .errors import UnsupportedExpressionError
+from .expressions import show
 from .fold import fold
 from .problem import EmpiricalRisk, leaves
 from .program import Builder, Program
@@ -50,7 +54,7 @@ def trace(risk: EmpiricalRisk) -> Program:
 class Tracer:
     """Traces expressions whose leaves are known variables of one builder."""
 
-    def __init__(self, builder: Builder, known: Mapping[sp.Expr, int]) -> None:
+    def __init__(self, builder: Builder, known: MutableMapping[sp.Expr, int]) -> None:
         self._builder = builder
         self._known = known
         self._traced: dict[int, int] = {}
@@ -99,7 +103,9 @@ class Tracer:
             return None
         if any(id(child) not in self._exact for child in _children(node)):
             return None
-        return node.func(*(self._exact.get(id(argument), argument) for argument in node.args))
+        value = node.func(*(self._exact.get(id(argument), argument) for argument in node.args))
+        # few digits more than a double needs, so that nothing piles up: SymPy recurses on what is nested
+        return value if isinstance(value, sp.Rational | sp.NumberSymbol) else value.evalf(_DIGITS)
 
     def _arguments(self, node: sp.Basic) -> list[int]:
         return [self._traced[id(child)] for child in _children(node)]
@@ -222,7 +228,7 @@ class Tracer:
         first, last = (self._bound(bound) for bound in (lower, upper))
         terms = []
         for i in range(first, last + 1):
-            known = {**self._known, index: self._builder.constant(float(i))}
+            known = ChainMap({index: self._builder.constant(float(i))}, self._known)
             terms.append(Tracer(self._builder, known).trace(body))
         return reduce(lambda a, b: self._builder.emit("add", a, b), terms) if terms else self._builder.constant(0.0)
 
@@ -285,11 +291,16 @@ def _is_leaf(node: sp.Basic) -> bool:
 
 def _double(number: sp.Basic) -> float:
     """The double nearest to a number."""
-    if isinstance(number, sp.Integer):
-        return float(int(number))
-    if isinstance(number, sp.Rational):
-        return int(number.p) / int(number.q)
-    return float(number.evalf(_DIGITS))
+    try:
+        value = int(number.p) / int(number.q) if isinstance(number, sp.Rational) else float(number.evalf(_DIGITS))
+    except (OverflowError, TypeError):
+        value = inf
+    if not isfinite(value):
+        raise UnsupportedExpressionError(
+            "expression: expected real numbers below 1.8e308 in size, the greatest double, got "
+            f"{show(number)}; rescale the model, or declare it without this number"
+        )
+    return value
 
 
 def _ordered(operation: str, swapped: bool) -> Callable[[Tracer, sp.Basic], int]:

@@ -88,6 +88,7 @@ EXACT = Arithmetic(
         "mod": lambda x, y: x - y * math.floor(x / y),
         "fmod": lambda x, y: x - y * math.trunc(x / y),
         "hypot": lambda x, y: x / 0,  # no fraction: not asked for
+        "fma": lambda x, y, z: x * y + z,
     },
 )
 
@@ -127,6 +128,8 @@ DIGITS = Arithmetic(
         "log10": mpmath.log10,
         "mod": lambda x, y: x - y * mpmath.floor(x / y),
         "fmod": lambda x, y: x - y * (mpmath.floor(x / y) if x * y > 0 else mpmath.ceil(x / y)),
+        "fma": lambda x, y, z: x * y + z,
+        "gaussian": lambda x: mpmath.exp(-x * x),
         "sigmoid": _sigmoid,
         "logistic_density": lambda x: _sigmoid(x) * _sigmoid(-x),
         "softplus": _softplus,
@@ -174,6 +177,17 @@ def _by_mpmath(function: Callable[..., Any]) -> Callable[..., np.float64]:
     return rounded
 
 
+def _fma(x: Any, y: Any, z: Any) -> np.float64:
+    """x*y + z rounded once, as C's fma."""
+    if not all(map(math.isfinite, (x, y, z))):
+        return _ieee(lambda: x * y + z)()
+    exact = Fraction(float(x)) * Fraction(float(y)) + Fraction(float(z))
+    try:
+        return np.float64(exact.numerator / exact.denominator)
+    except OverflowError:
+        return np.float64(math.copysign(math.inf, exact))
+
+
 _NUMPY = "exp expm1 exp2 log log1p log2 log10 sin cos tan sinh cosh tanh sqrt floor ceil fmod hypot"
 _ARCS = {f"a{name}": f"arc{name}" for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh", "tan2")}
 
@@ -187,6 +201,7 @@ DOUBLES = Arithmetic(
         "pow": _ieee(np.power),
         **{name: _ieee(getattr(np, name)) for name in _NUMPY.split()},
         **{name: _ieee(getattr(np, theirs)) for name, theirs in _ARCS.items()},
+        "fma": _fma,
         "erf": _by_math(math.erf),
         "erfc": _by_math(math.erfc),
         "gamma": _by_math(math.gamma),

@@ -41,7 +41,7 @@ DOMAINS: dict[str, Sequence[float]] = {
     "asech": tuple(x for x in _INSIDE if x > 0),
     "log1p": (-0.9999999, -0.5, *(x for x in _POSITIVE if x > 1e-20)),
     **dict.fromkeys(("tan", "cot", "sec", "csc", "gamma"), tuple(x for x in _MILD if x != -1.0)),
-    **dict.fromkeys(("erf", "erfc"), _MILD),
+    **dict.fromkeys(("erf", "erfc", "gaussian"), _MILD),
     "floor": tuple(x for x in _EVERYWHERE if x != round(x)),
     "ceil": tuple(x for x in _EVERYWHERE if x != round(x)),
 }
@@ -51,6 +51,7 @@ MEANINGS: dict[str, Callable[..., sp.Expr]] = {
     "root_power": lambda n: X ** (n + sp.S.Half),
     "polygamma": lambda n: sp.polygamma(n, X),
     "lgamma": lambda: sp.loggamma(X),
+    "fma": lambda: X * Y + Z,
     "fmod": lambda: X - Y * sp.sign(X / Y) * sp.floor(sp.Abs(X / Y)),
     "logsumexp": lambda: sp.log(sp.exp(X) + sp.exp(Y) + sp.exp(Z)),
     "softmax": lambda i: sp.exp((X, Y, Z)[i]) / (sp.exp(X) + sp.exp(Y) + sp.exp(Z)),
@@ -70,7 +71,7 @@ ATTRIBUTES: dict[str, tuple[int, ...]] = {
     "softmax": (0, 1, 2),
 }
 WITH_A_ROUNDED_CONSTANT = frozenset({"exp2", "log2", "log10", "erf", "erfc", "log_cosh", "sinc"})  # log(2), 2/sqrt(pi)
-ARITIES = {"logsumexp": 3, "softmax": 3, "select": 3, "fmod": 2}
+ARITIES = {"logsumexp": 3, "softmax": 3, "select": 3, "fmod": 2, "fma": 3}
 
 CASES = [
     (name, attribute)
@@ -211,7 +212,7 @@ def test_what_a_pullback_emits_is_in_the_table_again(name: str, attribute: int |
 
 def test_what_is_left_after_lowering_is_c_or_the_modules_own() -> None:
     signs = {"add", "sub", "mul", "div", "neg", "select", *CONDITIONS}
-    calls = {"sqrt", "abs", "floor", "ceil", "fmod", "gamma", "lgamma"}
+    calls = {"sqrt", "abs", "floor", "ceil", "fmod", "fma", "gamma", "lgamma"}
     assert signs | calls | VECTOR_FUNCTIONS | OWN_FUNCTIONS == LEFT_AFTER_LOWERING
 
 

@@ -5,8 +5,8 @@ from argparse import Namespace
 from symgrad import derivation
 from symgrad.pipeline import Generated, generate
 from symgrad.problem import EmpiricalRisk
-from symgrad.verify import Report
-from symgrad.verify import verify as verify_risk
+from symgrad.verification import Report
+from symgrad.verification import verify as verify_risk
 
 from .progress import progress
 from .source import read_risks

@@ -12,8 +12,8 @@ import sympy as sp
 
 from symgrad.problem import EmpiricalRisk, Loss, Model
 from symgrad.reference import Reference
-from symgrad.verify import GATE, MORE_RUNS, Report, Row, _Tally, ulp_error, verify, verify_compiled
-from symgrad.verify_points import OUTSIDE, draw
+from symgrad.verification import GATE, MORE_RUNS, Report, Row, _Tally, ulp_error, verify, verify_compiled
+from symgrad.verification_points import OUTSIDE, draw
 
 A, k, x, y, z = sp.symbols("A k x y z")
 INF, NAN = math.inf, math.nan
@@ -355,7 +355,7 @@ def test_verify_compiles_the_risk(monkeypatch: pytest.MonkeyPatch) -> None:
         asked.append(risk)
         return RIGHT
 
-    monkeypatch.setattr(sys.modules["symgrad.verify"], "compile_risk", compile_risk)
+    monkeypatch.setattr(sys.modules["symgrad.verification"], "compile_risk", compile_risk)
     risk = declared()
     assert verify(risk, samples=20, digits=30).digits == 30
     assert asked == [risk]

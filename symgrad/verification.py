@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from .pipeline import compile as compile_risk
 from .problem import EmpiricalRisk, leaves
 from .reference import Reference, Sample
-from .verify_points import Block, draw
+from .verification_points import Block, draw
 
 GATE = 4.0
 SLACK = 16.0
