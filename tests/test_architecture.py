@@ -19,7 +19,10 @@ MOST_LINES = 400
 
 # From the declaration to the optimised program: mathematics only.
 FRONT = ("problem", "losses", "functions", "program", "trace", "differentiate", "optimise")
-LATER = ("schedule", "kernel", "printer", "render", "build", "cache", "load", "reference", "verification", "commands", "demo", "derivation", "cli", "gallery")
+LATER = (
+    *("schedule", "kernel", "printer", "render", "build", "cache", "load", "reference", "verification"),
+    *("commands", "demo", "derivation", "cli", "gallery"),
+)
 FRONT_LIBRARIES = {"sympy", "mpmath"}  # mpmath is what SymPy itself computes with
 
 # What the oracle must not share with the code that it judges.
