@@ -83,8 +83,8 @@ class Tracer:
         if _is_leaf(node) and node in self._known:
             variable = self._known[node]
             value = self._builder.constant_value(variable)
-            if value is not None:  # the index of a Sum
-                self._exact[id(node)] = sp.Integer(int(value))
+            if value is not None and isfinite(value):  # the index of a Sum, or an output that is a number
+                self._exact[id(node)] = sp.Rational(value)
             return variable
         exact = self._number(node)
         if exact is not None:
@@ -115,7 +115,7 @@ class Tracer:
 
     def _fold(self, operation: str, variables: Sequence[int]) -> int:
         """The variables combined from the left, the invariant ones first."""
-        ordered = sorted(variables, key=lambda v: (self._builder.varies[v], False))
+        ordered = sorted(variables, key=self._builder.varies.__getitem__)
         return reduce(lambda a, b: self._builder.emit(operation, a, b), ordered)
 
     # -------------------------------------------------------------------------------------------- sums and products

@@ -337,3 +337,13 @@ def test_the_listing_is_the_same_for_every_hash_seed() -> None:
     assert {process.returncode for process in processes} == {0}
     assert len(listings) == 1
     assert int(listings.pop().split()[0]) > 10_000
+
+
+def test_an_output_that_is_a_number_keeps_its_value_in_the_loss() -> None:
+    """Not the integer part of it, as if it were the index of a Sum."""
+    z = sp.MatrixSymbol("z", 2, 1)
+    loss = Loss((z[0, 0] + z[1, 0] + 1) ** 2, z, [])
+    risk = EmpiricalRisk(Model(sp.Matrix([a * u, sp.Float(0.5)]), [u], [a]), loss)
+    program = trace(risk)
+    constants = {step.attribute for step in program.assignments if step.operation == "constant"}
+    assert 1.5 in constants
