@@ -29,10 +29,10 @@ class _Stable(sp.Function):  # type: ignore[misc]  # SymPy has no types
     is_commutative = True
 
     def _definition(self) -> Any:
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} brings no such method of its own")
 
     def _numeric(self, *arguments: Any) -> Any:
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} brings no such method of its own")
 
     def _eval_rewrite(self, rule: Any, args: Sequence[Any], **hints: Any) -> Any:
         # rewrite() has already rewritten the arguments; a definition in them alone is what any rule asks for.
