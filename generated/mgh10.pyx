@@ -1,5 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, cpow=True
 # cython: infer_types=False, auto_pickle=False, embedsignature=True
+# distutils: libraries = m
 # Written by symgrad. To change it, change the declaration of mgh10 and run `symgrad generate` again.
 """mgh10: an empirical risk and its gradient.
 
@@ -430,7 +431,7 @@ def unpack(theta):
     """``{name: array}`` from a flat theta, each array a copy in its parameter's shape."""
     shapes = dict(PARAMETERS)
     ends = np.cumsum([int(np.prod(shapes[name])) for name in shapes])
-    parts = np.split(_theta(theta), ends[:-1])
+    parts = np.split(_theta(theta), ends[:len(ends) - 1])
     return {name: part.reshape(shapes[name]).copy() for name, part in zip(shapes, parts)}
 
 
@@ -668,7 +669,7 @@ cdef int _refuse(error, name, expected, got, cure) except -1:
 cdef object _numbers(name, value, expected):
     """A NumPy array of real numbers."""
     if value is None or isinstance(value, np.ma.MaskedArray):
-        _refuse(ArrayTypeError, name, expected, type(value).__name__, "a mask or None would be lost: pass plain numbers")
+        _refuse(ArrayTypeError, name, expected, type(value).__name__, "pass numbers alone: a mask would be lost")
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -679,6 +680,8 @@ cdef object _numbers(name, value, expected):
 
 
 cdef object _theta(theta):
+    if isinstance(theta, dict):
+        _refuse(ArrayTypeError, "theta", _THETA, "a dictionary", "pack({name: array, ...}) makes one")
     if type(theta) is not np.ndarray or theta.dtype is not _DOUBLE:
         theta = _numbers("theta", theta, _THETA)
     if theta.shape != (N_PARAMETERS,):
@@ -728,3 +731,8 @@ cdef object _result(out, tuple shape, tuple others):
         if isinstance(other, np.ndarray) and np.may_share_memory(out, other):
             _refuse(ArrayError, "out", expected, "memory that another argument uses", cure)
     return out
+
+
+# Where they were imported from: pickle looks there, when one goes to another process.
+for _function in (risk, gradient, risk_and_gradient, per_sample_loss, per_sample_gradient, predict, bind, pack, unpack):
+    _function.__module__ = __name__

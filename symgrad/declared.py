@@ -164,12 +164,18 @@ def _scalar(where: str, value: Any) -> Any:
     )
 
 
+# Beside a module of such a name, other modules would import it for the one they mean.
+_TAKEN = frozenset({"numpy", "os", "collections", "concurrent", "cython", "symgrad"})
+
+
 def check_name(name: Any) -> None:
     """The name of a risk: it becomes the name of a module and of a file."""
     if not (isinstance(name, str) and name.isascii() and name.isidentifier() and len(name) <= 100):
         problem = f"{name!r:.130} of type {type(name).__name__}" if not isinstance(name, str) else f"{name!r:.130}"
     elif keyword.iskeyword(name):
         problem = f"the Python keyword {name!r}"
+    elif name in _TAKEN or name.startswith("__"):
+        problem = f"{name!r}, which a generated module itself imports, or Python keeps for itself"
     else:
         return
     raise DeclarationError(

@@ -80,7 +80,7 @@ def _check(risk: object, dtype: object) -> None:
             f"risk: expected an EmpiricalRisk, got {type(risk).__name__}; make one with EmpiricalRisk(model, loss) "
             "or EmpiricalRisk.from_expression(...)"
         )
-    if dtype not in DTYPES:
+    if not isinstance(dtype, str) or dtype not in DTYPES:
         known = ", ".join(map(repr, DTYPES))
         raise DeclarationError(f"dtype: expected one of {known}, got {dtype!r}; choose one of them")
 

@@ -262,6 +262,7 @@ def _used_leaves(roots: Iterable[Any]) -> set[Any]:
 def _check_is(argument: str, value: Any, kind: type, example: str) -> None:
     if not isinstance(value, kind):
         advice = "; a risk without a separate model is EmpiricalRisk.from_expression" if value is None else ""
+        advice += f"; or call it: {value.__name__}()" if callable(value) and hasattr(value, "__name__") else ""
         raise DeclarationError(
             f"EmpiricalRisk({argument}=...): expected a {kind.__name__}, got {type(value).__name__}; "
             f"write {example}{advice}"

@@ -206,7 +206,9 @@ def _say_how_to_mend(arguments: Namespace, sources: Sequence[str], differing: in
         dtype = [] if arguments.dtype == "float64" else ["--dtype", arguments.dtype]
         command = shlex.join(["symgrad", "generate", *sources, "-o", arguments.output, *dtype])
         which = f"{differing} files are" if differing > 1 else "1 file is"
+        other = {"float64": "float32", "float32": "float64"}[arguments.dtype]
         print(f"{which} missing or out of step. To mend that: {command}")
+        print(f"(Compared with what --dtype {arguments.dtype} gives; were they written with --dtype {other}?)")
     if superfluous:
         libraries = [p for p in (path.with_name(path.stem + EXTENSION_SUFFIX) for path in superfluous) if p.exists()]
         command = shlex.join(["rm", *map(str, [*superfluous, *libraries])])
