@@ -20,7 +20,7 @@ from .value import Value
 
 _COTANGENT = sp.Symbol("c", real=True)
 # Their pullbacks only pass a cotangent on: zero stays zero, whatever the arguments are.
-_HARMLESS = frozenset({"add", "sub", "neg", "select", "max", "min"})
+_HARMLESS = frozenset({"add", "sub", "neg", "select"})
 
 
 def differentiate(program: Program, output: str, gradient_name: str, parameters: int) -> Program:

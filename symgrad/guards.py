@@ -14,7 +14,7 @@ Conjunction = frozenset[Literal]
 Guard = frozenset[Conjunction]
 
 ALWAYS: Guard = frozenset({frozenset()})
-_MOST = 8  # conjunctions that a guard carries along; beyond, `compact` computes it
+_MOST = 8  # terms, or conditions in one of them, that a guard carries along; beyond, `compact` computes it
 
 
 def both(first: Guard, second: Guard) -> Guard:
@@ -30,7 +30,9 @@ def either(guards: Iterable[Guard]) -> Guard:
 
 def compact(guard: Guard, builder: Builder) -> Guard:
     """The same guard with few terms: a long one becomes a variable of its own."""
-    return guard if len(guard) <= _MOST else frozenset({frozenset({(condition_of(guard, builder), True)})})
+    if len(guard) <= _MOST and all(len(term) <= _MOST for term in guard):
+        return guard
+    return frozenset({frozenset({(condition_of(guard, builder), True)})})
 
 
 def condition_of(guard: Guard, builder: Builder) -> int:

@@ -65,9 +65,9 @@ def _root_power(x: Value, n: int) -> Value:
 
 
 def _pow_pullback(c: Value, r: Value, x: Value, y: Value) -> tuple[Value, Value]:
-    # d/dy = log(x) x^y, whose limit at x = 0 is 0; d/dx = y x^(y-1) also there
-    slope = c * (y * x.call("pow", y - 1))
-    return slope, r.equals(0).choose(0.0, c * r * x.call("log"))
+    # d/dy = log(x) x^y, at x = 0 by convention 0; d/dx = y x^(y-1) also there, and 0 where y is
+    slope = y.equals(0).choose(0.0, c * (y * x.call("pow", y - 1)))
+    return slope, x.equals(0).choose(0.0, c * r * x.call("log"))
 
 
 def _split(c: Value, wins: Value, loses: Value, ties: Value) -> Value:

@@ -235,7 +235,7 @@ def _fold(better: Callable[[Real, Real], bool]) -> Rule:
         return m.one if better(mine, other) else m.zero
 
     return Rule(
-        lambda m, a, b: a if better(a, b) else b,
+        lambda m, a, b: a if better(a, b) or a != a else b,
         (lambda m, v, a, b: share(m, a, b), lambda m, v, a, b: share(m, b, a)),
     )
 

@@ -149,6 +149,8 @@ class Run:
         for index, (_, partials) in enumerate(arguments):
             if partials:
                 factor = apply(rule.partial(index), self.m, value, *numbers) if value == value else self.m.nan
+                if factor == 0 and operation.payload in ("Max", "Min"):
+                    continue  # the side that loses is no part of the value: even an infinite slope outside is not its
                 self._accumulate(sums, self._rounded(factor), partials)
         return self._rounded(value), sums
 
@@ -174,8 +176,9 @@ class Run:
 
     def _do_relation(self, operation: Operation, arguments: list[Dual]) -> Dual:
         (left, _), (right, _) = arguments
-        if left is None or right is None or left != left or right != right:
+        if left is None or right is None:
             return None, _NOTHING
+        # of a NaN all are false but "ne", as in IEEE arithmetic
         relations = {
             "eq": left == right, "ne": left != right, "lt": left < right,
             "le": left <= right, "gt": left > right, "ge": left >= right,

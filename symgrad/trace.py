@@ -244,7 +244,9 @@ class Tracer:
         rows, columns = self._indices(row, matrix.rows), self._indices(column, matrix.cols)
         if isinstance(rows, int) and isinstance(columns, int):
             return self._known[matrix[rows, columns]]
-        value = self._builder.constant(float("nan"))
+        # what is no index has no element: NaN, and NaN in the gradient too
+        first = Value(self._builder, self._known[matrix[0, 0]])
+        value = (first * float("nan")).variable
         for i in reversed(range(int(matrix.rows)) if not isinstance(rows, int) else [rows]):
             for j in reversed(range(int(matrix.cols)) if not isinstance(columns, int) else [columns]):
                 here = self._here(rows, i, columns, j)

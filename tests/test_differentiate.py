@@ -16,7 +16,7 @@ from symgrad.differentiate import differentiate
 from symgrad.operations import TABLE
 from symgrad.optimise import lower
 from symgrad.pipeline import derive, generate
-from symgrad.problem import EmpiricalRisk
+from symgrad.problem import EmpiricalRisk, Loss, Model
 from symgrad.program import LEAVES, Builder, Program
 from symgrad.trace import trace
 
@@ -178,6 +178,9 @@ def test_a_thousand_parameters_take_linear_work() -> None:
 _x = a * u
 LEAKS: list[tuple[Any, float, float, float]] = [
     # expression, a, u, d/da
+    (sp.Piecewise((u * sp.Max(sp.log(a), 3), a > 0), (3 * a, True)), -2.0, 1.0, 3.0),
+    (sp.Piecewise((a * sp.Min(a, sp.log(u)), u > 0), (a, True)), 2.0, -1.0, 1.0),
+    (a**u + a, 0.0, 0.0, 1.0),
     (sp.Piecewise((sp.sqrt(_x), u > 0), (a, True)), 2.0, 0.0, 1.0),
     (sp.Piecewise((sp.sqrt(_x), u > 0), (a, True)), 2.0, -1.0, 1.0),
     (sp.Piecewise((sp.log(_x), u > 0), (a**2, True)), 2.0, 0.0, 4.0),
@@ -237,3 +240,32 @@ def test_no_leak_for_random_nests_of_branches() -> None:
             condition = (u > depth - 7) if bit else (u < depth - 7)
             tree = sp.Piecewise((tree, condition), (bad, True)) if bit else sp.Piecewise((bad, condition), (tree, True))
         assert gradient(tree, (2.0, 1.0), 1.0) == [7.0, 0.0], tree
+
+
+def test_nested_choices_cost_linear_work() -> None:
+    """Guards inside guards are computed once, not spelled out anew at each level."""
+    p, found = sp.symbols("p:5", real=True), []
+    for depth in (20, 80):
+        nest = p[0]
+        for k in range(1, depth):
+            largest = sp.Max(nest, p[(k + 1) % 5] * u, evaluate=False)
+            nest = sp.Piecewise((p[k % 5] * sp.log(u + k), u > k), (largest, True), evaluate=False)
+        program = lower(derived(nest, p))
+        assert cost(program) <= 5
+        found.append(program.operation_count("loss", "gradient"))
+    assert found[1] <= 4.5 * found[0]
+
+
+def test_a_label_that_is_none_gives_nan_in_loss_and_gradient() -> None:
+    z, label = sp.MatrixSymbol("z", 2, 1), sp.Symbol("label", integer=True)
+    model = Model(sp.Matrix([a * u, b * u]), [u], [a, b])
+    risk = EmpiricalRisk(model, Loss(z[label, 0], z, label))
+    program = lower(derive(trace(risk), risk))
+    for at, expected in ((0.0, (3.0, 0.0)), (1.0, (0.0, 3.0))):
+        assert output(program, "gradient", DOUBLES, leaves_of(at)) == expected
+    assert np.isnan(output(program, "gradient", DOUBLES, leaves_of(2.0))).any()
+
+
+def leaves_of(label: float) -> dict[str, list[np.float64]]:
+    values = {"parameter": [1.0, 2.0], "input": [3.0], "target": [label], "weight": [1.0]}
+    return {role: [np.float64(v) for v in row] for role, row in values.items()}

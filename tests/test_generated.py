@@ -154,7 +154,7 @@ def test_generate_writes_over_nothing_that_it_has_not_written(run: Run) -> None:
     ("name", "told"),
     [
         ("decay", "two risks are called 'decay', bad.py:decay and bad.py:slow"),
-        ("__init__", "a risk is called '__init__'"),
+        ("__init__", "got '__init__'"),
         ("class", "the Python keyword 'class'"),
     ],
 )

@@ -246,8 +246,17 @@ def test_atan2_in_every_quadrant_and_undefined_at_the_origin() -> None:
 
 
 def test_nan_goes_through_everything() -> None:
-    for expression in (a * b, a + b, sp.Max(a, b), sp.Piecewise((a, a < b), (b, True)), sp.sign(a), a**b):
+    for expression in (a * b, a + b, sp.Max(a, b), sp.sign(a), a**b):
         assert same(at(expression, [NAN, 1.0]).loss, NAN)
+
+
+def test_a_comparison_with_nan_is_false() -> None:
+    assert at(sp.Piecewise((a, a < b), (b, True)), [NAN, 1.0]).loss == 1
+
+
+def test_the_side_of_a_max_that_loses_has_no_slope_to_bring_in() -> None:
+    """sqrt is infinitely steep at 0, where the clipped argument does not move at all."""
+    assert at(b + sp.sqrt(sp.Max(0, a)), [-1.0, 1.0]).gradient[0] == 0
 
 
 def test_the_range_is_not_a_doubles() -> None:
