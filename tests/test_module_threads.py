@@ -134,6 +134,8 @@ import json, os, signal, sys, threading, time
 import numpy as np
 from symgrad.load import load_module
 from pathlib import Path
+# where the tests run in the background, the shell has told its children to ignore SIGINT
+signal.signal(signal.SIGINT, signal.default_int_handler)
 plane = load_module(Path(sys.argv[1]), "plane")
 theta = np.array([1.25, 0.5, -2.0])
 """
