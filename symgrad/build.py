@@ -34,7 +34,7 @@ from symgrad.errors import BuildError, CompilerNotFoundError
 EXTENSION_SUFFIX: str = sysconfig.get_config_var("EXT_SUFFIX")
 COMPILERS = ("cc", "gcc", "clang")
 # `python -m cython`, but with few collections of garbage, of which there is little: a tenth of its time.
-CYTHON = "import gc; gc.set_threshold(100_000, 50, 50); from Cython.Compiler.Main import main; main(command_line=1)"
+CYTHON = "import gc; gc.set_threshold(3_000_000, 50, 50); from Cython.Compiler.Main import main; main(command_line=1)"
 # The generated source asks GCC for -O3 where it counts, in the loops over lanes. All the rest, nine tenths of the
 # module, handles Python objects: at -Og the compiler is done in a third of the time of -O3, in two thirds of that of
 # -O1, and the loops are as fast. Clang knows no level for a single function.

@@ -50,18 +50,22 @@ def equations(risk: EmpiricalRisk) -> Iterator[tuple[sp.Expr, sp.Expr]]:
     parameters = [leaf for symbol in risk.parameters for leaf in leaves(symbol)]
     if len(parameters) <= _MOST_PARTIALS and all(_small(e) for e in (risk.loss, *risk.outputs)):
         loss = risk.loss.xreplace(bound)
-        for parameter in parameters if _small(loss) and not _has_indices(loss) else ():
-            yield sp.Derivative(sp.Symbol("L"), parameter, evaluate=False), _or_dots(_real_diff(loss, parameter))
+        if _small(loss) and not _has_indices(loss):
+            partials = _partials(loss, parameters)
+            for parameter, partial in zip(parameters, partials, strict=True):
+                yield sp.Derivative(sp.Symbol("L"), parameter, evaluate=False), _or_dots(partial)
 
 
-def _real_diff(expression: sp.Expr, parameter: sp.Expr) -> sp.Expr:
-    """The derivative as all symbols are meant, real: of Abs(z), say, SymPy would give one in re(z) and im(z)."""
-    leaves_of = [node for node in postorder([expression]) if isinstance(node, sp.Symbol | MatrixElement)]
-    real = {leaf: sp.Dummy(real=True) for leaf in (*leaves_of, parameter)}
+def _partials(expression: sp.Expr, parameters: list[sp.Expr]) -> Iterator[sp.Expr]:
+    """The derivatives as all symbols are meant, real: of Abs(z), say, SymPy would give one in re(z) and im(z)."""
+    own = [node for node in postorder([expression]) if isinstance(node, sp.Symbol | MatrixElement)]
+    real = {leaf: sp.Dummy(real=True) for leaf in (*own, *parameters)}
     back = {stand_in: leaf for leaf, stand_in in real.items()}
-    derivative = sp.diff(expression.xreplace(real), real[parameter])
-    undone = derivative.has(sp.Derivative, sp.Subs, sp.DiracDelta)  # of a floor or a sign: symgrad's is 0
-    return sp.Symbol("...") if undone else derivative.xreplace(back)
+    meant = expression.xreplace(real)
+    for parameter in parameters:
+        derivative = sp.diff(meant, real[parameter])
+        undone = derivative.has(sp.Derivative, sp.Subs, sp.DiracDelta)  # of a floor or a sign: symgrad's is 0
+        yield sp.Symbol("...") if undone else derivative.xreplace(back)
 
 
 def _has_indices(expression: sp.Expr) -> bool:
