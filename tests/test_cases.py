@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sympy as sp
+from scipy import optimize
 
 import symgrad as sg
 
@@ -145,7 +146,6 @@ def digits(found: Any, certified: list[str]) -> float:
 
 def fit(nist: tuple[Any, Any, Together], case: dict[str, Any], start: list[float]) -> Any:
     """Levenberg-Marquardt with the compiled Jacobian, then Gauss-Newton steps for the last digits."""
-    optimize = pytest.importorskip("scipy.optimize")
     _, module, together = nist
     name, place = case["name"], NIST.index(case)
     slot, rows = together.slot[name], together.rows(NIST)[: len(case["data"])]

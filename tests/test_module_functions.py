@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sympy as sp
+from scipy import optimize
 
 import symgrad as sg
 from symgrad import gallery
@@ -195,7 +196,6 @@ def test_every_function_says_what_it_takes(plane: Any) -> None:
 
 
 def test_scipy_minimises_with_risk_and_gradient() -> None:
-    optimize = pytest.importorskip("scipy.optimize")
     example = gallery.load("ships_poisson")
     module = sg.compile(example.risk)
     arguments = (example.inputs, example.targets)
