@@ -501,7 +501,7 @@ def risk(theta, inputs, targets, weights=None, *, threads=None):
     weights (N,): the mean is sum(w * loss) / sum(w). threads: None takes what the work is worth.
     Raises ValueError for a wrong shape and TypeError for a wrong kind of array.
     """
-    return _mean(_Bound(inputs, targets, weights, threads), theta, None)
+    return _mean(_Bound(inputs, targets, weights, threads), _theta(theta), None)
 
 
 def gradient(theta, inputs, targets, weights=None, *, out=None, threads=None):
@@ -540,7 +540,7 @@ def predict(theta, inputs, *, threads=None):
     """The model's output for each row of inputs: (N,)."""
     cdef _Bound data = _Bound(inputs, _UNUSED, None, threads)
     out = np.empty((data.n,), _REAL)
-    _each(data, theta, predictions, PREDICTIONS, 0, 0, out)
+    _each(data, _theta(theta), predictions, PREDICTIONS, 0, 0, out)
     return out
 
 
@@ -600,7 +600,7 @@ cdef class _Bound:
 
     def __call__(self, theta):
         out = np.empty(N_PARAMETERS, _REAL)
-        return _mean(self, theta, out), out
+        return _mean(self, _theta(theta), out), out
 
 
 cdef class _Job:
@@ -613,11 +613,6 @@ cdef class _Job:
     cdef double* weight_stack
     cdef Py_ssize_t block, height, done
     cdef object out
-
-    def __cinit__(self):
-        self.c = <real*>calloc(INVARIANTS + PENALTY_ROWS + 1, sizeof(real))
-        if self.c == NULL:
-            raise MemoryError()
 
     def __dealloc__(self):
         free(self.c)
@@ -716,8 +711,10 @@ cdef class _Job:
 
 cdef _Job _job(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_ssize_t scratch_rows):
     cdef _Job job = _Job()
-    theta = _theta(theta)
     cdef Py_buffer view
+    job.c = <real*>calloc(INVARIANTS + PENALTY_ROWS + 1, sizeof(real))
+    if job.c == NULL:
+        raise MemoryError()
     PyObject_GetBuffer(theta, &view, PyBUF_STRIDES)
     once(<const double*>view.buf, job.c)
     PyBuffer_Release(&view)

@@ -119,7 +119,7 @@ def _own(risk: EmpiricalRisk, printer: "_Text | _Latex") -> Iterator[tuple[_Name
         text, latex = ("", "") if risk.output_shape == () else (f"[{place}]", f"_{{{place}}}")
         yield _Name(f"N_theta(u){text}", rf"N_\theta(u){latex}"), value
     rest = everything[outputs:]
-    targets = [leaf for symbol in risk.targets for leaf in leaves(symbol)]
+    targets = leaves(*risk.targets)
     ends = (_ends([printer.doprint(leaf) for leaf in part], printer.dots) for part in (risk.predictions, targets))
     loss = f"L({', '.join(name for part in ends for name in part)})"
     yield (_Name(loss, loss) if risk.outputs else _Name("L(theta; u, y)", r"L(\theta;\, u, y)")), rest.pop(0)[1]
@@ -135,7 +135,7 @@ def _has_partials(risk: EmpiricalRisk) -> bool:
 
 
 def _names(risk: EmpiricalRisk, printer: "_Text | _Latex") -> list[str]:
-    return [printer.doprint(leaf) for symbol in risk.parameters for leaf in leaves(symbol)]
+    return [printer.doprint(leaf) for leaf in leaves(*risk.parameters)]
 
 
 def _ends(items: Sequence[str], dots: str = "...") -> list[str]:

@@ -2,7 +2,7 @@
 
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import sympy as sp
@@ -36,7 +36,7 @@ def header(risk: EmpiricalRisk) -> tuple[str, ...]:
 def parameter_names(risk: EmpiricalRisk) -> tuple[str, ...]:
     """A printable name for each of the flat parameters, safe in a comment."""
     text = _Text(risk)
-    return tuple(text.doprint(leaf) for symbol in risk.parameters for leaf in leaves(symbol))
+    return tuple(text.doprint(leaf) for leaf in leaves(*risk.parameters))
 
 
 def equations(risk: EmpiricalRisk) -> Iterator[tuple[sp.Expr, sp.Expr]]:
@@ -47,7 +47,7 @@ def equations(risk: EmpiricalRisk) -> Iterator[tuple[sp.Expr, sp.Expr]]:
     yield sp.Symbol("L"), _or_dots(risk.loss)
     if risk.penalty is not None:
         yield sp.Symbol("penalty"), _or_dots(risk.penalty)
-    parameters = [leaf for symbol in risk.parameters for leaf in leaves(symbol)]
+    parameters = leaves(*risk.parameters)
     if len(parameters) <= _MOST_PARTIALS and all(_small(e) for e in (risk.loss, *risk.outputs)):
         loss = risk.loss.xreplace(bound)
         if _small(loss) and not _has_indices(loss):
@@ -56,7 +56,7 @@ def equations(risk: EmpiricalRisk) -> Iterator[tuple[sp.Expr, sp.Expr]]:
                 yield sp.Derivative(sp.Symbol("L"), parameter, evaluate=False), _or_dots(partial)
 
 
-def _partials(expression: sp.Expr, parameters: list[sp.Expr]) -> Iterator[sp.Expr]:
+def _partials(expression: sp.Expr, parameters: Sequence[sp.Expr]) -> Iterator[sp.Expr]:
     """The derivatives as all symbols are meant, real: of Abs(z), say, SymPy would give one in re(z) and im(z)."""
     own = [node for node in postorder([expression]) if isinstance(node, sp.Symbol | MatrixElement)]
     real = {leaf: sp.Dummy(real=True) for leaf in (*own, *parameters)}
@@ -114,8 +114,7 @@ class _Text(StrPrinter):  # type: ignore[misc]  # SymPy has no types
 
 
 def _equation(name: str, expression: str) -> list[str]:
-    wrapped = textwrap.wrap(f"{name} = {expression}", _WIDTH, subsequent_indent=" " * (len(name) + 3))
-    return wrapped
+    return textwrap.wrap(f"{name} = {expression}", _WIDTH, subsequent_indent=" " * (len(name) + 3))
 
 
 def _legend(risk: EmpiricalRisk, text: _Text) -> list[str]:
@@ -124,7 +123,7 @@ def _legend(risk: EmpiricalRisk, text: _Text) -> list[str]:
     pairs = [
         f"{role}{place} is {text.doprint(leaf)}"
         for role, symbols in roles
-        for place, leaf in enumerate(leaf for symbol in symbols for leaf in leaves(symbol))
+        for place, leaf in enumerate(leaves(*symbols))
     ]
     shown = pairs if len(pairs) <= 60 else [*pairs[:60], "..."]
     return textwrap.wrap(f"In the code {', '.join(shown)}." if shown else "", _WIDTH)

@@ -61,7 +61,7 @@ def generate(risk: EmpiricalRisk, *, dtype: str = "float64") -> Generated:
     traced = clock.time("trace", lambda: trace(risk))
     differentiated = clock.time("differentiate", lambda: derive(traced, risk))
     optimised = clock.time("optimise", lambda: lower(differentiated))
-    columns = sum(len(leaves(symbol)) for symbol in risk.inputs)
+    columns = len(leaves(*risk.inputs))
     kernel = clock.time("schedule", lambda: schedule(optimised, columns))
     source = clock.time("render", lambda: render(risk, kernel, dtype))
     return Generated(traced, differentiated, optimised, kernel, source, clock.seconds)
@@ -69,7 +69,7 @@ def generate(risk: EmpiricalRisk, *, dtype: str = "float64") -> Generated:
 
 def derive(traced: Program, risk: EmpiricalRisk) -> Program:
     """The traced program with the gradients of its loss and of its penalty."""
-    parameters = sum(len(leaves(symbol)) for symbol in risk.parameters)
+    parameters = len(leaves(*risk.parameters))
     program = differentiate(traced, "loss", "gradient", parameters)
     return differentiate(program, "penalty", "penalty_gradient", parameters) if "penalty" in traced.outputs else program
 

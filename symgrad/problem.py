@@ -22,8 +22,12 @@ from .typed_data import check_no_data_typed_in
 __all__ = ["EmpiricalRisk", "Loss", "Model", "leaves"]
 
 
-def leaves(symbol: Any) -> tuple[Any, ...]:
-    """The scalars of a symbol: itself, or the elements of a ``MatrixSymbol`` in C order."""
+def leaves(*symbols: Any) -> tuple[Any, ...]:
+    """The scalars of symbols, one after the other: a symbol itself, the elements of a ``MatrixSymbol`` in C order."""
+    return tuple(leaf for symbol in symbols for leaf in _scalars(symbol))
+
+
+def _scalars(symbol: Any) -> tuple[Any, ...]:
     if isinstance(symbol, sp.MatrixSymbol):
         rows, columns = (int(size) for size in symbol.shape)
         return tuple(MatrixElement(symbol, i, j) for i in range(rows) for j in range(columns))

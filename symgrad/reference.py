@@ -51,8 +51,8 @@ class Reference:
         self._tape = Tape()
         self._plans: dict[int, tuple[int, ...]] = {}
         groups = (risk.parameters, risk.inputs, risk.targets)
-        flat = [[leaf_key(leaf) for symbol in group for leaf in leaves(symbol)] for group in groups]
-        self.names = tuple(str(leaf) for symbol in risk.parameters for leaf in leaves(symbol))
+        flat = [[leaf_key(leaf) for leaf in leaves(*group)] for group in groups]
+        self.names = tuple(str(leaf) for leaf in leaves(*risk.parameters))
         self.sizes = tuple(len(group) for group in flat)
         everything = [key for group in flat for key in group]
         slots = {key: self._tape.emit("leaf", (), number) for number, key in enumerate(everything)}

@@ -6,6 +6,7 @@ Templates receive strings, integers, booleans and tuples of them, and compute no
 import textwrap
 from collections.abc import Iterable
 from functools import cache
+from math import isinf, isnan
 
 import jinja2
 
@@ -13,7 +14,7 @@ from .kernel import Kernel, LaneFunction
 from .mathematics import header, parameter_names
 from .printer import CONDITIONS, OWN_FUNCTIONS, VECTOR_FUNCTIONS, Printer, c_functions
 from .problem import EmpiricalRisk, leaves
-from .program import LEAVES
+from .program import LEAVES, Program
 
 Context = dict[str, object]
 
@@ -65,7 +66,7 @@ def context(risk: EmpiricalRisk, kernel: Kernel, dtype: str) -> Context:
         "parameters": _declared(risk.parameters),
         "inputs": _declared(risk.inputs),
         "targets": _declared(risk.targets),
-        **{key: sum(len(leaves(s)) for s in symbols) for key, symbols in columns.items()},
+        **{key: len(leaves(*symbols)) for key, symbols in columns.items()},
         "lanes": kernel.lanes,
         "depth": kernel.depth,
         "halves": tuple(kernel.lanes >> k for k in range(1, kernel.lanes.bit_length())),
@@ -76,7 +77,7 @@ def context(risk: EmpiricalRisk, kernel: Kernel, dtype: str) -> Context:
         "gradients_scratch": scratch["gradients"],
         "predictions_scratch": scratch["predictions"],
         "functions": lane_functions,
-        "math_names": _math_names(once, lane_functions, bool(c_names["special_functions"])),
+        "math_names": _math_names(kernel.program, bool(c_names["special_functions"])),
         **once,
         **c_names,
     }
@@ -197,10 +198,11 @@ def _c_names(kernel: Kernel, dtype: str) -> Context:
     }
 
 
-def _math_names(once: Context, functions: tuple[Context, ...], special: bool) -> str:
+def _math_names(program: Program, special: bool) -> str:
     """What is cimported from libc.math: constants that the code holds, and the special functions' own needs."""
-    text = f"{once} {functions}"
-    names = [name for name in ("INFINITY", "NAN") if name in text or (special and name == "NAN")]
+    constants = [float(a.attribute or 0) for a in program.assignments if a.operation == "constant"]
+    held = (("INFINITY", any(map(isinf, constants))), ("NAN", special or any(map(isnan, constants))))
+    names = [name for name, needed in held if needed]
     return ", ".join(names + ["floor as c_floor", "log as c_log", "pow as c_pow", "tan as c_tan"] * special)
 
 

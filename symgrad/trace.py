@@ -38,7 +38,7 @@ def trace(risk: EmpiricalRisk) -> Program:
     known = {
         leaf: builder.emit(role, attribute=place)
         for role, symbols in roles
-        for place, leaf in enumerate(leaf for symbol in symbols for leaf in leaves(symbol))
+        for place, leaf in enumerate(leaves(*symbols))
     }
     tracer = Tracer(builder, known)
     predictions = tuple(tracer.trace(output) for output in risk.outputs)
@@ -190,21 +190,10 @@ class Tracer:
         step = (x > 0).choose(1.0, (x < 0).choose(0.0, x.equals(0).choose(at_zero, float("nan"))))
         return step.variable
 
-    def _junction(self, node: sp.Basic) -> int:
-        operation = "and" if isinstance(node, And) else "or"
-        return reduce(lambda a, b: self._builder.emit(operation, a, b), self._arguments(node))
-
-    def _xor(self, node: sp.Basic) -> int:
-        return reduce(lambda a, b: self._builder.emit("ne", a, b), self._arguments(node))
-
     def _ite(self, node: sp.Basic) -> int:
         emit = self._builder.emit
         condition, yes, no = self._arguments(node)
         return emit("or", emit("and", condition, yes), emit("and", emit("not", condition), no))
-
-    def _left_fold(self, node: sp.Basic) -> int:
-        operation = "max" if isinstance(node, sp.Max) else "min"
-        return reduce(lambda a, b: self._builder.emit(operation, a, b), self._arguments(node))
 
     # ----------------------------------------------------------------------------------------- functions of their own
 
@@ -241,7 +230,7 @@ class Tracer:
     def _element(self, node: MatrixElement) -> int:
         """``W[i, j]``: a leaf, or, for a class label, a choice among the leaves."""
         matrix, row, column = node.args
-        rows, columns = self._indices(row, matrix.rows), self._indices(column, matrix.cols)
+        rows, columns = self._index(row), self._index(column)
         if isinstance(rows, int) and isinstance(columns, int):
             return self._known[matrix[rows, columns]]
         # what is no index has no element: NaN, and NaN in the gradient too
@@ -257,7 +246,7 @@ class Tracer:
         conditions = [at.equals(float(k)).variable for at, k in ((rows, i), (columns, j)) if isinstance(at, Value)]
         return reduce(lambda a, b: self._builder.emit("and", a, b), conditions)
 
-    def _indices(self, index: sp.Basic, size: sp.Integer) -> int | Value:
+    def _index(self, index: sp.Basic) -> int | Value:
         """An index that is known now, as an integer; a class label as a value."""
         variable = self.trace(index)
         number = self._builder.constant_value(variable)
@@ -313,6 +302,15 @@ def _ordered(operation: str, swapped: bool) -> Callable[[Tracer, sp.Basic], int]
     return rule
 
 
+def _chained(operation: str) -> Callable[[Tracer, sp.Basic], int]:
+    """An operation of two arguments on any number of them, from the left."""
+
+    def rule(tracer: Tracer, node: sp.Basic) -> int:
+        return reduce(lambda a, b: tracer._builder.emit(operation, a, b), tracer._arguments(node))
+
+    return rule
+
+
 def _same(tracer: Tracer, node: sp.Basic) -> int:
     return tracer._arguments(node)[0]
 
@@ -323,17 +321,17 @@ _RULES: dict[type, Callable[[Tracer, Any], int]] = {
     sp.Pow: Tracer._pow,
     sp.Piecewise: Tracer._piecewise,
     sp.Heaviside: Tracer._heaviside,
-    sp.Max: Tracer._left_fold,
-    sp.Min: Tracer._left_fold,
+    sp.Max: _chained("max"),
+    sp.Min: _chained("min"),
     sp.Lt: _ordered("lt", False),
     sp.Le: _ordered("le", False),
     sp.Gt: _ordered("lt", True),
     sp.Ge: _ordered("le", True),
     sp.Eq: _ordered("eq", False),
     sp.Ne: _ordered("ne", False),
-    And: Tracer._junction,
-    Or: Tracer._junction,
-    Xor: Tracer._xor,
+    And: _chained("and"),
+    Or: _chained("or"),
+    Xor: _chained("ne"),
     ITE: Tracer._ite,
     BooleanTrue: lambda tracer, node: tracer._builder.constant(1.0),
     BooleanFalse: lambda tracer, node: tracer._builder.constant(0.0),

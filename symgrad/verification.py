@@ -170,7 +170,7 @@ def verify_compiled(
     """As :func:`verify`, for a risk that has been compiled already (or for anything with its two functions)."""
     _check_counts(samples, digits)
     reference = Reference(risk)
-    symbols = tuple(str(leaf) for g in (risk.parameters, risk.inputs, risk.targets) for s in g for leaf in leaves(s))
+    symbols = tuple(map(str, leaves(*risk.parameters, *risk.inputs, *risk.targets)))
     tallies = [_Tally(name) for name in ("loss", *reference.names)]
     done = undefined = 0
     for block in draw(risk, reference, samples, seed):
