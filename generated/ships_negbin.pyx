@@ -68,10 +68,11 @@ cdef extern from *:
     #endif
     #if defined(__GNUC__) && !defined(__clang__)
     /* no-tree-sink: a call that moves into a branch of a choice can no longer be vectorised */
-    #define hot __attribute__((optimize("O3", "no-tree-sink", "no-math-errno", "no-trapping-math", "fp-contract=off"))) void
+    #define hot_function __attribute__((optimize("O3", "no-tree-sink", "no-math-errno", "no-trapping-math", "fp-contract=off")))
     #else
-    #define hot void
+    #define hot_function
     #endif
+    #define hot hot_function void
     typedef double real;
     typedef real *__restrict__ rows;
     VECTOR real lane_exp(real) C_NAME("exp");
@@ -90,6 +91,7 @@ TARGETS = (('y', ()),)
 N_PARAMETERS = 4
 
 cdef enum:
+    N_COLUMNS = 4  # of all parameters' gradients
     LANES = 64  # samples side by side in a call of a lane function
     DEPTH = 16  # calls that make a tile
     TILE = LANES * DEPTH
@@ -97,7 +99,7 @@ cdef enum:
     TARGET_COLUMNS = 1
     WEIGHT_ROW = INPUT_COLUMNS + TARGET_COLUMNS
     WEIGHTS = 2  # the place of the weights among the arrays of samples
-    INVARIANTS = 6
+    INVARIANTS = 6  # numbers that are computed once for a theta; first the penalty and its gradient
     PENALTY_ROWS = 0
     PREDICTIONS = 0
     COST = 132  # about this many nanoseconds for a sample with its gradient
@@ -148,13 +150,13 @@ cdef hot once(const double* theta, real* c) noexcept nogil:
     cdef real p2 = <real>theta[2]
     cdef real p3 = <real>theta[3]
     cdef real exp_1, lgamma_1, choice_1, choice_2, digamma_1
+    c[0] = p0
+    c[1] = p1
     exp_1 = exp(-p3)
     lgamma_1 = lgamma(exp_1)
     choice_1 = INFINITY if (exp_1 == 0.0) else NAN
     choice_2 = lgamma_1 if (0.0 < exp_1) else choice_1
     digamma_1 = digamma(exp_1)
-    c[0] = p0
-    c[1] = p1
     c[2] = exp_1
     c[3] = p2 + p3
     c[4] = choice_2
@@ -221,9 +223,9 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
         difference_1 = exp_2 * (sum_2 * w / sum_5) - y0 * w
         digamma_2 = digamma(sum_2)
         out[lane] = (choice_6 + (sum_2 * log_1 + (choice_2 - choice_4) - y0 * sum_3)) * w  # L
+        out[3 * LANES + lane] = difference_1  # dL/db0
         out[1 * LANES + lane] = u0 * difference_1  # dL/db_year
         out[2 * LANES + lane] = u1 * difference_1  # dL/db_service
-        out[3 * LANES + lane] = difference_1  # dL/db0
         out[4 * LANES + lane] = difference_1 - exp_1 * (w * digamma_1 + (log_1 * w - w * digamma_2))  # dL/dlog_alpha
 
 
@@ -238,6 +240,7 @@ cdef struct Sweep:
     LaneFunction function
     const real* c
     Py_ssize_t n_rows  # rows that the function fills: the loss, and with it the gradient; or the predictions
+    Py_ssize_t n_sums  # sums that are wanted: of the loss, and of its gradient
     Py_ssize_t scratch_rows
     Py_ssize_t n  # samples in the arrays below
     Column[3] columns  # inputs, targets, weights
@@ -313,14 +316,21 @@ cdef hot collapse(double* stack, Py_ssize_t height, Py_ssize_t n_rows) noexcept 
         merge_nodes(&stack[2 * n_rows * (height - 1)], &stack[2 * n_rows * height], n_rows)
 
 
-cdef inline hot gather_column(real* row, Column column, Py_ssize_t index, Py_ssize_t start, Py_ssize_t count) noexcept nogil:
-    cdef const char* at = column.base + start * column.row_stride + index * column.column_stride
-    cdef Py_ssize_t lane
-    if column.row_stride == sizeof(real):
-        memcpy(row, at, count * sizeof(real))
+cdef hot gather_table(rows to, Column table, Py_ssize_t columns, Py_ssize_t start, Py_ssize_t count) noexcept nogil:
+    """``count`` rows of a table from ``start``, turned: a row of lanes for each column. Eight samples are read at a time."""
+    cdef Py_ssize_t index, first, lane
+    cdef const char* at = table.base + start * table.row_stride
+    if table.row_stride == sizeof(real):
+        for index in range(columns):
+            memcpy(&to[index * LANES], at + index * table.column_stride, count * sizeof(real))
         return
-    for lane in range(count):
-        memcpy(&row[lane], at + lane * column.row_stride, sizeof(real))
+    for first in range(0, count - 7, 8):
+        for index in range(columns):
+            for lane in range(8):
+                memcpy(&to[index * LANES + first + lane], at + (first + lane) * table.row_stride + index * table.column_stride, sizeof(real))
+    for lane in range(count - count % 8, count):
+        for index in range(columns):
+            memcpy(&to[index * LANES + lane], at + lane * table.row_stride + index * table.column_stride, sizeof(real))
 
 
 cdef Py_ssize_t gather(Sweep* sweep, Py_ssize_t start, Py_ssize_t count, real* data, unsigned char* masked) noexcept nogil:
@@ -329,13 +339,12 @@ cdef Py_ssize_t gather(Sweep* sweep, Py_ssize_t start, Py_ssize_t count, real* d
     A masked lane is a copy of a lane that is not. Returns how many lanes are masked: all, if every weight is zero.
     """
     cdef Py_ssize_t index, lane, kept = 0, n_masked = 0
-    for index in range(INPUT_COLUMNS):
-        gather_column(&data[index * LANES], sweep.columns[0], index, start, count)
-    for index in range(TARGET_COLUMNS if sweep.columns[1].base != NULL else 0):  # predictions need no targets
-        gather_column(&data[(INPUT_COLUMNS + index) * LANES], sweep.columns[1], index, start, count)
+    gather_table(data, sweep.columns[0], INPUT_COLUMNS, start, count)
+    if sweep.columns[1].base != NULL:  # predictions need no targets
+        gather_table(&data[INPUT_COLUMNS * LANES], sweep.columns[1], TARGET_COLUMNS, start, count)
     cdef real* weights = &data[WEIGHT_ROW * LANES]
     if sweep.columns[WEIGHTS].base != NULL:
-        gather_column(weights, sweep.columns[WEIGHTS], 0, start, count)
+        gather_table(weights, sweep.columns[WEIGHTS], 1, start, count)
     elif count == LANES:
         return 0
     else:
@@ -362,13 +371,12 @@ cdef hot clear_masked(real* out, Py_ssize_t n_rows, const unsigned char* masked)
                 out[row * LANES + lane] = 0.0
 
 
-cdef hot scatter(Sweep* sweep, const real* values, Py_ssize_t start, Py_ssize_t count) noexcept nogil:
-    """Rows of lanes to one row of ``out`` for each sample."""
+cdef hot scatter(const real* values, Py_ssize_t n_rows, real* to, Py_ssize_t row_length, Py_ssize_t count) noexcept nogil:
+    """Rows of lanes to one row for each sample."""
     cdef Py_ssize_t lane, row
-    cdef real* out = <real*>sweep.out + start * sweep.out_rows
     for lane in range(count):
-        for row in range(sweep.out_rows):
-            out[lane * sweep.out_rows + row] = values[(sweep.first_row + row) * LANES + lane]
+        for row in range(n_rows):
+            to[lane * row_length + row] = values[row * LANES + lane]
 
 
 cdef int sweep_block(Sweep* sweep, double* stack, double* weight_stack) noexcept nogil:
@@ -377,7 +385,7 @@ cdef int sweep_block(Sweep* sweep, double* stack, double* weight_stack) noexcept
     Returns 0, or -1 if there is no memory.
     """
     cdef Py_ssize_t tile, call, start, count, n_masked, height = 0
-    cdef Py_ssize_t n_rows = sweep.n_rows
+    cdef Py_ssize_t n_rows = sweep.n_rows, n_sums = sweep.n_sums
     cdef Py_ssize_t n_lanes = LANES
     cdef real* data = <real*>calloc((WEIGHT_ROW + 1) * LANES, sizeof(real))
     cdef real* values = <real*>calloc((n_rows + sweep.scratch_rows) * LANES, sizeof(real))
@@ -385,7 +393,8 @@ cdef int sweep_block(Sweep* sweep, double* stack, double* weight_stack) noexcept
     cdef double* low = &sums[(n_rows + 1) * LANES]
     cdef unsigned char[LANES] masked
     cdef bint weighted = sweep.columns[WEIGHTS].base != NULL
-    if data != NULL and values != NULL and sums != NULL:
+    cdef bint failed = data == NULL or values == NULL or sums == NULL
+    if not failed:
         for start in range(n_lanes):
             data[WEIGHT_ROW * LANES + start] = 1.0
         for tile in range((sweep.n + TILE - 1) // TILE):
@@ -400,7 +409,7 @@ cdef int sweep_block(Sweep* sweep, double* stack, double* weight_stack) noexcept
                     continue
                 sweep.function(sweep.c, data, values)
                 if sweep.out != NULL:
-                    scatter(sweep, values, start, count)
+                    scatter(&values[sweep.first_row * LANES], sweep.out_rows, <real*>sweep.out + start * sweep.out_rows, sweep.out_rows, count)
                     continue
                 if n_masked:
                     clear_masked(values, n_rows, masked)
@@ -409,13 +418,12 @@ cdef int sweep_block(Sweep* sweep, double* stack, double* weight_stack) noexcept
                 if weighted:
                     accumulate(&data[WEIGHT_ROW * LANES], &sums[n_rows * LANES], &low[n_rows * LANES], 1)
             if sweep.out == NULL:
-                fold(sums, low, n_rows, &stack[2 * n_rows * height])
+                fold(sums, low, n_rows, &stack[2 * n_sums * height])
                 fold(&sums[n_rows * LANES], &low[n_rows * LANES], 1, &weight_stack[2 * height])
                 push(weight_stack, height + 1, tile, 1)
-                height = push(stack, height + 1, tile, n_rows)
-        collapse(stack, height, n_rows)
+                height = push(stack, height + 1, tile, n_sums)
+        collapse(stack, height, n_sums)
         collapse(weight_stack, height, 1)
-    cdef bint failed = data == NULL or values == NULL or sums == NULL
     free(data)
     free(values)
     free(sums)
@@ -461,7 +469,7 @@ def per_sample_loss(theta, inputs, targets, *, out=None, threads=None):
     cdef _Bound data = _Bound(inputs, targets, None, threads)
     theta = _theta(theta)
     out = _result(out, (data.n,), (theta, *data.arrays))
-    _each(data, theta, losses, 1, 0, 0, out)
+    _each(data, theta, losses, 1, 0, 1, 0, out)
     return out
 
 
@@ -470,7 +478,7 @@ def per_sample_gradient(theta, inputs, targets, *, out=None, threads=None):
     cdef _Bound data = _Bound(inputs, targets, None, threads)
     theta = _theta(theta)
     out = _result(out, (data.n, N_PARAMETERS), (theta, *data.arrays))
-    _each(data, theta, gradients, 1 + N_PARAMETERS, 0, 1, out)
+    _each(data, theta, gradients, 5, 0, N_COLUMNS, 1, out)
     return out
 
 
@@ -556,7 +564,7 @@ cdef class _Job:
 
     cdef int reserve(self) except -1:
         """Room for a node of each height that a tree of 2**62 tiles has."""
-        self.stack = <double*>calloc(64 * 2 * self.sweep.n_rows, sizeof(double))
+        self.stack = <double*>calloc(64 * 2 * self.sweep.n_sums, sizeof(double))
         self.weight_stack = <double*>calloc(64 * 2, sizeof(double))
         if self.stack == NULL or self.weight_stack == NULL:
             raise MemoryError()
@@ -574,7 +582,7 @@ cdef class _Job:
         if sweep.out != NULL:
             sweep.out += first * sweep.out_rows * sizeof(real)
         elif node is not self:
-            node.sweep.n_rows = sweep.n_rows
+            node.sweep.n_sums = sweep.n_sums
             node.reserve()
         converted = []  # kept until the sweep is done
         cdef int place
@@ -600,11 +608,11 @@ cdef class _Job:
         """The next block's node, in order."""
         if node is self or self.sweep.out != NULL:
             return 0
-        cdef Py_ssize_t n_rows = self.sweep.n_rows
-        memcpy(&self.stack[2 * n_rows * self.height], node.stack, 2 * n_rows * sizeof(double))
+        cdef Py_ssize_t n_sums = self.sweep.n_sums
+        memcpy(&self.stack[2 * n_sums * self.height], node.stack, 2 * n_sums * sizeof(double))
         memcpy(&self.weight_stack[2 * self.height], node.weight_stack, 2 * sizeof(double))
         push(self.weight_stack, self.height + 1, self.done, 1)
-        self.height = push(self.stack, self.height + 1, self.done, n_rows)
+        self.height = push(self.stack, self.height + 1, self.done, n_sums)
         self.done += 1
         return 0
 
@@ -623,7 +631,7 @@ cdef class _Job:
         else:
             self.sweep_threaded(blocks, threads)
         if blocks > 1 and self.sweep.out == NULL:
-            collapse(self.stack, self.height, self.sweep.n_rows)
+            collapse(self.stack, self.height, self.sweep.n_sums)
             collapse(self.weight_stack, self.height, 1)
         return 0
 
@@ -644,10 +652,10 @@ cdef class _Job:
         return 0
 
 
-cdef _Job _job(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_ssize_t scratch_rows):
+cdef _Job _job(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_ssize_t scratch_rows, Py_ssize_t n_sums):
     cdef _Job job = _Job()
     cdef Py_buffer view
-    job.c = <real*>calloc(INVARIANTS + PENALTY_ROWS + 1, sizeof(real))
+    job.c = <real*>calloc(INVARIANTS + 1, sizeof(real))
     if job.c == NULL:
         raise MemoryError()
     PyObject_GetBuffer(theta, &view, PyBUF_STRIDES)
@@ -657,15 +665,16 @@ cdef _Job _job(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_
     job.sweep.function = function
     job.sweep.c = job.c
     job.sweep.n_rows = n_rows
+    job.sweep.n_sums = n_sums
     job.sweep.scratch_rows = scratch_rows
     return job
 
 
 cdef double _mean(_Bound data, theta, out) except? -1.0:
     """The risk; its gradient goes to ``out``, if that is not None."""
-    cdef Py_ssize_t row, n_rows = 1 if out is None else 1 + N_PARAMETERS
-    cdef _Job job = (_job(data, theta, losses, 1, 0) if out is None
-                     else _job(data, theta, gradients, n_rows, 0))
+    cdef Py_ssize_t row
+    cdef _Job job = (_job(data, theta, losses, 1, 0, 1) if out is None
+                     else _job(data, theta, gradients, 5, 0, 1 + N_COLUMNS))
     if data.n == 0:
         _refuse(ArrayError, "inputs", "at least one sample", "none", "the mean over an empty data set is undefined")
     job.sweep_all()
@@ -675,8 +684,8 @@ cdef double _mean(_Bound data, theta, out) except? -1.0:
     cdef Py_buffer view
     if out is not None:
         PyObject_GetBuffer(out, &view, PyBUF_STRIDES)
-        for row in range(1, n_rows):
-            (<real*>view.buf)[row - 1] = <real>_quotient(job, row, total)
+        for row in range(N_COLUMNS):
+            (<real*>view.buf)[row] = <real>_quotient(job, row + 1, total)
         PyBuffer_Release(&view)
     return _quotient(job, 0, total)
 
@@ -684,13 +693,13 @@ cdef double _mean(_Bound data, theta, out) except? -1.0:
 cdef double _quotient(_Job job, Py_ssize_t row, double total):
     """A row's sum over the total weight, plus the penalty's share."""
     cdef double mean = (job.stack[2 * row] + job.stack[2 * row + 1]) / total
-    return mean + job.c[INVARIANTS + row] if PENALTY_ROWS else mean
+    return mean + job.c[row] if PENALTY_ROWS else mean
 
 
 cdef int _each(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_ssize_t scratch_rows,
-               Py_ssize_t first_row, out) except -1:
-    """The function's rows from ``first_row`` on, for each sample, into ``out``."""
-    cdef _Job job = _job(data, theta, function, n_rows, scratch_rows)
+               Py_ssize_t out_rows, Py_ssize_t first_row, out) except -1:
+    """Each sample's ``out_rows`` values, the function's rows from ``first_row`` on, into ``out``."""
+    cdef _Job job = _job(data, theta, function, n_rows, scratch_rows, 1 + first_row * N_COLUMNS)
     cdef Py_buffer view
     if data.n == 0:
         return 0
@@ -699,7 +708,7 @@ cdef int _each(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_
     job.sweep.out = <char*>view.buf
     PyBuffer_Release(&view)
     job.sweep.first_row = first_row
-    job.sweep.out_rows = n_rows - first_row
+    job.sweep.out_rows = out_rows
     job.sweep_all()
     return 0
 

@@ -10,7 +10,7 @@ from sympy.logic.boolalg import Boolean
 from sympy.matrices.expressions.matexpr import MatrixElement
 
 from .errors import DeclarationError, UnsupportedExpressionError
-from .expressions import name_of, show, walk
+from .expressions import name_of, show, unsupported_matrix, walk
 from .scope import describe
 
 
@@ -102,9 +102,18 @@ def check_distinct(where: str, roles: Mapping[str, tuple[Any, ...]]) -> None:
 # ------------------------------------------------------------------------------------------------------- expressions
 
 
-def scalars(where: str, output: Any) -> tuple[tuple[Any, ...], tuple[int, ...]]:
-    """An output as scalar expressions in C order, and its shape."""
-    if isinstance(output, sp.MatrixExpr):
+def outputs_of(where: str, output: Any) -> tuple[tuple[Any, ...], tuple[int, ...]]:
+    """An output as what is computed of it, and its shape.
+
+    A ``MatrixExpr`` is one output and stays whole; an explicit matrix is its scalar elements in C order. A small
+    ``MatrixExpr`` that holds what can only be computed element by element, e.g. an inverse, becomes an explicit one.
+    """
+    if isinstance(output, sp.MatrixExpr) and not isinstance(output, sp.MatrixBase):
+        for node in walk([output]):
+            if isinstance(node, sp.MatrixSymbol):
+                _check_symbol(where, node)
+        if not _must_be_explicit(output):
+            return (output,), _whole_shape(where, output)
         output = _explicit(where, output)
     if isinstance(output, sp.MatrixBase):
         if 0 in output.shape:
@@ -114,24 +123,46 @@ def scalars(where: str, output: Any) -> tuple[tuple[Any, ...], tuple[int, ...]]:
 
 
 def one_scalar(where: str, expression: Any) -> Any:
-    elements, shape = scalars(where, expression)
-    if len(elements) != 1:
+    """A scalar expression; a ``MatrixExpr`` of one element means that element, and is kept as it is."""
+    elements, shape = outputs_of(where, expression)
+    if shape not in ((), (1, 1)):
         raise DeclarationError(
             f"{where}: expected one number, got a matrix of shape {shape}; "
-            "add its elements up, e.g. sum of (z[i, 0] - y[i, 0])**2"
+            "add its elements up, e.g. Sum((z[i, 0] - y[i, 0])**2, (i, 0, 9)) or (z - y).T*(z - y)"
         )
     return elements[0]
 
 
+# Up to this many elements a matrix may be written out, if an operation on it is known by its elements alone.
+_MOST_WRITTEN_OUT = 16
+
+
+def _must_be_explicit(matrix: Any) -> bool:
+    """Whether a matrix has operations that symgrad lacks, and is small enough to be written out without them."""
+    matrices = [node for node in walk([matrix]) if isinstance(node, sp.MatrixExpr)]
+    lacking = [node for node in matrices if unsupported_matrix(node)]
+    if not lacking or any(isinstance(node, sp.Inverse) and _elements(node) > 9 for node in lacking):
+        return False
+    return all(_elements(node) <= _MOST_WRITTEN_OUT for node in matrices)
+
+
+def _elements(matrix: Any) -> float:
+    rows, columns = matrix.shape
+    known = isinstance(rows, int | sp.Integer) and isinstance(columns, int | sp.Integer)
+    return int(rows) * int(columns) if known else float("inf")
+
+
+def _whole_shape(where: str, matrix: Any) -> tuple[int, int]:
+    if _elements(matrix) in (0, float("inf")):
+        shape = ", ".join(map(str, matrix.shape))
+        raise DeclarationError(
+            f"{where}: the matrix {show(matrix)} has the shape ({shape}); expected whole numbers > 0; "
+            "write its sizes as numbers"
+        )
+    return int(matrix.shape[0]), int(matrix.shape[1])
+
+
 def _explicit(where: str, matrix: Any) -> Any:
-    for node in walk([matrix]):
-        if isinstance(node, sp.MatrixSymbol):
-            _check_symbol(where, node)
-        elif isinstance(node, sp.Inverse) and node.shape[0] > 3:
-            raise UnsupportedExpressionError(
-                f"{where}: the inverse of a matrix of shape {tuple(node.shape)} is not supported, in {show(node)}; "
-                "make what it is applied to an input"
-            )
     try:
         return matrix.as_explicit()
     except (ValueError, TypeError, NotImplementedError, RecursionError) as error:
@@ -145,7 +176,8 @@ def _scalar(where: str, value: Any) -> Any:
     """A scalar expression; Python's numbers become SymPy's, and nothing is parsed."""
     if isinstance(value, str | bytes):
         raise _string(where, value)
-    if isinstance(value, sp.Expr) and not isinstance(value, sp.MatrixExpr):
+    matrix = isinstance(value, sp.MatrixExpr)
+    if isinstance(value, sp.Expr) and (not matrix or _elements(value) == 1):
         return value
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
         return sp.Integer(int(value))
@@ -155,7 +187,12 @@ def _scalar(where: str, value: Any) -> Any:
         return sp.Float(float(value))
     shown = show(value) if isinstance(value, sp.Basic) else f"{value!r:.200}"
     advice = "write the formula with SymPy symbols"
-    if isinstance(value, list | tuple | sp.Tuple | sp.NDimArray):
+    if matrix:
+        shape = ", ".join(map(str, value.shape))
+        advice = (
+            f"it is a matrix of shape ({shape}); to join several write a matrix expression: BlockMatrix([[A], [B]])"
+        )
+    elif isinstance(value, list | tuple | sp.Tuple | sp.NDimArray):
         advice = "for several outputs write sympy.Matrix([a, b])"
     elif isinstance(value, Boolean | bool):
         advice = "a condition is no number: write Piecewise((1, condition), (0, True))"

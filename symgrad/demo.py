@@ -74,6 +74,8 @@ def residual_risk(risk: EmpiricalRisk) -> EmpiricalRisk | None:
     if risk.model is None or len(risk.predictions) != 1 or risk.penalty is not None:
         return None
     (prediction,) = risk.predictions
+    if isinstance(prediction, sp.MatrixExpr):
+        return None  # several residuals for a row; and SymPy differentiates by a whole matrix wrongly
     slope = sp.diff(risk.loss, prediction)
     curvature = sp.diff(slope, prediction)
     if not curvature.is_number or not curvature.is_positive:

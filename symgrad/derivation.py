@@ -13,11 +13,15 @@ from sympy.printing.latex import LatexPrinter
 from sympy.printing.str import StrPrinter
 
 from .kernel import Kernel
-from .mathematics import equations
-from .problem import EmpiricalRisk, leaves
+from .mathematics import equations, leaf_of, size_of
+from .matrix_mathematics import LOSS, MODEL, PENALTY, has_matrices
+from .matrix_mathematics import formulae as matrix_formulae
+from .matrix_printing import NOTE, LatexOfMatrices, TextOfMatrices, left_side, right_side
+from .problem import EmpiricalRisk
 
 _MOST_SHOWN = 8  # parameters in a vector, outputs of a model
 _MOST_ALIGNED = 20  # letters of a left side that others are aligned with
+_MOST_FORMULAE = 60  # of a risk that is made of matrices
 _WIDTH = 100
 # Python's identifiers, unicode ones too, with primes; and LaTeX's own names for letters.
 _READABLE = re.compile(r"[^\W\d]\w{0,40}'{0,3}|\\[A-Za-z]{1,20}")
@@ -40,6 +44,7 @@ _STEPS = (
 )
 _PENALISED = "The penalty stands outside the mean, and its gradient is added once."
 _TOO_LONG = "The partial derivatives are too long to be read here; --source shows the code that computes them."
+_LATEX_NOTE = r"Functions of matrices, $\circ$ and its powers are elementwise; $[i = j]$ is 1 where it holds, else 0."
 
 
 def text(risk: EmpiricalRisk, kernel: Kernel) -> str:
@@ -48,7 +53,7 @@ def text(risk: EmpiricalRisk, kernel: Kernel) -> str:
     sample = "L(N_theta(u_i), y_i)" if risk.outputs else "L(theta; u_i, y_i)"
     more, more_gradient = ("", "") if risk.penalty is None else (" + penalty(theta)", " + grad penalty(theta)")
     mean = f"1/N * sum_{{i=1..N}} {sample}"
-    partials = ", ".join(_ends([f"dR/d{name}" for name in _names(risk, printer)]))
+    partials = ", ".join(f"dR/d{name}" if name != printer.dots else name for name in _names(risk, printer))
     shown = (
         f"R(theta) = {mean}{more}",
         f"grad R(theta) = ({partials})",
@@ -60,6 +65,7 @@ def text(risk: EmpiricalRisk, kernel: Kernel) -> str:
         lines += [f"{number}. {step}", *_wrapped("     ", formula, deeper=len("grad R(theta) = (")), ""]
     lines += [_PENALISED, ""] if risk.penalty is not None else []
     lines += ["For this risk:", "", *(f"     {line}" for line in formulae(risk))]
+    lines += ["", NOTE] if has_matrices(risk) else []
     lines += [] if _has_partials(risk) else ["", _TOO_LONG]
     return "\n".join([*lines, "", *_counted(kernel)])
 
@@ -78,7 +84,9 @@ def latex(risk: EmpiricalRisk, kernel: Kernel) -> str:
     sample = r"L\bigl(N_\theta(u_i),\, y_i\bigr)" if risk.outputs else r"L(\theta;\, u_i, y_i)"
     more, more_gradient = ("", "") if risk.penalty is None else (r" + P(\theta)", r" + \nabla P(\theta)")
     mean = rf"\frac{{1}}{{N}} \sum_{{i=1}}^{{N}} {sample}"
-    names = _ends([rf"\frac{{\partial R}}{{\partial {name}}}" for name in _names(risk, printer)], r"\dots")
+    names = [
+        name if name == printer.dots else rf"\frac{{\partial R}}{{\partial {name}}}" for name in _names(risk, printer)
+    ]
     one_sample = rf"\frac{{1}}{{N}} \sum_{{i=1}}^{{N}} \nabla {sample}{more_gradient}"
     steps = (
         rf"R(\theta) &= {mean}{more} && \text{{the empirical risk}}",
@@ -92,6 +100,7 @@ def latex(risk: EmpiricalRisk, kernel: Kernel) -> str:
             rf"% {risk.name}: needs \usepackage{{amsmath}}",
             *_aligned(steps),
             *_aligned(own),
+            *([_LATEX_NOTE, ""] if has_matrices(risk) else []),
             *([] if _has_partials(risk) else [_TOO_LONG.replace("--source", r"\texttt{symgrad show -{}-source}"), ""]),
             *_counted(kernel),
         ]
@@ -109,38 +118,65 @@ class _Name:
         self.latex = latex
 
 
+_PENALTY = _Name("penalty(theta)", r"P(\theta)")
+
+
 def _own(risk: EmpiricalRisk, printer: "_Text | _Latex") -> Iterator[tuple[_Name, Any]]:
     """This risk's model, loss, penalty and partial derivatives: what each is called, and its expression.
 
     `equations` gives them in this order; the partial derivatives are missing where they are not small.
     """
+    if has_matrices(risk):
+        yield from _own_of_matrices(risk, printer)
+        return
     outputs, everything = len(risk.outputs), list(equations(risk))
     for place, (_, value) in enumerate(everything[: min(outputs, _MOST_SHOWN)]):
         text, latex = ("", "") if risk.output_shape == () else (f"[{place}]", f"_{{{place}}}")
         yield _Name(f"N_theta(u){text}", rf"N_\theta(u){latex}"), value
     rest = everything[outputs:]
-    targets = leaves(*risk.targets)
-    ends = (_ends([printer.doprint(leaf) for leaf in part], printer.dots) for part in (risk.predictions, targets))
-    loss = f"L({', '.join(name for part in ends for name in part)})"
-    yield (_Name(loss, loss) if risk.outputs else _Name("L(theta; u, y)", r"L(\theta;\, u, y)")), rest.pop(0)[1]
+    yield _loss_name(risk, printer), rest.pop(0)[1]
     if risk.penalty is not None:
-        yield _Name("penalty(theta)", r"P(\theta)"), rest.pop(0)[1]
+        yield _PENALTY, rest.pop(0)[1]
     for derivative, value in rest:
         name = printer.doprint(derivative.variables[0])
         yield _Name(f"dL/d{name}", rf"\frac{{\partial L}}{{\partial {name}}}"), value
 
 
+def _own_of_matrices(risk: EmpiricalRisk, printer: "_Text | _Latex") -> Iterator[tuple[_Name, Any]]:
+    """The same of a risk that is made of matrices, with its layers, and the derivatives that it is computed by."""
+    shown = matrix_formulae(risk)
+    known = {MODEL: _Name("N_theta(u)", r"N_\theta(u)"), LOSS: _loss_name(risk, printer), PENALTY: _PENALTY}
+    for equation in (*shown.forward, *shown.backward, *shown.functions)[:_MOST_FORMULAE]:
+        left = " = ".join(printer.doprint(side) for side in left_side(equation))
+        yield known.get(equation.name, _Name(left, left)), right_side(equation)
+
+
+def _loss_name(risk: EmpiricalRisk, printer: "_Text | _Latex") -> _Name:
+    if not risk.outputs:
+        return _Name("L(theta; u, y)", r"L(\theta;\, u, y)")
+    whole = has_matrices(risk)
+    ends = (_leaf_names(symbols, printer, whole) for symbols in (risk.predictions, risk.targets))
+    loss = f"L({', '.join(name for part in ends for name in part)})"
+    return _Name(loss, loss)
+
+
 def _has_partials(risk: EmpiricalRisk) -> bool:
+    if has_matrices(risk):
+        return matrix_formulae(risk).complete
     return len(list(equations(risk))) > len(risk.outputs) + 1 + (risk.penalty is not None)
 
 
 def _names(risk: EmpiricalRisk, printer: "_Text | _Latex") -> list[str]:
-    return [printer.doprint(leaf) for leaf in leaves(*risk.parameters)]
+    """The parameters, as they stand in the gradient: each matrix whole where the risk is made of matrices."""
+    return _leaf_names(risk.parameters, printer, has_matrices(risk))
 
 
-def _ends(items: Sequence[str], dots: str = "...") -> list[str]:
-    """All of a short list; the first and the last of a long one."""
-    return list(items) if len(items) <= _MOST_SHOWN else [*items[: _MOST_SHOWN - 2], dots, items[-1]]
+def _leaf_names(symbols: Sequence[Any], printer: "_Text | _Latex", whole: bool) -> list[str]:
+    """All of a few, whole symbols or their scalars; the first and the last of many."""
+    count = len(symbols) if whole else size_of(*symbols)
+    few = range(count) if count <= _MOST_SHOWN else (*range(_MOST_SHOWN - 2), count - 1)
+    names = [printer.doprint(symbols[place] if whole else leaf_of(symbols, place)) for place in few]
+    return names if count <= _MOST_SHOWN else [*names[:-1], printer.dots, names[-1]]
 
 
 def _counted(kernel: Kernel) -> list[str]:
@@ -162,7 +198,7 @@ def _number(count: int, what: str) -> str:
 # --- text ----------------------------------------------------------------------------------------------------------
 
 
-class _Text(StrPrinter):  # type: ignore[misc]  # SymPy has no types
+class _Text(TextOfMatrices, StrPrinter):  # type: ignore[misc]  # SymPy has no types
     """SymPy's text; a name that could be taken for something else is quoted."""
 
     dots = "..."
@@ -173,9 +209,7 @@ class _Text(StrPrinter):  # type: ignore[misc]  # SymPy has no types
 
     _print_Dummy = _print_MatrixSymbol = _print_Symbol
 
-    def _print_MatrixElement(self, element: Any) -> str:
-        matrix, *places = (self._print(argument) for argument in element.args)
-        return f"{matrix}[{','.join(places)}]"  # without a space, where a line could break
+    _comma = ","  # without a space, where a line could break
 
 
 def _headline(risk: EmpiricalRisk, printer: _Text) -> list[str]:
@@ -199,7 +233,7 @@ def _wrapped(start: str, rest: str, deeper: int = 0) -> list[str]:
 # --- LaTeX ---------------------------------------------------------------------------------------------------------
 
 
-class _Latex(LatexPrinter):  # type: ignore[misc]  # SymPy has no types
+class _Latex(LatexOfMatrices, LatexPrinter):  # type: ignore[misc]  # SymPy has no types
     """SymPy's LaTeX, with names that LaTeX would not take as such spelled out as text."""
 
     dots = r"\dots"

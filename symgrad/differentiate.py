@@ -11,28 +11,32 @@ from functools import cache, reduce
 
 import sympy as sp
 
+from .dimensions import STRUCTURAL, Shape
 from .fold import fold
 from .guards import ALWAYS, Guard, both, compact, condition_of, either
-from .operations import TABLE, X, Y
+from .operation import X, Y
+from .operations import TABLE
 from .program import LEAVES, Builder, Program
-from .trace import Tracer
+from .trace_scalars import SCALAR_RULES
+from .tracer import Tracer
 from .value import Value
 
 _COTANGENT = sp.Symbol("c", real=True)
 # Their pullbacks only pass a cotangent on: zero stays zero, whatever the arguments are.
-_HARMLESS = frozenset({"add", "sub", "neg", "select"})
+_HARMLESS = STRUCTURAL | {"add", "sub", "neg", "select"}
 
 
-def differentiate(program: Program, output: str, gradient_name: str, parameters: int) -> Program:
-    """The program with one more output: the derivatives of ``output`` with respect to parameters 0, 1, ...
+def differentiate(program: Program, output: str, gradient_name: str) -> Program:
+    """The program with one more output: the derivatives of ``output`` with respect to the parameters, in their order.
 
-    The gradient costs at most about four times the operations of the output: the cheap-gradient principle.
+    Each has its parameter's shape. The gradient costs at most about four times the operations of the output: the
+    cheap-gradient principle.
     """
     builder = Builder(program.assignments, fold)
     (root,) = program.outputs[output]
     active = program.depends_on(["parameter"])
     cotangents: dict[int, list[tuple[int, Guard]]] = {root: [(builder.constant(1.0), ALWAYS)]}
-    gradient = [builder.constant(0.0)] * parameters
+    gradient: dict[int, int] = {}
     for variable in range(root, -1, -1):
         contributions = cotangents.pop(variable, None)
         if contributions is None or not active[variable]:
@@ -41,18 +45,43 @@ def differentiate(program: Program, output: str, gradient_name: str, parameters:
         cotangent = reduce(lambda a, b: builder.emit("add", a, b), (value for value, _ in contributions))
         guard = compact(either([guard for _, guard in contributions]), builder)
         if assignment.operation == "parameter":
-            assert isinstance(assignment.attribute, int)
-            gradient[assignment.attribute] = cotangent
+            gradient[variable] = cotangent
             continue
         shares = _pull_back(builder, program, variable, cotangent)
         guards = _guards(builder, program, variable)
         for argument, share, own in zip(assignment.arguments, shares, guards, strict=True):
             if active[argument] and builder.constant_value(share) != 0:
-                if guard != ALWAYS and assignment.operation not in _HARMLESS:
+                where = _kept(guard, builder, () if assignment.operation in STRUCTURAL else assignment.shape)
+                if where != ALWAYS and assignment.operation not in _HARMLESS:
                     zero = builder.constant(0.0)
-                    share = builder.emit("select", condition_of(guard, builder), share, zero)
-                cotangents.setdefault(argument, []).append((share, both(guard, own)))
-    return builder.program({**program.outputs, gradient_name: tuple(gradient)})
+                    share = builder.emit("select", condition_of(where, builder), share, zero)
+                shape = program.assignments[argument].shape
+                where = _kept(both(where, own), builder, shape)
+                cotangents.setdefault(argument, []).append((_fitted(builder, share, shape), where))
+    zero = builder.constant(0.0)
+    derivatives = (builder.filled(gradient.get(v, zero), program.assignments[v].shape) for v in _parameters(program))
+    return builder.program({**program.outputs, gradient_name: tuple(derivatives)})
+
+
+def _parameters(program: Program) -> list[int]:
+    """The parameters' variables in the order of the flat theta."""
+    places = {v: a.attribute for v, a in enumerate(program.assignments) if a.operation == "parameter"}
+    return sorted(places, key=lambda v: int(places[v]))  # type: ignore[arg-type]
+
+
+def _fitted(builder: Builder, share: int, shape: Shape) -> int:
+    """A cotangent in its variable's shape: one number stands for all elements, and all elements add up for one."""
+    return builder.filled(share, shape) if shape else builder.emit("total", share)
+
+
+def _kept(guard: Guard, builder: Builder, shape: Shape) -> Guard:
+    """What a guard says of a whole variable, or of each of its elements; what it says of other matrices is dropped."""
+    return either(
+        [
+            frozenset({frozenset(literal for literal in term if builder.assignments[literal[0]].shape in ((), shape))})
+            for term in guard
+        ]
+    )
 
 
 def _pull_back(builder: Builder, program: Program, variable: int, cotangent: int) -> tuple[int, ...]:
@@ -96,9 +125,9 @@ def _symbolic_pullback(operation: str) -> tuple[Callable[[list[Value]], int], ..
 def _replayed(expression: sp.Expr, places: list[sp.Symbol]) -> Callable[[list[Value]], int]:
     """A function that appends the expression's operations, on values ``[cotangent, result, *arguments]``."""
     template = Builder()
-    known = {_COTANGENT: template.emit("input", attribute=0)}
-    known |= {place: template.emit("input", attribute=i) for i, place in enumerate(places, 2)}
-    root = Tracer(template, known).trace(expression)
+    known: dict[sp.Basic, int] = {_COTANGENT: template.emit("input", attribute=0, shape=())}
+    known |= {place: template.emit("input", attribute=i, shape=()) for i, place in enumerate(places, 2)}
+    root = Tracer(template, known, SCALAR_RULES).trace(expression)
 
     def replay(values: list[Value]) -> int:
         builder, numbers = values[0].builder, dict[int, int]()

@@ -12,7 +12,10 @@ import mpmath
 import sympy as sp
 from sympy.codegen import cfunctions
 from sympy.logic.boolalg import ITE, And, BooleanAtom, Not, Or, Xor
+from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
+from sympy.matrices.expressions.dotproduct import DotProduct
 from sympy.matrices.expressions.matexpr import MatrixElement
+from sympy.matrices.expressions.slice import MatrixSlice
 from sympy.printing.str import StrPrinter
 
 from . import functions
@@ -30,14 +33,27 @@ SUPPORTED_FUNCTIONS: frozenset[type] = CONDITIONS | {
     *(sp.asinh, sp.acosh, sp.atanh, sp.acoth, sp.asech, sp.acsch),
     *(sp.Abs, sp.sign, sp.Min, sp.Max, sp.Heaviside, sp.floor, sp.ceiling, sp.Mod, sp.Piecewise),
     *(sp.erf, sp.erfc, sp.loggamma, sp.gamma, sp.digamma, sp.polygamma),
-    *(sp.re, sp.im, sp.conjugate, sp.Sum),
+    *(sp.re, sp.im, sp.conjugate, sp.Sum, functions.maximum),
     *(cfunctions.log1p, cfunctions.expm1, cfunctions.exp2, cfunctions.log2, cfunctions.log10, cfunctions.hypot),
     *(functions.sigmoid, functions.softplus, functions.log_sigmoid, functions.logsumexp),
     *(functions.log_cosh, functions.xlogy),
 }
 
+# What runs over an index, and binds it.
+OVER_AN_INDEX: frozenset[type] = frozenset({sp.Sum, functions.maximum})
+
 # The operations of which any number of any numbers is a number: there is nothing more to check than their arguments.
-PLAIN: frozenset[type] = SUPPORTED_FUNCTIONS - CONDITIONS - {sp.Pow, sp.Piecewise, sp.polygamma, sp.Sum}
+PLAIN: frozenset[type] = SUPPORTED_FUNCTIONS - CONDITIONS - OVER_AN_INDEX - {sp.Pow, sp.Piecewise, sp.polygamma}
+
+# The operations that make matrices, or numbers of whole matrices. An Inverse is that of a 1x1 matrix: a reciprocal.
+SUPPORTED_MATRICES: frozenset[type] = frozenset(
+    {
+        *(sp.MatMul, sp.MatAdd, sp.MatPow, sp.Inverse, sp.Transpose),
+        *(sp.HadamardProduct, sp.HadamardPower, ElementwiseApplyFunction),
+        *(sp.ZeroMatrix, sp.OneMatrix, sp.Identity, sp.ImmutableDenseMatrix),
+        *(MatrixSlice, sp.BlockMatrix, sp.DiagMatrix, sp.Trace, DotProduct),
+    }
+)
 
 # The names under which people write the comparisons.
 _SHORT = {sp.Eq: "Eq", sp.Ne: "Ne", sp.Lt: "Lt", sp.Le: "Le", sp.Gt: "Gt", sp.Ge: "Ge"}
@@ -64,16 +80,51 @@ _ADVICE = {
     "Cbrt": "write sign(x)*Abs(x)**Rational(1, 3)",
     "Sqrt": "write sympy.sqrt(x)",
     "fma": "write x*y + z",
-    "Trace": "write the sum of the elements: A[0, 0] + A[1, 1] + ...",
     "Determinant": "write it out in the elements: A.as_explicit().det()",
+    "Inverse": "make what it is applied to an input; a matrix of up to 3x3 is inverted by writing the expression out, "
+    "if that holds no matrix of more than 16 elements",
+    "KroneckerProduct": "write its blocks: BlockMatrix([[a[0, 0]*B, a[0, 1]*B], ...])",
+    "Adjoint": "symbols are real: write the transpose, A.T",
+    "BlockDiagMatrix": "write BlockMatrix([[A, ZeroMatrix(m, n)], [ZeroMatrix(k, l), B]])",
+    "FunctionMatrix": "write it out in its elements: matrix.as_explicit()",
+    "ImmutableSparseMatrix": "write sympy.ImmutableDenseMatrix(matrix)",
+    "DiagonalMatrix": "write HadamardProduct(Identity(n), A)",
+    "DiagonalOf": "write HadamardProduct(Identity(n), A)*OneMatrix(n, 1)",
 }
 
 
-def walk(roots: Iterable[Any]) -> Iterator[Any]:
-    """Every distinct node (by identity) of ``roots``, each before its arguments, the leftmost first.
+def children(node: Any) -> tuple[Any, ...]:
+    """The sub-expressions of a node. Names, sizes, indices of elements, bounds of slices and variables are none.
 
-    A matrix element is a leaf: its matrix and its indices are not visited.
+    An element of a ``MatrixSymbol`` is a leaf; an element of another matrix expression has that expression below it.
     """
+    parts: tuple[Any, ...] = node.args
+    if isinstance(node, MatrixElement):
+        return () if isinstance(parts[0], sp.MatrixSymbol) else parts[:1]
+    if isinstance(node, sp.MatrixExpr):
+        return _children_of_matrix(node)
+    if isinstance(node, sp.Lambda):
+        return parts[1:]
+    return () if isinstance(node, sp.Idx) else parts
+
+
+def _children_of_matrix(matrix: Any) -> tuple[Any, ...]:
+    # The elements of an explicit matrix, and blocks, are taken as they are stored in its arguments: what SymPy's other
+    # ways give is made anew each time, and has no lasting id.
+    parts: tuple[Any, ...] = matrix.args
+    if isinstance(matrix, sp.MatrixSymbol | sp.ZeroMatrix | sp.OneMatrix | sp.Identity):
+        parts = ()
+    elif isinstance(matrix, MatrixSlice):
+        parts = parts[:1]
+    elif isinstance(matrix, sp.ImmutableDenseMatrix):
+        parts = parts[2].args
+    elif type(matrix) is sp.BlockMatrix:
+        parts = parts[0].args[2].args
+    return parts
+
+
+def walk(roots: Iterable[Any]) -> Iterator[Any]:
+    """Every distinct node (by identity) of ``roots``, each before its ``children``, the leftmost first."""
     stack, seen = list(roots)[::-1], set[int]()
     while stack:
         node = stack.pop()
@@ -81,12 +132,11 @@ def walk(roots: Iterable[Any]) -> Iterator[Any]:
             continue
         seen.add(id(node))
         yield node
-        if not isinstance(node, MatrixElement):
-            stack.extend(reversed(node.args))
+        stack.extend(reversed(children(node)))
 
 
 def postorder(roots: Iterable[Any]) -> Iterator[Any]:
-    """Every distinct node (by identity) of ``roots``, each after its arguments, the leftmost first."""
+    """Every distinct node (by identity) of ``roots``, each after its ``children``, the leftmost first."""
     stack, seen = [(root, False) for root in list(roots)[::-1]], set[int]()
     while stack:
         node, ready = stack.pop()
@@ -95,8 +145,30 @@ def postorder(roots: Iterable[Any]) -> Iterator[Any]:
         elif id(node) not in seen:
             seen.add(id(node))
             stack.append((node, True))
-            if not isinstance(node, MatrixElement):
-                stack.extend((child, False) for child in reversed(node.args))
+            stack.extend((child, False) for child in reversed(children(node)))
+
+
+def postorder_in_scope(roots: Iterable[Any]) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    """As ``postorder``, with the variables of the Lambdas around each node, the outermost first.
+
+    A node that stands inside a Lambda and outside of it is met for both: it need not mean the same.
+    """
+    stack = [(root, (), False) for root in list(roots)[::-1]]
+    seen = set[tuple[int, tuple[Any, ...]]]()
+    while stack:
+        node, scope, ready = stack.pop()
+        if ready:
+            yield node, scope
+        elif (id(node), scope) not in seen:
+            seen.add((id(node), scope))
+            stack.append((node, scope, True))
+            inner = scope_below(node, scope)
+            stack.extend((child, inner, False) for child in reversed(children(node)))
+
+
+def scope_below(node: Any, scope: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The variables around the children of a node that itself stands in ``scope``."""
+    return scope + tuple(node.signature) if isinstance(node, sp.Lambda) else scope
 
 
 # ---------------------------------------------------------------------------------------------------------- printing
@@ -116,6 +188,19 @@ class _Text(StrPrinter):  # type: ignore[misc]  # SymPy has no types
         return str(symbol.name) if plain else name_of(symbol)
 
     _print_Dummy = _print_Wild = _print_MatrixSymbol = _print_Symbol
+
+    def _print_ZeroMatrix(self, matrix: Any) -> str:
+        return f"{type(matrix).__name__}({', '.join(map(self._print, matrix.args))})"
+
+    _print_OneMatrix = _print_Identity = _print_ZeroMatrix
+
+    def _print_MatrixBase(self, matrix: Any) -> str:
+        """On one line, as it is written in Python."""
+        rows = (", ".join(self._print(element) for element in matrix.row(i)) for i in range(matrix.rows))
+        return f"Matrix([{', '.join(f'[{row}]' for row in rows)}])"
+
+    def _print_BlockMatrix(self, matrix: Any) -> str:
+        return f"Block{self._print_MatrixBase(matrix.blocks)}"
 
     def _print_Integer(self, number: Any) -> str:
         # int -> str refuses more than 4300 digits, and nobody reads more than 40.
@@ -141,21 +226,22 @@ def show(expression: Any) -> str:
 
 
 def _outline(expression: Any, depth: int) -> str:
-    if depth >= 12 or not expression.args or isinstance(expression, MatrixElement | sp.Idx):
+    if depth >= 12 or not children(expression):
         if _deeper_than(expression, 30):
             return _outline(expression, 3)
         return str(_Text().doprint(expression))
     if depth == 0:
         return "..."
-    shown = [_outline(argument, depth - 1) for argument in expression.args[:3]]
-    shown += [f"... {len(expression.args) - 3} more"] if len(expression.args) > 3 else []
+    arguments = children(expression)
+    shown = [_outline(argument, depth - 1) for argument in arguments[:3]]
+    shown += [f"... {len(arguments) - 3} more"] if len(arguments) > 3 else []
     return f"{type(expression).__name__}({', '.join(shown)})"
 
 
 def _deeper_than(expression: Any, limit: int) -> bool:
     level = [expression]
     for _ in range(limit):
-        level = [argument for node in level for argument in node.args]
+        level = [argument for node in level for argument in children(node)]
         if not level or len(level) > 1000:
             return bool(level)
     return True
@@ -166,8 +252,12 @@ def _deeper_than(expression: Any, limit: int) -> bool:
 
 def check_operation(where: str, node: Any) -> None:
     """Refuse an operation that symgrad does not have, with its name, the nearest one and the list of those it has."""
-    if type(node) not in SUPPORTED_FUNCTIONS:
-        raise UnsupportedExpressionError(f"{where}: {_unsupported(node)}")
+    if isinstance(node, sp.MatrixExpr):
+        problem = unsupported_matrix(node)
+    else:
+        problem = "" if type(node) in SUPPORTED_FUNCTIONS | SUPPORTED_MATRICES else _unsupported(node)
+    if problem:
+        raise UnsupportedExpressionError(f"{where}: {problem}")
     if isinstance(node, sp.Piecewise) and node.args[-1].args[1] is not sp.true:
         raise DeclarationError(
             f"{where}: the Piecewise {show(node)} has no default: where none of its conditions holds it has no value; "
@@ -189,9 +279,29 @@ def _is_complex_root(base: Any, exponent: Any) -> bool:
     return bool(base.is_Number and exponent.is_Number and base.is_negative and not exponent.is_integer)
 
 
+def unsupported_matrix(node: Any) -> str:
+    """What is wrong with a ``MatrixExpr`` that symgrad does not have, or not in this form; "" if nothing is."""
+    kind = type(node)
+    if isinstance(node, sp.MatrixSymbol):
+        return ""
+    if kind not in SUPPORTED_MATRICES or (kind is sp.Inverse and node.shape != (1, 1)):
+        return _unsupported(node)
+    if kind is sp.MatPow and node.shape != (1, 1) and not (node.args[1].is_Integer and node.args[1] >= 1):
+        return (
+            f"the exponent {show(node.args[1])} of {show(node)} is not supported: the base is a matrix; expected a "
+            "whole number >= 1. For the power of each element write HadamardPower(A, exponent)"
+        )
+    if kind is ElementwiseApplyFunction and not (
+        isinstance(node.args[0], sp.Lambda) and len(node.args[0].args[0]) == 1
+    ):
+        return f"the function of {show(node)} is not one of one number; write matrix.applyfunc(Lambda(x, formula of x))"
+    return ""
+
+
 def _unsupported(node: Any) -> str:
-    name = type(node).__name__
-    known = sorted(_SHORT.get(kind, kind.__name__) for kind in SUPPORTED_FUNCTIONS)
+    name, matrix = type(node).__name__, isinstance(node, sp.MatrixExpr)
+    kinds = SUPPORTED_MATRICES if matrix else SUPPORTED_FUNCTIONS
+    known = sorted(_SHORT.get(kind, kind.__name__) for kind in kinds)
     if isinstance(node, sp.core.function.AppliedUndef):
         advice = "a function without a definition has no derivative; write its formula"
     else:
@@ -199,7 +309,8 @@ def _unsupported(node: Any) -> str:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     nearest = f" The nearest one is {near[0]}." if near and not advice else ""
     cure = f"{advice[0].upper()}{advice[1:]}." if advice else f"Write it in these.{nearest}"
-    return f"the function {name} is not supported, in {show(node)}. {cure} Supported: {', '.join(known)}"
+    what = "matrix operation" if matrix else "function"
+    return f"the {what} {name} is not supported, in {show(node)}. {cure} Supported: {', '.join(known)}"
 
 
 def check_number(where: str, number: Any, parent: Any) -> None:
@@ -247,4 +358,4 @@ def parts_of(node: Any) -> list[tuple[Any, bool]]:
     if isinstance(node, sp.Piecewise):
         return [part for branch in node.args for part in ((branch.args[0], False), (branch.args[1], True))]
     joined = isinstance(node, And | Or | Not | Xor | ITE)
-    return [(argument, joined) for argument in node.args]
+    return [(argument, joined) for argument in children(node)]

@@ -6,11 +6,12 @@ from typing import Any
 
 import sympy as sp
 from sympy.matrices.expressions.matexpr import MatrixElement
+from sympy.matrices.expressions.slice import MatrixSlice
 
-from .expressions import postorder
+from .expressions import children, postorder, postorder_in_scope, scope_below
 
 # Raised when what is hashed changes, so that entries made before are not mistaken for new ones.
-_FORMAT = "symgrad declaration 1"
+_FORMAT = "symgrad declaration 2"
 
 
 def fingerprint_of(risk: Any) -> str:
@@ -26,9 +27,10 @@ def fingerprint_of(risk: Any) -> str:
     # The placeholders have a scope of their own, in which they may carry the name or be the object of a parameter.
     inner = dict(names)
     for position, leaf in enumerate(risk.predictions):
-        inner[leaf] = f"prediction {position}".encode()
         if isinstance(leaf, MatrixElement):
             inner[leaf.args[0]] = b"prediction"
+        else:
+            inner[leaf] = f"prediction {position}".encode()
     loss = _digests([risk.loss], inner)
     penalty = _digests([] if risk.penalty is None else [risk.penalty], names)
     whole = hashlib.sha256()
@@ -45,17 +47,32 @@ def _digests(roots: Iterable[Any], names: dict[Any, bytes]) -> list[bytes]:
     """A digest for each of ``roots``: of its operation and its arguments' digests, in SymPy's order."""
     roots = list(roots)
     indices: dict[Any, bytes] = {}
-    digests: dict[int, bytes] = {}
-    for node in postorder(roots):
-        if isinstance(node, MatrixElement):
-            matrix, *where = node.args
-            parts = [b"element", names[matrix], *_digests_of_indices(where, names, indices)]
-        elif isinstance(node, sp.Symbol | sp.Idx):
-            parts = [_symbol(node, names, indices)]
-        else:
-            parts = [_operation(node), *(digests[id(argument)] for argument in node.args)]
-        digests[id(node)] = hashlib.sha256(b"".join(len(p).to_bytes(4, "big") + p for p in parts)).digest()
-    return [digests[id(root)] for root in roots]
+    digests: dict[tuple[int, tuple[Any, ...]], bytes] = {}
+    for node, scope in postorder_in_scope(roots):
+        # a Lambda's variable goes by its depth, whatever it is called, and hides what is called so outside
+        inner = names | {v: f"variable {depth}".encode() for depth, v in enumerate(scope)} if scope else names
+        below = scope_below(node, scope)
+        parts = [*_own_parts(node, inner, indices), *(digests[id(child), below] for child in children(node))]
+        digests[id(node), scope] = hashlib.sha256(b"".join(len(p).to_bytes(4, "big") + p for p in parts)).digest()
+    return [digests[id(root), ()] for root in roots]
+
+
+def _own_parts(node: Any, names: dict[Any, bytes], indices: dict[Any, bytes]) -> list[bytes]:
+    """What a node says beside its children: its operation or its symbol, its indices, its shape."""
+    if isinstance(node, sp.Symbol | sp.Idx | sp.MatrixSymbol):
+        return [_symbol(node, names, indices)]
+    if isinstance(node, MatrixElement):
+        matrix, *where = node.args
+        symbol = [names[matrix]] if isinstance(matrix, sp.MatrixSymbol) else []
+        return [b"element", *symbol, *_digests_of_indices(where, names, indices)]
+    if isinstance(node, MatrixSlice):
+        bounds = [bound for slice_ in node.args[1:] for bound in slice_]
+        return [b"slice", *_digests_of_indices(bounds, names, indices)]
+    if isinstance(node, sp.BlockMatrix):
+        return [_operation(node), repr(node.blockshape).encode()]
+    if isinstance(node, sp.ZeroMatrix | sp.OneMatrix | sp.Identity | sp.ImmutableDenseMatrix):
+        return [_operation(node), repr(tuple(map(int, node.shape))).encode()]
+    return [_operation(node)]
 
 
 def _digests_of_indices(where: Iterable[Any], names: dict[Any, bytes], indices: dict[Any, bytes]) -> list[bytes]:

@@ -8,13 +8,20 @@ from collections.abc import Callable
 from fractions import Fraction
 from math import isfinite
 
-from .program import Builder
+from . import fold_matrices
+from .program import Attribute, Builder
 
 Arguments = tuple[int, ...]
 
 
-def fold(builder: Builder, operation: str, arguments: Arguments, attribute: float | int | None) -> int | None:
-    """The variable that already holds ``operation(arguments)``, or ``None`` if the operation has to be done."""
+def fold(builder: Builder, operation: str, arguments: Arguments, attribute: Attribute) -> int | None:
+    """The variable that already holds ``operation(arguments)``, or ``None`` if the operation has to be done.
+
+    It may be a scalar where the operation's value is a matrix filled with it.
+    """
+    joint = fold_matrices.RULES.get(operation)
+    if joint is not None:
+        return joint(builder, arguments, attribute)
     rule = _RULES.get(operation)
     return rule(builder, arguments) if rule else None
 

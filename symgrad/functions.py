@@ -5,18 +5,21 @@ function here stays one operation for symbols, knows derivatives without cancell
 definition by ``rewrite`` (``softplus(x).rewrite(sp.exp)``) and by ``doit()``, and evaluates to any number of digits
 with ``evalf``. All of them are real for real arguments.
 
-``log1p`` and ``expm1`` are SymPy's own (``sympy.codegen.cfunctions``), here so that one import serves.
+``maximum`` is the greatest value of an expression over an index, as ``Sum`` is its sum. ``log1p`` and ``expm1`` are
+SymPy's own (``sympy.codegen.cfunctions``), here so that one import serves.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Any
 
 import mpmath
 import sympy as sp
 from sympy.codegen.cfunctions import expm1, log1p
+from sympy.concrete.expr_with_limits import ExprWithLimits
 from sympy.core.function import ArgumentIndexError
 
-__all__ = ["expm1", "log1p", "log_cosh", "log_sigmoid", "logsumexp", "sigmoid", "softplus", "xlogy"]
+__all__ = ["expm1", "log1p", "log_cosh", "log_sigmoid", "logsumexp", "maximum", "sigmoid", "softplus", "xlogy"]
 
 # Beyond this many bits two evaluations that still differ are a result that is exactly zero in disguise.
 _MOST_BITS = 200_000
@@ -275,6 +278,44 @@ class xlogy(_Stable):
     def _eval_is_finite(self) -> bool | None:
         x, y = self.args
         return True if x.is_real and y.is_positive else None
+
+
+class maximum(ExprWithLimits):  # type: ignore[misc]  # SymPy has no types
+    """``maximum(expr, (i, 0, 9))``: the greatest value of ``expr`` over an index; several limits give all pairs.
+
+    The derivative is the mean of the derivatives of those terms that are the greatest: ties share it equally.
+    """
+
+    __slots__ = ("is_commutative",)
+
+    def doit(self, **hints: Any) -> Any:
+        """``Max`` of the terms, each done first unless ``deep=False``; unchanged where a bound is no number."""
+        function, *limits = self.args
+        if not all(bound.is_Integer for limit in limits for bound in limit[1:]):
+            return self
+        ranges = [[(limit[0], n) for n in range(int(limit[1]), int(limit[2]) + 1)] for limit in limits]
+        terms = [function.subs(dict(place)) for place in product(*ranges)]
+        return sp.Max(*(term.doit(**hints) for term in terms) if hints.get("deep", True) else terms)
+
+    def _eval_evalf(self, prec: int) -> Any:
+        done = self.doit()
+        return self if done == self else done._evalf(prec)
+
+    def _eval_derivative(self, symbol: Any) -> Any:
+        function, *limits = self.args
+        # the term that is compared has indices of its own: those of the maximum mean something else
+        fresh = {limit[0]: sp.Dummy(str(limit[0]), integer=True) for limit in limits}
+        term = function.subs(fresh)
+        places = [(fresh[limit[0]], *limit[1:]) for limit in limits]
+        greatest = sp.Eq(term, self)
+        count = sp.Sum(sp.Piecewise((1, greatest), (0, True)), *places)
+        return sp.Sum(sp.Piecewise((term.diff(symbol), greatest), (0, True)), *places) / count
+
+    def _eval_is_extended_real(self) -> bool | None:
+        return True if self.args[0].is_extended_real else None
+
+    def _eval_is_finite(self) -> bool | None:
+        return True if self.args[0].is_finite else None
 
 
 def _only_argument(function: Any, argindex: int) -> None:

@@ -1,60 +1,145 @@
-"""A kernel: the scheduled computation as data, no text. What is computed once, and what for each lane of a tile."""
+"""A kernel: the scheduled computation as data, no text. What is computed once, and what for each lane of a tile.
 
-from collections.abc import Mapping
+Every variable that outlives its loop lies in *rows*, one for each of its elements in C order. A row holds one value for
+each lane; what is computed once for a theta has rows of one value.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
+from typing import TypeAlias
 
+from .dimensions import Shape, size_of
 from .program import Program
 
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """One loop over the lanes of a tile.
+    """One loop over the elements of matrices of one size (1: scalars), and inside it over the lanes of a tile.
 
-    ``reads`` are variables and the row of scratch that holds them, ``body`` is computed in order, ``writes`` are
-    variables and the row of the output (scratch rows follow the output's own) that they go to.
+    ``body`` is computed in order, ``writes`` are variables and the row of the output (scratch rows follow the output's
+    own) that their first element goes to. Sums over the elements, and the greatest of them, are part of the body and
+    grow in their row of the output.
     """
 
-    reads: tuple[tuple[int, int], ...]
+    size: int
     body: tuple[int, ...]
     writes: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Whole:
+    """One product, or copy, of whole matrices; the value begins at ``row``."""
+
+    variable: int
+    row: int
+
+
+Stage: TypeAlias = Loop | Whole
+
+
+@dataclass(frozen=True, slots=True)
 class LaneFunction:
-    """The loops that fill ``rows`` rows of one value for each lane, and the scratch rows they share."""
+    """The loops that fill ``rows`` rows of one value for each lane, and the scratch rows they share.
+
+    ``places`` says at which row a variable that is kept begins.
+    """
 
     name: str
     rows: int
     scratch: int
-    loops: tuple[Loop, ...]
+    stages: tuple[Stage, ...]
+    places: Mapping[int, int]
+
+    @property
+    def loops(self) -> tuple[Loop, ...]:
+        return tuple(stage for stage in self.stages if isinstance(stage, Loop))
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A gradient that is summed element by element: ``size`` rows from ``row`` on, for the parameters from ``at`` on."""
+
+    row: int
+    at: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outer:
+    """A gradient that is a sum over samples of ``left @ right``, (m, p) times (p, k): one product for a whole tile.
+
+    It is added to the parameters from ``at`` on.
+    """
+
+    at: int
+    left: int
+    right: int
+    m: int
+    p: int
+    k: int
 
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
     """Everything that a generated module computes.
 
-    ``invariant`` is computed once for a theta; ``slots`` says where the lane functions find what they need of it.
-    ``penalty`` holds the variables of the penalty and its gradient, or nothing. A tile is ``depth`` times ``lanes``
-    consecutive samples. ``counts`` are operations for each sample (once for a theta: ``invariant``).
+    ``once`` is computed once for a theta, into ``n_invariants`` rows; ``slots`` says where each variable begins there.
+    The first ``n_penalty`` rows are the penalty and its gradient, if there is one. A tile is ``depth`` times ``lanes``
+    consecutive samples. ``counts`` are floating-point operations for each sample (once for a theta: ``once``).
     """
 
     program: Program
-    invariant: tuple[int, ...]
+    homes: tuple[int, ...]  # for each variable the one that has its elements: see steps.same_elements
+    once: tuple[Stage, ...]
     slots: Mapping[int, int]
+    n_invariants: int
     functions: tuple[LaneFunction, ...]
-    penalty: tuple[int, ...]
+    parameters: tuple[Shape, ...]  # the shape of each parameter that is one variable
+    segments: tuple[Segment, ...]
+    outers: tuple[Outer, ...]
+    n_penalty: int
     inputs: int  # columns of the inputs; the targets' follow them
     lanes: int
     depth: int
     counts: Mapping[str, int]
 
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """The place of each parameter's first element in the flat theta; at last their number."""
+        return tuple(accumulate(map(size_of, self.parameters), initial=0))
+
+    @property
+    def invariant(self) -> tuple[int, ...]:
+        """The variables that are computed once for a theta, in order."""
+        return tuple(sorted(computed(self.once)))
+
+    def shape(self, variable: int) -> Shape:
+        return self.program.assignments[variable].shape
+
     def __str__(self) -> str:
-        lines = [f"once: {self._listing(self.invariant)}"]
+        lines = ["once:", *self._listing(self.once)]
         for function in self.functions:
-            for loop in function.loops:
-                lines.append(f"{function.name}, for each of {self.lanes} lanes: {self._listing(loop.body)}")
-                lines += [f"  row {row} <- v{variable}" for variable, row in loop.writes]
+            lines += [f"{function.name}, for each of {self.lanes} lanes:", *self._listing(function.stages)]
+        lines += [f"gradient of p{s.at}..: {s.size} rows from row {s.row}" for s in self.segments]
+        lines += [f"gradient of p{o.at}..: sum over samples of v{o.left} @ v{o.right}" for o in self.outers]
         return "\n".join(lines)
 
-    def _listing(self, variables: tuple[int, ...]) -> str:
-        return "".join(f"\n  v{v} = {self.program.assignments[v]}" for v in variables)
+    def _listing(self, stages: Iterable[Stage]) -> list[str]:
+        lines = []
+        for stage in stages:
+            if isinstance(stage, Whole):
+                lines.append(f"  row {stage.row}: v{stage.variable} = {self.program.assignments[stage.variable]}")
+                continue
+            lines.append(f"  for each of {stage.size} elements:")
+            lines += [f"    v{v} = {self.program.assignments[v]}" for v in stage.body]
+            lines += [f"    row {row} <- v{variable}" for variable, row in stage.writes]
+        return lines
+
+
+def computed(stages: Iterable[Stage]) -> set[int]:
+    """The variables that stages compute."""
+    found: set[int] = set()
+    for stage in stages:
+        found.update(stage.body if isinstance(stage, Loop) else (stage.variable,))
+    return found

@@ -1,8 +1,9 @@
 """Ready-made losses: ``sg.losses.squared()``, ``huber(1.345)``, ``softmax_cross_entropy(10)``, ...
 
 Each is a function that returns a fresh ``Loss``; p is the prediction and y the target, named ``prediction`` and
-``target``. Terms that depend on neither p nor the parameters (``log(y!)``, ``log(2*pi)/2``) are left out, as is usual.
-Every number given as an argument is checked: ``DeclarationError`` names it.
+``target``. Both are numbers; with ``outputs=n`` both are columns of n numbers and the loss is the sum over the outputs,
+a ``Sum`` that is never written out. Terms that depend on neither p nor the parameters (``log(y!)``, ``log(2*pi)/2``)
+are left out, as is usual. Every number given as an argument is checked: ``DeclarationError`` names it.
 
 Sources of the formulas: Hastie, Tibshirani, Friedman, *The Elements of Statistical Learning* (2nd ed., ch. 10.6) for
 those of regression and classification; McCullagh, Nelder, *Generalized Linear Models* (2nd ed.) for the likelihoods.
@@ -17,7 +18,7 @@ import sympy as sp
 from . import functions
 from .errors import DeclarationError
 from .expressions import show
-from .problem import Loss, leaves
+from .problem import Loss
 
 __all__ = [
     "absolute",
@@ -39,17 +40,17 @@ __all__ = [
 
 
 def squared(outputs: int = 1) -> Loss:
-    """``(p - y)**2/2``, summed over the outputs; y is a number, or a column of ``outputs`` numbers."""
+    """``(p - y)**2/2``."""
     return _each("squared", outputs, lambda p, y: (p - y) ** 2 / 2)
 
 
 def absolute(outputs: int = 1) -> Loss:
-    """``|p - y|``, summed over the outputs; y is a number, or a column of ``outputs`` numbers. Slope 0 at p = y."""
+    """``|p - y|``, with the slope 0 at p = y."""
     return _each("absolute", outputs, lambda p, y: sp.Abs(p - y))
 
 
-def huber(delta: Any = 1) -> Loss:
-    """``r**2/2`` where ``|r| <= delta``, else ``delta*(|r| - delta/2)``, with r = p - y; y is a number.
+def huber(delta: Any = 1, outputs: int = 1) -> Loss:
+    """``r**2/2`` where ``|r| <= delta``, else ``delta*(|r| - delta/2)``, with r = p - y.
 
     Source: Huber, Robust Estimation of a Location Parameter, Ann. Math. Statist. 35 (1964).
     """
@@ -59,105 +60,119 @@ def huber(delta: Any = 1) -> Loss:
         r = p - y
         return sp.Piecewise((r**2 / 2, sp.Abs(r) <= d), (d * (sp.Abs(r) - d / 2), True))
 
-    return _scalar(formula)
+    return _each("huber", outputs, formula)
 
 
-def pseudo_huber(delta: Any = 1) -> Loss:
-    """``delta**2*(sqrt(1 + (r/delta)**2) - 1)`` with r = p - y, the smooth Huber loss; y is a number.
+def pseudo_huber(delta: Any = 1, outputs: int = 1) -> Loss:
+    """``delta**2*(sqrt(1 + (r/delta)**2) - 1)`` with r = p - y, the smooth Huber loss.
 
     Written as ``r**2/(1 + sqrt(1 + (r/delta)**2))``, the same without the cancellation at small r.
     Source: Charbonnier et al., IEEE Trans. Image Processing 6 (1997); Hartley, Zisserman, Multiple View Geometry, A6.8.
     """
     d = _positive("pseudo_huber(delta=...)", delta)
-    return _scalar(lambda p, y: (p - y) ** 2 / (1 + sp.sqrt(1 + ((p - y) / d) ** 2)))
+    return _each("pseudo_huber", outputs, lambda p, y: (p - y) ** 2 / (1 + sp.sqrt(1 + ((p - y) / d) ** 2)))
 
 
-def log_cosh() -> Loss:
-    """``log(cosh(p - y))``: quadratic near 0 and absolute far out; y is a number."""
-    return _scalar(lambda p, y: functions.log_cosh(p - y))
+def log_cosh(outputs: int = 1) -> Loss:
+    """``log(cosh(p - y))``: quadratic near 0 and absolute far out."""
+    return _each("log_cosh", outputs, lambda p, y: functions.log_cosh(p - y))
 
 
-def quantile(tau: Any = 0.5) -> Loss:
-    """``Max(tau*(y - p), (tau - 1)*(y - p))``, least at the tau-quantile (0 < tau < 1); y is a number.
+def quantile(tau: Any = 0.5, outputs: int = 1) -> Loss:
+    """``Max(tau*(y - p), (tau - 1)*(y - p))``, least at the tau-quantile (0 < tau < 1).
 
     Source: Koenker, Bassett, Regression Quantiles, Econometrica 46 (1978).
     """
     t = _positive("quantile(tau=...)", tau, below=1)
-    return _scalar(lambda p, y: sp.Max(t * (y - p), (t - 1) * (y - p)))
+    return _each("quantile", outputs, lambda p, y: sp.Max(t * (y - p), (t - 1) * (y - p)))
 
 
-def cauchy(scale: Any = 1) -> Loss:
-    """``scale**2/2*log(1 + (r/scale)**2)`` with r = p - y: an outlier's pull dies off; y is a number."""
+def cauchy(scale: Any = 1, outputs: int = 1) -> Loss:
+    """``scale**2/2*log(1 + (r/scale)**2)`` with r = p - y: an outlier's pull dies off."""
     c = _positive("cauchy(scale=...)", scale)
-    return _scalar(lambda p, y: c**2 / 2 * functions.log1p(((p - y) / c) ** 2))
+    return _each("cauchy", outputs, lambda p, y: c**2 / 2 * functions.log1p(((p - y) / c) ** 2))
 
 
-def student_t(nu: Any = 4, scale: Any = 1) -> Loss:
-    """``(nu + 1)/2*log(1 + (r/scale)**2/nu)`` with r = p - y: minus the log-likelihood of Student's t; y is a number.
+def student_t(nu: Any = 4, scale: Any = 1, outputs: int = 1) -> Loss:
+    """``(nu + 1)/2*log(1 + (r/scale)**2/nu)`` with r = p - y: minus the log-likelihood of Student's t.
 
     Source: Lange, Little, Taylor, Robust Statistical Modeling Using the t Distribution, JASA 84 (1989).
     """
     n, s = _positive("student_t(nu=...)", nu), _positive("student_t(scale=...)", scale)
-    return _scalar(lambda p, y: (n + 1) / 2 * functions.log1p(((p - y) / s) ** 2 / n))
+    return _each("student_t", outputs, lambda p, y: (n + 1) / 2 * functions.log1p(((p - y) / s) ** 2 / n))
 
 
-def logistic() -> Loss:
+def logistic(outputs: int = 1) -> Loss:
     """``softplus(p) - y*p``: minus the log-likelihood of y in {0, 1} (or a share between) where p is the log-odds.
 
     Written as ``y*softplus(-p) + (1 - y)*softplus(p)``, the same without the cancellation at large p.
     """
-    return _scalar(lambda p, y: y * functions.softplus(-p) + (1 - y) * functions.softplus(p))
+    return _each("logistic", outputs, lambda p, y: y * functions.softplus(-p) + (1 - y) * functions.softplus(p))
 
 
-def hinge() -> Loss:
+def hinge(outputs: int = 1) -> Loss:
     """``Max(0, 1 - y*p)`` with y in {-1, 1}."""
-    return _scalar(lambda p, y: sp.Max(0, 1 - y * p))
+    return _each("hinge", outputs, lambda p, y: sp.Max(0, 1 - y * p))
 
 
-def squared_hinge() -> Loss:
+def squared_hinge(outputs: int = 1) -> Loss:
     """``Max(0, 1 - y*p)**2`` with y in {-1, 1}."""
-    return _scalar(lambda p, y: sp.Max(0, 1 - y * p) ** 2)
+    return _each("squared_hinge", outputs, lambda p, y: sp.Max(0, 1 - y * p) ** 2)
 
 
-def poisson() -> Loss:
+def poisson(outputs: int = 1) -> Loss:
     """``exp(p) - y*p``: minus the Poisson log-likelihood of a count y, with the log link: p is the log of the mean."""
-    return _scalar(lambda p, y: sp.exp(p) - y * p)
+    return _each("poisson", outputs, lambda p, y: sp.exp(p) - y * p)
 
 
-def gamma() -> Loss:
+def gamma(outputs: int = 1) -> Loss:
     """``p + y*exp(-p)``: minus the gamma log-likelihood of y > 0 (for one unit of shape), with the log link."""
-    return _scalar(lambda p, y: p + y * sp.exp(-p))
+    return _each("gamma", outputs, lambda p, y: p + y * sp.exp(-p))
 
 
-def negative_binomial(alpha: Any) -> Loss:
+def negative_binomial(alpha: Any, outputs: int = 1) -> Loss:
     """``(y + 1/alpha)*softplus(p + log(alpha)) - y*p``: NB2 with variance ``m + alpha*m**2``, a count y, the log link.
 
     Source: Cameron, Trivedi, Regression Analysis of Count Data (2nd ed., ch. 3.3).
     """
     a = _positive("negative_binomial(alpha=...)", alpha)
-    return _scalar(lambda p, y: (y + 1 / a) * functions.softplus(p + sp.log(a)) - y * p)
+    return _each("negative_binomial", outputs, lambda p, y: (y + 1 / a) * functions.softplus(p + sp.log(a)) - y * p)
 
 
-def softmax_cross_entropy(n: int) -> Loss:
-    """``logsumexp(z) - z[label]``: z is the column of n scores (logits), the target a label from 0 to n - 1."""
-    z = sp.MatrixSymbol("prediction", _count("softmax_cross_entropy(n=...)", n, least=2), 1)
-    label = sp.Symbol("label", integer=True)
-    return Loss(functions.logsumexp(*leaves(z)) - z[label, 0], prediction=z, target=label)
+def softmax_cross_entropy(n: int, targets: str = "labels") -> Loss:
+    """``log(sum of exp(z)) - z[label]``: z is the column of n scores (logits), the target a label from 0 to n - 1.
 
-
-def _scalar(formula: Callable[[Any, Any], Any]) -> Loss:
-    p, y = sp.symbols("prediction target")
-    return Loss(formula(p, y), prediction=p, target=y)
+    With ``targets="probabilities"`` the target is a column y of n numbers, one-hot or soft, and the loss
+    ``log(sum of exp(z))*sum(y) - z.T*y``; y need not add up to 1.
+    """
+    count = _count("softmax_cross_entropy(n=...)", n, least=2)
+    z, i = sp.MatrixSymbol("prediction", count, 1), _index(count)
+    log_sum_exp = sp.log(sp.Sum(sp.exp(z[i, 0]), (i, 0, count - 1)))
+    if targets == "labels":
+        label = sp.Symbol("label", integer=True)
+        return Loss(log_sum_exp - z[label, 0], prediction=z, target=label)
+    if targets == "probabilities":
+        y = sp.MatrixSymbol("target", count, 1)
+        total, score = (sp.Sum(term, (i, 0, count - 1)) for term in (y[i, 0], y[i, 0] * z[i, 0]))
+        return Loss(log_sum_exp * total - score, prediction=z, target=y)
+    raise DeclarationError(
+        f'softmax_cross_entropy(targets=...): expected "labels" (a whole number for each sample) or "probabilities" '
+        f"(a column of n, one-hot or soft), got {_shown(targets)}"
+    )
 
 
 def _each(name: str, outputs: int, formula: Callable[[Any, Any], Any]) -> Loss:
-    """The sum of ``formula`` over the outputs."""
+    """The loss of one output, or the sum of ``formula`` over a column of them."""
     count = _count(f"{name}(outputs=...)", outputs, least=1)
     if count == 1:
-        return _scalar(formula)
-    p, y = sp.MatrixSymbol("prediction", count, 1), sp.MatrixSymbol("target", count, 1)
-    terms = (formula(pi, yi) for pi, yi in zip(leaves(p), leaves(y), strict=True))
-    return Loss(sp.Add(*terms), prediction=p, target=y)
+        p, y = sp.symbols("prediction target")
+        return Loss(formula(p, y), prediction=p, target=y)
+    p, y, i = sp.MatrixSymbol("prediction", count, 1), sp.MatrixSymbol("target", count, 1), _index(count)
+    return Loss(sp.Sum(formula(p[i, 0], y[i, 0]), (i, 0, count - 1)), prediction=p, target=y)
+
+
+def _index(count: int) -> Any:
+    return sp.Idx("i", count)
 
 
 def _count(argument: str, value: Any, *, least: int) -> int:

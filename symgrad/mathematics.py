@@ -3,20 +3,30 @@
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
-from typing import Any
+from itertools import chain, islice
+from typing import Any, overload
 
 import sympy as sp
+from sympy.concrete.expr_with_limits import ExprWithLimits
 from sympy.matrices.expressions.matexpr import MatrixElement
 from sympy.printing.str import StrPrinter
 
 from .expressions import postorder
+from .extent import is_short
+from .matrix_arithmetic import is_matrix
+from .matrix_calculus import Equation
+from .matrix_mathematics import formulae, has_matrices, placeholder_of
+from .matrix_printing import NOTE, TextOfMatrices, left_side, right_side
 from .problem import EmpiricalRisk, leaves
 
 _MOST_NODES = 200  # of an expression that is still shown, as a tree
 _DEEPEST = 25
 _MOST_PARTIALS = 12
+_MOST_LINES = 60  # of the formulae of a network
+_MOST_NAMED = 60  # in the legend
 _WIDTH = 112
-_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,30}", re.ASCII)
+_UNUSUAL = re.compile(r"\.\(|\.\*|\[\w+ = ")
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,30}|N_theta\[\d+\]", re.ASCII)
 
 
 def header(risk: EmpiricalRisk) -> tuple[str, ...]:
@@ -28,28 +38,75 @@ def header(risk: EmpiricalRisk) -> tuple[str, ...]:
         "",
     ]
     text = _Text(risk)
-    for name, expression in equations(risk):
-        lines += _equation(text.doprint(name), text.doprint(expression))
+    if has_matrices(risk):
+        lines += _of_matrices(risk, text)
+    else:
+        for name, expression in equations(risk):
+            lines += _equation(text.doprint(name), text.doprint(expression))
     return (*lines, "", *_legend(risk, text))
 
 
-def parameter_names(risk: EmpiricalRisk) -> tuple[str, ...]:
-    """A printable name for each of the flat parameters, safe in a comment."""
-    text = _Text(risk)
-    return tuple(text.doprint(leaf) for leaf in leaves(*risk.parameters))
+def size_of(*symbols: Any) -> int:
+    """How many scalars symbols hold, all together."""
+    return sum(int(s.shape[0] * s.shape[1]) if is_matrix(s) else 1 for s in symbols)
+
+
+def leaf_of(symbols: Sequence[Any], position: int) -> Any:
+    """The scalar at a place of ``leaves(*symbols)``, without making the others. IndexError if there is none."""
+    rest = position
+    for symbol in symbols:
+        if 0 <= rest < size_of(symbol):
+            return MatrixElement(symbol, *divmod(rest, int(symbol.shape[1]))) if is_matrix(symbol) else symbol
+        rest -= size_of(symbol)
+    raise IndexError(f"position: expected a whole number from 0 to {size_of(*symbols) - 1}, got {position}")
+
+
+def parameter_name(risk: EmpiricalRisk, position: int) -> str:
+    """A printable name for the flat parameter at ``position``, safe in a comment. IndexError if there is none."""
+    return _Text(risk).doprint(leaf_of(risk.parameters, position))  # type: ignore[no-any-return]
+
+
+def parameter_names(risk: EmpiricalRisk) -> Sequence[str]:
+    """A printable name for each of the flat parameters, safe in a comment; each is made when it is asked for."""
+    return _Names(risk)
+
+
+class _Names(Sequence[str]):
+    def __init__(self, risk: EmpiricalRisk) -> None:
+        self._symbols, self._text = risk.parameters, _Text(risk)
+        self._length = size_of(*risk.parameters)
+
+    def __len__(self) -> int:
+        return self._length
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[str, ...]: ...
+    def __getitem__(self, place: int | slice) -> str | tuple[str, ...]:
+        if isinstance(place, slice):
+            return tuple(self[p] for p in range(*place.indices(self._length)))
+        position = place + self._length if place < 0 else place
+        return str(self._text.doprint(leaf_of(self._symbols, position)))
 
 
 def equations(risk: EmpiricalRisk) -> Iterator[tuple[sp.Expr, sp.Expr]]:
-    """``(name, expression)`` of the model, the loss, the penalty and, if small, the loss' partial derivatives."""
+    """``(name, expression)`` of the model, the loss, the penalty and, if small, the loss' partial derivatives.
+
+    For a risk that is made of matrices they are those of `matrix_mathematics`.
+    """
+    if has_matrices(risk):
+        yield from ((left_side(equation)[-1], right_side(equation)) for equation in _all(risk))
+        return
     for place, output in enumerate(risk.outputs):
         yield sp.Symbol("N_theta" if risk.output_shape == () else f"N_theta[{place}]"), _or_dots(output)
     bound = dict(zip(risk.predictions, risk.outputs, strict=True))
     yield sp.Symbol("L"), _or_dots(risk.loss)
     if risk.penalty is not None:
         yield sp.Symbol("penalty"), _or_dots(risk.penalty)
-    parameters = leaves(*risk.parameters)
-    if len(parameters) <= _MOST_PARTIALS and all(_small(e) for e in (risk.loss, *risk.outputs)):
-        loss = risk.loss.xreplace(bound)
+    few = size_of(*risk.parameters) <= _MOST_PARTIALS
+    if few and all(_small(e) for e in (risk.loss, *risk.outputs)):
+        loss, parameters = risk.loss.xreplace(bound), leaves(*risk.parameters)
         if _small(loss) and not _has_indices(loss):
             partials = _partials(loss, parameters)
             for parameter, partial in zip(parameters, partials, strict=True):
@@ -69,9 +126,10 @@ def _partials(expression: sp.Expr, parameters: Sequence[sp.Expr]) -> Iterator[sp
 
 
 def _has_indices(expression: sp.Expr) -> bool:
-    """Is there a Sum, or an element whose index is a symbol? SymPy does not see through them."""
+    """Is there a Sum, a matrix, or an element whose index is a symbol? SymPy does not see through them."""
     return any(
-        isinstance(node, sp.Sum) or (isinstance(node, MatrixElement) and not all(i.is_Integer for i in node.args[1:]))
+        isinstance(node, ExprWithLimits | sp.MatrixExpr | sp.Trace)
+        or (isinstance(node, MatrixElement) and not all(i.is_Integer for i in node.args[1:]))
         for node in postorder([expression])
     )
 
@@ -82,23 +140,33 @@ def _or_dots(expression: sp.Expr) -> sp.Expr:
 
 def _small(expression: sp.Expr) -> bool:
     """Can it be printed and differentiated as a tree: few nodes, shared ones counted each time, and not deep?"""
-    extent: dict[int, tuple[int, int]] = {}
-    for node in postorder([expression]):
-        inner = [extent[id(argument)] for argument in node.args if id(argument) in extent]
-        nodes, depth = 1 + sum(n for n, _ in inner), 1 + max((d for _, d in inner), default=0)
-        if nodes > _MOST_NODES or depth > _DEEPEST:
-            return False
-        extent[id(node)] = nodes, depth
-    return True
+    return is_short([expression], nodes=_MOST_NODES, depth=_DEEPEST)
 
 
-class _Text(StrPrinter):  # type: ignore[misc]  # SymPy has no types
+def _all(risk: EmpiricalRisk) -> tuple[Equation, ...]:
+    shown = formulae(risk)
+    return (*shown.forward, *shown.backward, *shown.functions)
+
+
+def _of_matrices(risk: EmpiricalRisk, text: "_Text") -> list[str]:
+    """The formulae of a risk that is made of matrices, not too many, and what is unusual in how they are written."""
+    lines = []
+    for equation in _all(risk):
+        left = " = ".join(text.doprint(side) for side in left_side(equation))
+        lines += _equation(left, text.doprint(right_side(equation)))
+    lines = lines if len(lines) < _MOST_LINES else [*lines[: _MOST_LINES - 2], "..."]
+    return lines + [NOTE] * any(_UNUSUAL.search(line) for line in lines)
+
+
+class _Text(TextOfMatrices, StrPrinter):  # type: ignore[misc]  # SymPy has no types
     """SymPy's text, with a positional name for every symbol whose own is not plain."""
 
     def __init__(self, risk: EmpiricalRisk) -> None:
         super().__init__()
         roles = (("p", risk.parameters), ("u", risk.inputs), ("y", risk.targets))
         self._positional = {s.name: f"{role}_{i}" for role, symbols in roles for i, s in enumerate(symbols)}
+        if has_matrices(risk) and risk.predictions:
+            self._positional.setdefault(placeholder_of(risk).name, "z_0")
 
     def _print_Symbol(self, symbol: Any) -> str:
         name = str(symbol.name)
@@ -109,9 +177,6 @@ class _Text(StrPrinter):  # type: ignore[misc]  # SymPy has no types
     def _print_Float(self, number: Any) -> str:
         return repr(float(number))
 
-    def _print_Derivative(self, derivative: Any) -> str:
-        return f"dL/d{self._print(derivative.variables[0])}"
-
 
 def _equation(name: str, expression: str) -> list[str]:
     return textwrap.wrap(f"{name} = {expression}", _WIDTH, subsequent_indent=" " * (len(name) + 3))
@@ -120,10 +185,17 @@ def _equation(name: str, expression: str) -> list[str]:
 def _legend(risk: EmpiricalRisk, text: _Text) -> list[str]:
     """Which name in the code is which symbol: p of theta, u of inputs, y of targets."""
     roles = (("p", risk.parameters), ("u", risk.inputs), ("y", risk.targets))
-    pairs = [
-        f"{role}{place} is {text.doprint(leaf)}"
-        for role, symbols in roles
-        for place, leaf in enumerate(leaves(*symbols))
-    ]
-    shown = pairs if len(pairs) <= 60 else [*pairs[:60], "..."]
+    pairs = list(islice(chain.from_iterable(_named(role, symbols, text) for role, symbols in roles), _MOST_NAMED + 1))
+    shown = pairs if len(pairs) <= _MOST_NAMED else [*pairs[:_MOST_NAMED], "..."]
     return textwrap.wrap(f"In the code {', '.join(shown)}." if shown else "", _WIDTH)
+
+
+def _named(role: str, symbols: Sequence[Any], text: _Text) -> Iterator[str]:
+    """``p0..p2047 is W1 (32 x 64)`` for a matrix, ``p0 is A`` for a scalar."""
+    place = 0
+    for symbol in symbols:
+        end = place + size_of(symbol)
+        first = f"{role}{place}" if end == place + 1 else f"{role}{place}..{role}{end - 1}"
+        shape = f" ({symbol.shape[0]} x {symbol.shape[1]})" if is_matrix(symbol) else ""
+        yield f"{first} is {text.doprint(symbol)}{shape}"
+        place = end

@@ -7,34 +7,14 @@ differentiation, to operations that it has. What a pullback or a lowering emits 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import sympy as sp
 from sympy.codegen import cfunctions
 
-from . import functions
+from . import functions, matrices
+from .operation import Operation, X, Y
 from .value import Value
 
-# The pullback of r = f(x, ...): (c, r, x, ...) -> one cotangent for each argument, c being r's.
-Pullback = Callable[..., tuple[Value | float, ...]]
-X, Y = sp.symbols("x y", real=True)
 _SLOPE_OF_ERF = float(2 / sp.sqrt(sp.pi))
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One row of the table.
-
-    ``meaning`` in the placeholders `X` and `Y`; ``guards`` are the conditions under which each argument's cotangent
-    can differ from zero; ``lower`` gives the same value by other operations.
-    """
-
-    name: str
-    meaning: sp.Basic | None
-    pullback: Pullback | None = None
-    lower: Callable[..., Value] | None = None
-    guards: Callable[..., tuple[Value, ...]] | None = None
 
 
 def _power_pullback(c: Value, r: Value, x: Value, n: int) -> tuple[Value]:
@@ -366,4 +346,4 @@ def _atan2_pullback(c: Value, r: Value, y: Value, x: Value) -> tuple[Value, Valu
     return c * (x / radius / radius), -(c * (y / radius / radius))
 
 
-TABLE: dict[str, Operation] = {row.name: row for row in _rows()}
+TABLE: dict[str, Operation] = {row.name: row for row in (*_rows(), *matrices.ROWS)}

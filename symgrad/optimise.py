@@ -2,7 +2,7 @@
 
 from .fold import fold
 from .operations import TABLE
-from .program import LEAVES, Builder, Program
+from .program import LEAVES, Assignment, Builder, Program
 from .value import Value
 
 
@@ -14,9 +14,30 @@ def lower(program: Program) -> Program:
     for variable, assignment in enumerate(program.assignments):
         if variable in needed:
             arguments = tuple(numbers[a] for a in assignment.arguments)
-            numbers[variable] = _lowered(builder, assignment.operation, arguments, assignment.attribute)
+            numbers[variable] = _lowered(builder, assignment, arguments)
     outputs = {name: tuple(numbers[v] for v in variables) for name, variables in program.outputs.items()}
     return eliminate_dead(builder.program(outputs))
+
+
+def turn(program: Program) -> Program:
+    """A product with a transposed matrix that no sample changes reads that matrix by its columns."""
+    builder = Builder(fold=fold)
+    numbers: list[int] = []
+    for assignment in program.assignments:
+        arguments, attribute = tuple(numbers[a] for a in assignment.arguments), assignment.attribute
+        if assignment.operation == "matmul":
+            turned = tuple(int(_is_turned(builder, a)) for a in arguments)
+            pairs = zip(arguments, turned, strict=True)
+            arguments = tuple(builder.assignments[a].arguments[0] if t else a for a, t in pairs)
+            attribute = turned if any(turned) else None
+        shape = assignment.shape if assignment.operation in LEAVES else None
+        numbers.append(builder.emit(assignment.operation, *arguments, attribute=attribute, shape=shape))
+    return eliminate_dead(builder.program({n: tuple(numbers[v] for v in vs) for n, vs in program.outputs.items()}))
+
+
+def _is_turned(builder: Builder, variable: int) -> bool:
+    assignment = builder.assignments[variable]
+    return assignment.operation == "transpose" and 1 not in assignment.shape and not builder.varies[variable]
 
 
 def eliminate_dead(program: Program) -> Program:
@@ -27,17 +48,19 @@ def eliminate_dead(program: Program) -> Program:
     for variable in kept:
         assignment = program.assignments[variable]
         arguments = (numbers[a] for a in assignment.arguments)
-        builder.emit(assignment.operation, *arguments, attribute=assignment.attribute)
+        builder.emit(assignment.operation, *arguments, attribute=assignment.attribute, shape=assignment.shape)
     return builder.program({name: tuple(numbers[v] for v in vs) for name, vs in program.outputs.items()})
 
 
-def _lowered(builder: Builder, operation: str, arguments: tuple[int, ...], attribute: float | int | None) -> int:
+def _lowered(builder: Builder, assignment: Assignment, arguments: tuple[int, ...]) -> int:
     """An operation by others, and those by others again, until each is one that C has."""
+    operation, attribute = assignment.operation, assignment.attribute
     row = None if operation in LEAVES else TABLE[operation]
     if row is None or row.lower is None:
-        return builder.emit(operation, *arguments, attribute=attribute)
+        return builder.emit(operation, *arguments, attribute=attribute, shape=assignment.shape)
     inner = Builder(fold=fold)
-    places = [Value(inner, inner.emit("input", attribute=i)) for i in range(len(arguments))]
+    shapes = [builder.assignments[a].shape for a in arguments]
+    places = [Value(inner, inner.emit("input", attribute=i, shape=shape)) for i, shape in enumerate(shapes)]
     root = row.lower(*places, *(() if attribute is None else (attribute,)))
     numbers: dict[int, int] = {}
     for number, step in enumerate(inner.assignments):
@@ -45,6 +68,5 @@ def _lowered(builder: Builder, operation: str, arguments: tuple[int, ...], attri
             assert isinstance(step.attribute, int)
             numbers[number] = arguments[step.attribute]
         else:
-            operands = tuple(numbers[a] for a in step.arguments)
-            numbers[number] = _lowered(builder, step.operation, operands, step.attribute)
+            numbers[number] = _lowered(builder, step, tuple(numbers[a] for a in step.arguments))
     return numbers[root.variable]

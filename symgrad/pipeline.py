@@ -12,11 +12,12 @@ from .differentiate import differentiate
 from .errors import DeclarationError
 from .kernel import Kernel
 from .load import CompiledRisk, load_or_build
-from .optimise import lower
+from .optimise import lower, turn
 from .problem import EmpiricalRisk, leaves
 from .program import Program
 from .render import render
 from .schedule import schedule
+from .stable import stabilise
 from .trace import trace
 
 DTYPES = ("float64", "float32")
@@ -32,6 +33,7 @@ class Generated:
     optimised: Program
     kernel: Kernel
     source: str
+    rewrites: tuple[str, ...]  # the stable forms that were put in
     timings: dict[str, float]  # seconds for each stage
 
 
@@ -49,7 +51,7 @@ def compile(risk: EmpiricalRisk, *, dtype: str = "float64", cache: bool = True) 
     def make(folder: Path) -> Built:
         generated = generate(risk, dtype=dtype)
         built = build(generated.source, risk.name, toolchain, folder=folder)
-        return replace(built, timings={**generated.timings, **built.timings})
+        return replace(built, timings={**generated.timings, **built.timings}, rewrites=generated.rewrites)
 
     return load_or_build(Cache.open() if cache else Cache.make_private(), key, key_text, make)
 
@@ -58,20 +60,19 @@ def generate(risk: EmpiricalRisk, *, dtype: str = "float64") -> Generated:
     """The Cython text of a risk's module and every stage on the way to it; nothing is built."""
     _check(risk, dtype)
     clock = _Clock()
-    traced = clock.time("trace", lambda: trace(risk))
-    differentiated = clock.time("differentiate", lambda: derive(traced, risk))
-    optimised = clock.time("optimise", lambda: lower(differentiated))
+    traced, rewrites = clock.time("trace", lambda: stabilise(trace(risk)))
+    differentiated = clock.time("differentiate", lambda: derive(traced))
+    optimised = clock.time("optimise", lambda: turn(lower(differentiated)))
     columns = len(leaves(*risk.inputs))
     kernel = clock.time("schedule", lambda: schedule(optimised, columns))
     source = clock.time("render", lambda: render(risk, kernel, dtype))
-    return Generated(traced, differentiated, optimised, kernel, source, clock.seconds)
+    return Generated(traced, differentiated, optimised, kernel, source, rewrites, clock.seconds)
 
 
-def derive(traced: Program, risk: EmpiricalRisk) -> Program:
+def derive(traced: Program) -> Program:
     """The traced program with the gradients of its loss and of its penalty."""
-    parameters = len(leaves(*risk.parameters))
-    program = differentiate(traced, "loss", "gradient", parameters)
-    return differentiate(program, "penalty", "penalty_gradient", parameters) if "penalty" in traced.outputs else program
+    program = differentiate(traced, "loss", "gradient")
+    return differentiate(program, "penalty", "penalty_gradient") if "penalty" in traced.outputs else program
 
 
 def _check(risk: object, dtype: object) -> None:

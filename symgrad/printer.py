@@ -1,10 +1,11 @@
 """Operations -> Cython text. Names are positional (``p0``, ``u1``, ``sum_3``): nothing a user wrote gets in."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isinf, isnan
 
+from .dimensions import STRUCTURAL
 from .program import LEAVES, Assignment, Program
 
 WIDEST = 88  # characters of an expression that is written inside another one
@@ -74,16 +75,21 @@ def c_functions(program: Program, variables: Iterable[int]) -> tuple[tuple[str, 
 
 
 class Printer:
-    """Writes straight-line code: one line for each variable that is not written inside another's line."""
+    """Writes straight-line code: one line for each variable that is not written inside another's line.
 
-    def __init__(self, program: Program, dtype: str) -> None:
+    ``homes`` says which variables are the same elements under two shapes (`steps.same_elements`).
+    """
+
+    def __init__(self, program: Program, dtype: str, homes: Sequence[int]) -> None:
         self._program = program
         self._dtype = dtype
+        self._homes = homes
         self._names: dict[int, str] = {}
         self._seen: Counter[str] = Counter()
 
     def name(self, variable: int) -> str:
         """Leaves are named by place, temporaries by what they are and a running number, in the order of asking."""
+        variable = self._homes[variable]
         if variable not in self._names:
             assignment = self._program.assignments[variable]
             noun = _LEAF_NAMES.get(assignment.operation) or _NOUNS.get(assignment.operation, assignment.operation)
@@ -96,12 +102,12 @@ class Printer:
         return self._names[variable]
 
     def operand(self, variable: int) -> Text:
-        """A variable where it is used: a constant as its literal, any other by name."""
-        assignment = self._program.assignments[variable]
+        """A variable where it is used: a constant as its literal, an element's place by the loop's, any other by name."""
+        assignment = self._program.assignments[self._homes[variable]]
         if assignment.operation == "constant":
-            assert assignment.attribute is not None
+            assert isinstance(assignment.attribute, int | float)
             return number(assignment.attribute, self._dtype)
-        return Text(self.name(variable))
+        return Text("row") if assignment.operation == "place" else Text(self.name(variable))
 
     def lines(self, body: Iterable[int], kept: Iterable[int]) -> tuple[tuple[tuple[int, str], ...], Mapping[int, Text]]:
         """``((variable, text), ...)`` for a body, in order; and the texts of kept variables that need no line.
@@ -110,13 +116,13 @@ class Printer:
         choice would get work to do: the compiler turns a choice between values into a select.
         """
         body = tuple(body)
-        uses = Counter(a for v in body for a in self._program.assignments[v].arguments)
+        uses = Counter(a for v in body for a in self._arguments(v))
         uses.update(kept)
         picked = {a for v in body for a in self._branches(v)}
         texts: dict[int, Text] = {}
         lines = []
         for variable in body:
-            text = self._expression(self._program.assignments[variable], texts)
+            text = self._expression(variable, texts)
             if uses[variable] == 1 and variable not in picked and len(text.text) <= WIDEST and self._inlined(variable):
                 texts[variable] = text
             else:
@@ -127,14 +133,19 @@ class Printer:
     def _inlined(self, variable: int) -> bool:
         """Arithmetic and tests are written inside other lines; calls and choices have a line of their own."""
         operation = self._program.assignments[variable].operation
-        return operation in _INFIX or operation in CONDITIONS or operation == "neg"
+        return operation in _INFIX or operation in CONDITIONS or operation in ("neg", "fill")
+
+    def _arguments(self, variable: int) -> tuple[int, ...]:
+        return tuple(self._homes[a] for a in self._program.assignments[variable].arguments)
 
     def _branches(self, variable: int) -> tuple[int, ...]:
-        assignment = self._program.assignments[variable]
-        return assignment.arguments[1:] if assignment.operation == "select" else ()
+        """What has to have a name: the sides of a choice."""
+        operation = self._program.assignments[variable].operation
+        return self._arguments(variable)[1:] if operation == "select" else ()
 
-    def _expression(self, assignment: Assignment, texts: Mapping[int, Text]) -> Text:
-        operands = [texts.get(a) or self.operand(a) for a in assignment.arguments]
+    def _expression(self, variable: int, texts: Mapping[int, Text]) -> Text:
+        assignment = self._program.assignments[variable]
+        operands = [texts.get(a) or self.operand(a) for a in self._arguments(variable)]
         operation = assignment.operation
         if operation in _INFIX:
             sign, binds = _INFIX[operation]
@@ -166,8 +177,24 @@ def _select(assignment: Assignment, operands: list[Text]) -> Text:
     return Text(f"{yes.text} if {condition.text} else {no.text}", 0)
 
 
-_OTHERS: dict[str, Callable[[Assignment, list[Text]], Text]] = {"neg": _neg, "not": _not, "select": _select}
+def _itself(assignment: Assignment, operands: list[Text]) -> Text:
+    return operands[0]
+
+
+def _row(assignment: Assignment, operands: list[Text]) -> Text:
+    return Text("row")
+
+
+_OTHERS: dict[str, Callable[[Assignment, list[Text]], Text]] = {
+    "neg": _neg,
+    "not": _not,
+    "select": _select,
+    "fill": _itself,
+    "place": _row,
+    "total": _itself,  # what is added to the sum, or compared with the greatest, in each turn
+    "largest": _itself,
+}
 
 
 def _is_call(assignment: Assignment) -> bool:
-    return assignment.operation not in (*LEAVES, *_INFIX, *_COMPARISONS, *_OTHERS)
+    return assignment.operation not in (*LEAVES, *STRUCTURAL, *_INFIX, *_COMPARISONS, *_OTHERS)

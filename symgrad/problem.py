@@ -12,9 +12,9 @@ from typing import Any
 import sympy as sp
 from sympy.matrices.expressions.matexpr import MatrixElement
 
-from .declared import check_distinct, check_name, one_scalar, scalars, symbols
+from .declared import check_distinct, check_name, one_scalar, outputs_of, symbols
 from .errors import DeclarationError
-from .expressions import name_of, show, walk
+from .expressions import name_of, postorder_in_scope, show
 from .fingerprint import fingerprint_of
 from .scope import Scope, check_expression
 from .typed_data import check_no_data_typed_in
@@ -39,13 +39,18 @@ class Model:
     """A model: what is predicted for one sample, in its inputs and parameters.
 
     Args:
-        output: a SymPy expression, an explicit ``sympy.Matrix``, or a ``MatrixExpr`` (several outputs).
+        output: a SymPy expression, an explicit ``sympy.Matrix``, or a ``MatrixExpr`` (several outputs), which stays
+            whole: it is never written out in elements.
         inputs: ``Symbol`` or ``MatrixSymbol`` in the order in which a data row holds them; ``[]`` or ``None`` for none.
         parameters: ``Symbol`` or ``MatrixSymbol`` in the order in which ``theta`` holds them.
 
     Raises:
         DeclarationError: for anything that cannot be meant; the message names the symbol and the cure.
         UnsupportedExpressionError: for an operation that symgrad does not have.
+
+    Attributes:
+        outputs: what is computed: the scalar elements, in C order, or one whole ``MatrixExpr``.
+        output_shape: ``()`` for a scalar, else ``(m, n)``.
     """
 
     output: Any
@@ -59,7 +64,7 @@ class Model:
         parameters = symbols("Model(parameters=...)", parameters)
         roles = {"parameters": parameters, "inputs": inputs}
         check_distinct("Model", roles)
-        outputs, shape = scalars("Model(output=...)", output)
+        outputs, shape = outputs_of("Model(output=...)", output)
         cure = "add it to parameters= or to inputs=, or correct its name"
         check_expression(Scope("Model(output=...)", roles, cure), outputs)
         check_no_data_typed_in("Model(output=...)", outputs, variables=parameters, data=inputs)
@@ -75,7 +80,8 @@ class Loss:
     """The loss of one sample, in a placeholder for the prediction and in the targets.
 
     Args:
-        expression: a scalar SymPy expression in ``prediction`` and ``target`` alone.
+        expression: a scalar SymPy expression in ``prediction`` and ``target`` alone; it may hold matrix expressions,
+            e.g. ``Trace(A*B)``, and those of one element, e.g. ``(z - y).T*(z - y)``, wherever a number stands.
         prediction: a ``Symbol``, or a ``MatrixSymbol`` with the shape of the model's output.
         target: a ``Symbol``, a ``MatrixSymbol``, a list of them, or ``None``. A ``Symbol`` with ``integer=True`` can
             index the prediction: a class label.
@@ -108,7 +114,7 @@ class Loss:
         )
         check_expression(Scope(where, roles, cure, _labels(targets)), [expression])
         check_no_data_typed_in(where, [expression], variables=placeholders, data=targets)
-        if not _used([expression]) & set(placeholders):
+        if not _symbols(_used([expression])) & set(placeholders):
             raise DeclarationError(
                 f"{where}: {show(expression)} does not depend on the prediction {name_of(placeholders[0])}, so no "
                 "parameter could change it; write the loss in terms of the prediction"
@@ -136,10 +142,13 @@ class EmpiricalRisk:
 
     Attributes:
         parameters, inputs, targets: the declared symbols, in order.
-        outputs: the model's outputs as scalars, C order; ``()`` without a model.
+        outputs: the model's output: one scalar, one whole ``MatrixExpr``, or the scalar elements, in C order, of a
+            matrix that was declared explicitly; ``()`` without a model.
         output_shape: ``()`` for a scalar model, else ``(m, n)``.
-        predictions: the placeholder leaf that stands for each of ``outputs`` in ``loss``.
-        loss: the scalar loss of one sample, in ``predictions`` and ``targets`` (without a model: in all symbols).
+        predictions: what stands for each of ``outputs`` in ``loss``: the placeholder (a ``Symbol`` or, of a whole
+            matrix, a ``MatrixSymbol``), or its elements.
+        loss: the loss of one sample, in the placeholder and ``targets`` (without a model: in all symbols); it uses the
+            placeholder whole or by its elements. A scalar expression, or a ``MatrixExpr`` of shape (1, 1).
     """
 
     name: str
@@ -160,9 +169,10 @@ class EmpiricalRisk:
         _check_shapes(model, loss)
         roles = {"parameters": model.parameters, "inputs": model.inputs, "target": loss.targets}
         check_distinct("EmpiricalRisk", roles)
-        predictions = leaves(loss.prediction)
-        used = _used_leaves([loss.expression])
-        relied = [o for o, p in zip(model.outputs, predictions, strict=True) if p in used or loss.prediction in used]
+        predictions = _predictions(model, loss)
+        used = _used([loss.expression])
+        whole = len(predictions) == 1 or loss.prediction in used  # the loss does depend on its prediction
+        relied = [o for o, p in zip(model.outputs, predictions, strict=True) if whole or p in used]
         _check_depends("EmpiricalRisk", relied, loss.expression, model.parameters)
         _set(self, name=name, parameters=model.parameters, inputs=model.inputs, targets=loss.targets, model=model)
         _set(self, outputs=model.outputs, output_shape=model.output_shape, predictions=predictions)
@@ -241,26 +251,25 @@ def _labels(targets: tuple[Any, ...]) -> frozenset[Any]:
     return frozenset(target for target in targets if isinstance(target, sp.Symbol) and target.is_integer)
 
 
+def _predictions(model: Model, loss: Loss) -> tuple[Any, ...]:
+    """What stands for each of the model's outputs: the placeholder for a whole matrix, else its leaves."""
+    return (loss.prediction,) if isinstance(model.outputs[0], sp.MatrixExpr) else leaves(loss.prediction)
+
+
 def _used(roots: Iterable[Any]) -> set[Any]:
-    """The symbols in ``roots``: a matrix counts where one of its elements does."""
+    """The symbols and the elements in ``roots``; the whole matrix where it stands whole, or an index is no number."""
     used = set()
-    for node in walk(roots):
-        if isinstance(node, sp.Symbol):
-            used.add(node)
-        elif isinstance(node, MatrixElement):
-            used.add(node.args[0])
-    return used
-
-
-def _used_leaves(roots: Iterable[Any]) -> set[Any]:
-    """The scalar symbols and the elements in ``roots``; the whole matrix where an index is not a number."""
-    used = set()
-    for node in walk(roots):
-        if isinstance(node, MatrixElement):
+    for node, variables in postorder_in_scope(roots):
+        if isinstance(node, MatrixElement) and isinstance(node.args[0], sp.MatrixSymbol):
             used.add(node if all(index.is_Integer for index in node.args[1:]) else node.args[0])
-        elif isinstance(node, sp.Symbol):
+        elif isinstance(node, sp.Symbol | sp.MatrixSymbol) and node not in variables:
             used.add(node)
     return used
+
+
+def _symbols(used: Iterable[Any]) -> set[Any]:
+    """The declared symbols behind what is used: a matrix counts where one of its elements does."""
+    return {leaf.args[0] if isinstance(leaf, MatrixElement) else leaf for leaf in used}
 
 
 def _check_is(argument: str, value: Any, kind: type, example: str) -> None:
@@ -290,7 +299,7 @@ def _check_shapes(model: Model, loss: Loss) -> None:
 def _check_depends(where: str, roots: Iterable[Any], loss: Any, parameters: tuple[Any, ...]) -> None:
     if not parameters:
         raise DeclarationError(f"{where}: there are no parameters to differentiate by; declare at least one")
-    if not _used(roots) & set(parameters):
+    if not _symbols(_used(roots)) & set(parameters):
         raise DeclarationError(
             f"{where}: the loss {show(loss)} depends on no parameter (expected one of {_listed(parameters)[1:-1]}), so "
             "its gradient is zero everywhere; use a parameter in the formula, or correct the list of parameters"

@@ -1,8 +1,8 @@
 """The oracle: a declared risk evaluated and differentiated with mpmath, sharing nothing with what symgrad compiles.
 
-The *declared* expressions are flattened (``reference_tape``) and run forward as dual numbers: a value and its partial
-derivatives in those parameters it depends on (Wengert 1964; Griewank and Walther, *Evaluating Derivatives*, chapter
-3), with the hand-written rules of ``reference_functions``. Results are real numbers of any precision:
+The *declared* expressions are flattened (``reference_record``), matrices element by element (``reference_matrices``),
+and run (``reference_run``) with the hand-written rules of ``reference_functions``. Results are real numbers of any
+precision:
 
 * complex or undefined values are NaN; a division by zero or a logarithm of zero is an infinity, zero counting as +0;
 * the range is not a double's: nothing overflows, and a result past the largest double is simply larger;
@@ -12,16 +12,18 @@ derivatives in those parameters it depends on (Wengert 1964; Griewank and Walthe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import mpmath
+import sympy as sp
 
-from .problem import EmpiricalRisk, leaves
+from .problem import EmpiricalRisk
 from .reference_functions import OutOfReach
-from .reference_run import TAINT, RandomRounding, Run, context_of
-from .reference_tape import Tape, leaf_key, record
+from .reference_record import record, record_value
+from .reference_run import RandomRounding, Run, context_of
+from .reference_tape import Grid, Tape, Value, flat, scalar
 
 MOST_DIGITS = 3200
 _NOTHING = mpmath.mpf(10) ** -330  # two results below this round to the same double, zero
@@ -41,7 +43,9 @@ class Reference:
     """A declared risk, ready to be evaluated.
 
     Values go in as doubles and are taken exactly: ``theta`` flat, ``inputs`` and ``targets`` one flat row each (for
-    :meth:`mean` one row for each sample), matrices in C order.
+    :meth:`mean` one row for each sample), matrices in C order. ``parameters`` are flat positions of parameters: the
+    gradient then holds their derivatives alone, in that order. ``names`` are those of all flat parameters, ``sizes``
+    the flat lengths of parameters, inputs and targets.
 
     >>> reference = Reference(risk)                            # doctest: +SKIP
     >>> reference.sample([238.9, 5.5e-4], [77.6], [10.07]).gradient    # doctest: +SKIP
@@ -50,35 +54,48 @@ class Reference:
     def __init__(self, risk: EmpiricalRisk) -> None:
         self._tape = Tape()
         self._plans: dict[int, tuple[int, ...]] = {}
-        groups = (risk.parameters, risk.inputs, risk.targets)
-        flat = [[leaf_key(leaf) for leaf in leaves(*group)] for group in groups]
-        self.names = tuple(str(leaf) for leaf in leaves(*risk.parameters))
-        self.sizes = tuple(len(group) for group in flat)
-        everything = [key for group in flat for key in group]
-        slots = {key: self._tape.emit("leaf", (), number) for number, key in enumerate(everything)}
-        parameters, inputs, targets = ({key: slots[key] for key in group} for group in flat)
-        self._outputs = tuple(record(self._tape, output, parameters | inputs) for output in risk.outputs)
-        if risk.outputs:
-            placeholders = (leaf_key(leaf) for leaf in risk.predictions)
-            scope = dict(zip(placeholders, self._outputs, strict=True)) | targets
-        else:
-            scope = slots
+        count = 0
+        groups: list[dict[Any, Value]] = []
+        for symbols in (risk.parameters, risk.inputs, risk.targets):
+            groups.append({})
+            for symbol in symbols:
+                groups[-1][symbol] = _leaves(self._tape, symbol, count)
+                count += len(flat(groups[-1][symbol]))
+        parameters, inputs, targets = groups
+        self.names = flat_names(risk.parameters)
+        self.sizes = tuple(sum(len(flat(value)) for value in group.values()) for group in groups)
+        outputs = [record_value(self._tape, output, parameters | inputs) for output in risk.outputs]
+        self._outputs = tuple(slot for output in outputs for slot in flat(output))
+        scope = {**_bound(risk.predictions, outputs), **targets} if outputs else parameters | inputs | targets
         self._loss = record(self._tape, risk.loss, scope)
         self._penalty = None if risk.penalty is None else record(self._tape, risk.penalty, parameters)
 
+    @property
+    def operations(self) -> int:
+        """How many scalar operations the loss takes, a product of vectors counting as its length."""
+        return sum(1 + len(self._tape.operations[slot].arguments) // 2 for slot in self._needed(self._loss))
+
     def sample(
-        self, theta: Sequence[float], inputs: Sequence[float], targets: Sequence[float], digits: int = 50
+        self,
+        theta: Sequence[float],
+        inputs: Sequence[float],
+        targets: Sequence[float],
+        digits: int = 50,
+        *,
+        parameters: Sequence[int] | None = None,
     ) -> Sample:
         """The loss of one sample and its gradient; the penalty is no part of it."""
-        loss, *gradient = self._settled(self._loss, [*theta, *inputs, *targets], digits)
+        wanted = self._wanted(parameters)
+        loss, *gradient = self._settled(self._loss, [*theta, *inputs, *targets], digits, wanted)
         return Sample(loss, tuple(gradient))
 
-    def penalty(self, theta: Sequence[float], digits: int = 50) -> Sample:
+    def penalty(self, theta: Sequence[float], digits: int = 50, *, parameters: Sequence[int] | None = None) -> Sample:
         """The penalty and its gradient: zeros if the risk has none."""
+        wanted = self._wanted(parameters)
         if self._penalty is None:
-            return Sample(mpmath.mpf(0), (mpmath.mpf(0),) * self.sizes[0])
+            return Sample(mpmath.mpf(0), (mpmath.mpf(0),) * len(wanted))
         padding = [0.0] * (self.sizes[1] + self.sizes[2])
-        value, *gradient = self._settled(self._penalty, [*theta, *padding], digits)
+        value, *gradient = self._settled(self._penalty, [*theta, *padding], digits, wanted)
         return Sample(value, tuple(gradient))
 
     def mean(
@@ -88,25 +105,28 @@ class Reference:
         targets: Sequence[Sequence[float]],
         weights: Sequence[float] | None = None,
         digits: int = 50,
+        *,
+        parameters: Sequence[int] | None = None,
     ) -> Sample:
         """The empirical risk (weighted mean of the losses, plus the penalty) and its gradient."""
-        rows = [self.sample(theta, u, y, digits) for u, y in zip(inputs, targets, strict=True)]
+        wanted = self._wanted(parameters)
+        rows = [self.sample(theta, u, y, digits, parameters=wanted) for u, y in zip(inputs, targets, strict=True)]
         share = [1.0] * len(rows) if weights is None else list(weights)
-        penalty = self.penalty(theta, digits)
+        penalty = self.penalty(theta, digits, parameters=wanted)
         with mpmath.workdps(2 * digits):
             loss = _mean([row.loss for row in rows], share, penalty.loss)
-            columns = ([row.gradient[p] for row in rows] for p in range(self.sizes[0]))
+            columns = ([row.gradient[p] for row in rows] for p in range(len(wanted)))
             gradient = tuple(_mean(c, share, q) for c, q in zip(columns, penalty.gradient, strict=True))
         return Sample(loss, gradient)
 
     def predict(self, theta: Sequence[float], inputs: Sequence[float], digits: int = 50) -> tuple[Any, ...]:
         """The model's outputs for one input, in C order; empty for a risk declared from one expression."""
         values = [*theta, *inputs, *([0.0] * self.sizes[2])]
-        return tuple(self._settled(slot, values, digits, gradient=False)[0] for slot in self._outputs)
+        return tuple(self._settled(slot, values, digits, ())[0] for slot in self._outputs)
 
     def rough_loss(self, theta: Sequence[float], inputs: Sequence[float], targets: Sequence[float]) -> Any:
         """The loss to about 15 digits without its gradient: to see cheaply whether a point is in the domain."""
-        return self._evaluate(self._loss, [*theta, *inputs, *targets], 15, gradient=False)[0]
+        return self._evaluate(self._loss, [*theta, *inputs, *targets], 15, ())[0]
 
     def attainable_error(
         self,
@@ -116,26 +136,29 @@ class Reference:
         exact: Sample,
         runs: int = 4,
         seed: int = 0,
+        *,
+        parameters: Sequence[int] | None = None,
     ) -> tuple[float, ...]:
         """How far double precision strays at this point: absolute errors of the loss, then of each derivative.
 
-        Monte Carlo arithmetic with random rounding (Parker 1997; Vignes 2004): the same dual numbers, with every
+        Monte Carlo arithmetic with random rounding (Parker 1997; Vignes 2004): the same operations, with every
         result rounded to a double up or down at random (and to a double's range) and sums as in their worst order,
-        ``runs`` times; the largest deviation from ``exact`` counts. Infinite where such a run meets an infinity on
-        the way: past a double's range, or at a pole.
+        ``runs`` times; the largest deviation from ``exact`` (of the same ``parameters``) counts. Infinite where such a
+        run meets an infinity on the way: past a double's range, or at a pole.
         """
+        flat_positions = self._wanted(parameters)
         wanted = (exact.loss, *exact.gradient)
         worst = [0.0] * len(wanted)
         values = [*theta, *inputs, *targets]
         for run in range(runs):
             noise = RandomRounding(1_000_003 * seed + run)
-            found = self._evaluate(self._loss, values, 25, noise=noise)
+            found = self._evaluate(self._loss, values, 25, flat_positions, noise)
             worst = [max(w, _deviation(f, e)) for w, f, e in zip(worst, found, wanted, strict=True)]
         return tuple(worst)
 
     def constants(self) -> tuple[float, ...]:
         """The numbers in the declaration, as doubles: where kinks and branches tend to be."""
-        operations = self._tape.operations
+        operations = [self._tape.operations[slot] for slot in self._tape.needed(*self._roots())]
         ratios = (o.payload for o in operations if o.kind == "rational")
         floats = (mpmath.mp.make_mpf(o.payload) for o in operations if o.kind == "float")
         numbers = {float(mpmath.mpf(p) / q) for p, q in ratios} | {float(f) for f in floats}
@@ -152,23 +175,32 @@ class Reference:
                         found[leaf] = min(size, found.get(leaf, size))
         return found
 
+    def _roots(self) -> tuple[int, ...]:
+        penalty = () if self._penalty is None else (self._penalty,)
+        return (*self._outputs, self._loss, *penalty)
+
+    def _wanted(self, parameters: Sequence[int] | None) -> Sequence[int]:
+        return range(self.sizes[0]) if parameters is None else parameters
+
     def _needed(self, slot: int) -> tuple[int, ...]:
         if slot not in self._plans:
             self._plans[slot] = self._tape.needed(slot)
         return self._plans[slot]
 
-    def _settled(self, slot: int, values: Sequence[float], digits: int, gradient: bool = True) -> list[Any]:
-        """The value, then the derivatives, each once two precisions agree on it."""
-        low = self._evaluate(slot, values, digits, gradient)
+    def _settled(self, slot: int, values: Sequence[float], digits: int, wanted: Sequence[int]) -> list[Any]:
+        """The value, then the derivatives that are wanted, each once two precisions agree on it."""
+        low = self._evaluate(slot, values, digits, wanted)
         settled: list[Any] = [None] * len(low)
         open_ = list(range(len(low)))
         while open_ and digits < MOST_DIGITS:
-            high = self._evaluate(slot, values, 2 * digits, gradient)
-            agreed = [i for i in open_ if _agree(low[i], high[i], digits)]
-            for i in agreed:
-                settled[i] = high[i]
-            open_ = [i for i in open_ if i not in set(agreed)]
-            low, digits = high, 2 * digits
+            high = self._evaluate(slot, values, 2 * digits, wanted)
+            left = []
+            for i in open_:
+                if _agree(low[i], high[i], digits):
+                    settled[i] = high[i]
+                else:
+                    left.append(i)
+            open_, low, digits = left, high, 2 * digits
         return settled
 
     def _evaluate(
@@ -176,21 +208,55 @@ class Reference:
         slot: int,
         values: Sequence[float],
         digits: int,
-        gradient: bool = True,
+        wanted: Sequence[int],
         noise: RandomRounding | None = None,
     ) -> list[Any]:
         """One run: the value, then the derivatives (as mpf of the common context); None past what can be computed."""
-        count = self.sizes[0] if gradient else 0
         try:
-            value, partials = Run(context_of(digits), values, count, noise).of(
-                self._tape.operations, self._needed(slot)
-            )
+            run = Run(context_of(digits), self._tape.operations, self._needed(slot), values, noise)
+            partials = run.gradient(set(wanted)) if wanted else {}
+            tainted = noise is not None and run.tainted()
         except OutOfReach:
-            return [None] * (1 + count)
-        common = mpmath.mp.make_mpf
-        found = [common(value._mpf_)]
-        found += [common(partials[i]._mpf_) if i in partials else mpmath.mpf(0) for i in range(count)]
-        return [f if mpmath.isinf(f) else mpmath.nan for f in found] if TAINT in partials else found
+            return [None] * (1 + len(wanted))
+        common, zero = mpmath.mp.make_mpf, mpmath.mpf(0)
+        found = [common(run.value._mpf_)]
+        found += [common(partials[i]._mpf_) if i in partials else zero for i in wanted]
+        return [f if mpmath.isinf(f) else mpmath.nan for f in found] if tainted else found
+
+
+def flat_names(symbols: Iterable[Any]) -> tuple[str, ...]:
+    """The names of the scalars of some symbols, those of a matrix in C order: ``W[0, 0]``, ``W[0, 1]``, ..."""
+    names: list[str] = []
+    for symbol in symbols:
+        if isinstance(symbol, sp.MatrixSymbol):
+            rows, columns = (int(size) for size in symbol.shape)
+            names += [f"{symbol.name}[{i}, {j}]" for i in range(rows) for j in range(columns)]
+        else:
+            names.append(str(symbol))
+    return tuple(names)
+
+
+def _leaves(tape: Tape, symbol: Any, start: int) -> Value:
+    """The leaves of one symbol, numbered from ``start``."""
+    if not isinstance(symbol, sp.MatrixSymbol):
+        return tape.emit("leaf", (), start)
+    rows, columns = (int(size) for size in symbol.shape)
+    return tuple(tuple(tape.emit("leaf", (), start + i * columns + j) for j in range(columns)) for i in range(rows))
+
+
+def _bound(predictions: Sequence[Any], outputs: Sequence[Value]) -> Mapping[Any, Value]:
+    """The placeholder bound to the model's output: whole, or by its elements in C order."""
+    first = predictions[0]
+    if isinstance(first, sp.MatrixSymbol):
+        (output,) = outputs
+        whole: Grid = ((output,),) if isinstance(output, int) else output
+        return {first: whole}
+    if isinstance(first, sp.Symbol):
+        return {first: scalar(outputs[0])}
+    placeholder = first.args[0]
+    columns = int(placeholder.shape[1])
+    slots = [scalar(output) for output in outputs]
+    return {placeholder: tuple(tuple(slots[i : i + columns]) for i in range(0, len(slots), columns))}
 
 
 def _agree(low: Any, high: Any, digits: int) -> bool:

@@ -5,16 +5,21 @@ Templates receive strings, integers, booleans and tuples of them, and compute no
 
 import textwrap
 from collections.abc import Iterable
+from dataclasses import fields
 from functools import cache
 from math import isinf, isnan
 
 import jinja2
 
-from .kernel import Kernel, LaneFunction
-from .mathematics import header, parameter_names
+from .dimensions import size_of
+from .flops import count
+from .kernel import Kernel, LaneFunction, computed
+from .mathematics import header, parameter_name
+from .outers import outer_context
 from .printer import CONDITIONS, OWN_FUNCTIONS, VECTOR_FUNCTIONS, Printer, c_functions
-from .problem import EmpiricalRisk, leaves
-from .program import LEAVES, Program
+from .problem import EmpiricalRisk
+from .program import Program
+from .stages import StageText, StageWriter
 
 Context = dict[str, object]
 
@@ -25,7 +30,7 @@ _SUMMARIES = {
 }
 _WIDTH = 116
 # A function of the C library takes about so many nanoseconds for a sample, where other operations take a fraction.
-_CALL_COST, _OPERATION_COST = 2.0, 0.15
+_CALL_COST, _OPERATION_COST, _PRODUCT_COST = 2.0, 0.15, 0.013
 
 
 def render(risk: EmpiricalRisk, kernel: Kernel, dtype: str) -> str:
@@ -47,13 +52,16 @@ def environment() -> jinja2.Environment:
 
 def context(risk: EmpiricalRisk, kernel: Kernel, dtype: str) -> Context:
     """Everything that the templates ask for."""
-    printer = Printer(kernel.program, dtype)
-    comments = [f"dL/d{name}" for name in parameter_names(risk)]
+    printer = Printer(kernel.program, dtype, kernel.homes)
+    comments = _comments(kernel, risk)
     functions = {function.name: function for function in kernel.functions}
     scratch = {name: functions[name].scratch if name in functions else 0 for name in _SUMMARIES}
     once = _once(kernel, printer)
     lane_functions = tuple(_lane_function(kernel, function, printer, comments) for function in kernel.functions)
     c_names = _c_names(kernel, dtype)
+    gradients = functions["gradients"]
+    outers = outer_context(kernel, StageWriter(kernel, printer, gradients), {"float64": 8, "float32": 16}[dtype])
+    plain = [(s.row, s.at, s.size) for s in kernel.segments] == [(1, 0, kernel.starts[-1])] and not kernel.outers
     columns = {"n_parameters": risk.parameters, "n_inputs": risk.inputs, "n_targets": risk.targets}
     return {
         "name": risk.name,
@@ -66,21 +74,40 @@ def context(risk: EmpiricalRisk, kernel: Kernel, dtype: str) -> Context:
         "parameters": _declared(risk.parameters),
         "inputs": _declared(risk.inputs),
         "targets": _declared(risk.targets),
-        **{key: len(leaves(*symbols)) for key, symbols in columns.items()},
+        **{key: sum(map(_size, symbols)) for key, symbols in columns.items()},
         "lanes": kernel.lanes,
         "depth": kernel.depth,
         "halves": tuple(kernel.lanes >> k for k in range(1, kernel.lanes.bit_length())),
         "cost": _cost(kernel),
-        "n_predictions": len(kernel.program.outputs["prediction"]),
+        "n_predictions": functions["predictions"].rows if "predictions" in functions else 0,
         "prediction_shape": "(data.n,)" if risk.output_shape == () else "(data.n, PREDICTIONS)",
         "losses_scratch": scratch["losses"],
         "gradients_scratch": scratch["gradients"],
         "predictions_scratch": scratch["predictions"],
+        "gradients_rows": gradients.rows,
         "functions": lane_functions,
+        "plain": plain,
+        "segments": tuple({"row": s.row, "at": s.at, "size": s.size} for s in kernel.segments),
+        **outers,
+        **_uses(kernel, once, lane_functions),
         "math_names": _math_names(kernel.program, bool(c_names["special_functions"])),
         **once,
         **c_names,
     }
+
+
+def _uses(kernel: Kernel, once: Context, functions: Iterable[Context]) -> Context:
+    """Which of the functions for whole matrices are called."""
+    stages = [stage for part in (once["once_stages"], *(f["stages"] for f in functions)) for stage in part]  # type: ignore[attr-defined]
+    called = {line.strip().split("(")[0] for stage in stages for line in stage["call"]}
+    uses: Context = {
+        f"uses_{name}": name in called for name in ("multiply", "multiply_each", "multiply_once", "copy_rows")
+    }
+    return {**uses, "uses_fma": bool(kernel.outers) or any(name.startswith("multiply") for name in called)}
+
+
+def _size(symbol: object) -> int:
+    return size_of(tuple(int(n) for n in getattr(symbol, "shape", ())))
 
 
 def _declared(symbols: Iterable[object]) -> str:
@@ -96,89 +123,55 @@ def _name_list(names: Iterable[str]) -> str:
     return (" \\\n" + " " * 8).join(textwrap.wrap(", ".join(names), _WIDTH - 20))
 
 
-def _lane_function(kernel: Kernel, function: LaneFunction, printer: Printer, partials: list[str]) -> Context:
-    program = kernel.program
-
-    def stored(variable: int, place: str) -> str:
-        """How a variable is read back from a row of numbers: a condition was stored as 1 or 0."""
-        return f"{place} != 0.0" if program.assignments[variable].operation in CONDITIONS else place
-
-    names: list[str] = []
-    conditions: list[str] = []
-    loops = []
-    invariants: set[int] = set()
-    for loop in function.loops:
-        written = [variable for variable, _ in loop.writes]
-        lines, kept = printer.lines(loop.body, written)
-        read = {a for v in loop.body for a in program.assignments[v].arguments} | set(written)
-        invariants |= read & set(kernel.slots)
-        leaf_reads = sorted(v for v in read if program.assignments[v].operation in ("input", "target", "weight"))
-        text = [f"{printer.name(v)} = data[{_lane_of(_data_row(v, kernel))}]" for v in leaf_reads]
-        text += [f"{printer.name(v)} = {stored(v, f'out[{_lane_of(row)}]')}" for v, row in loop.reads]
-        text += [f"{printer.name(v)} = {expression}" for v, expression in lines]
-        meanings = _meanings(function, partials)
-        text += [f"out[{_lane_of(row)}] = {kept[v].text}{meanings.get(row, '')}" for v, row in loop.writes]
-        loops.append(tuple(text))
-        for v in (*leaf_reads, *(v for v, _ in loop.reads), *(v for v, _ in lines)):
-            (conditions if program.assignments[v].operation in CONDITIONS else names).append(printer.name(v))
+def _lane_function(kernel: Kernel, function: LaneFunction, printer: Printer, comments: dict[int, str]) -> Context:
+    writer = StageWriter(kernel, printer, function)
+    stages = writer.write(comments if function.name == "gradients" else {})
     return {
         "name": function.name,
         "summary": _SUMMARIES[function.name],
-        "names": _name_list(dict.fromkeys(names)),
-        "conditions": _name_list(dict.fromkeys(conditions)),
-        "invariants": tuple(
-            f"{'bint' if program.assignments[v].operation in CONDITIONS else 'real'} {printer.name(v)} = "
-            f"{stored(v, f'c[{kernel.slots[v]}]')}"
-            for v in sorted(invariants)
-        ),
-        "loops": tuple(loops),
+        "names": _name_list(writer.names),
+        "conditions": _name_list(writer.conditions),
+        "invariants": _numbers(kernel, printer, writer),
+        "stages": tuple(map(_stage, stages)),
+        "by_rows": any(stage.size > 1 or stage.call for stage in stages),
     }
 
 
-def _lane_of(row: int | str) -> str:
-    """The place of a row's value for the lane at hand."""
-    return "lane" if row == 0 else f"{row} * LANES + lane"
+def _numbers(kernel: Kernel, printer: Printer, writer: StageWriter) -> tuple[str, ...]:
+    """The declarations of the numbers that a whole function reads."""
+    program = kernel.program
+    kinds = {v: "bint" if program.assignments[v].operation in CONDITIONS else "real" for v in sorted(writer.scalars)}
+    return tuple(f"{kind} {printer.name(v)} = {writer.element(v)}" for v, kind in kinds.items())
 
 
-def _meanings(function: LaneFunction, partials: list[str]) -> dict[int, str]:
-    """Comments that say what the rows of the gradient are."""
-    if function.name != "gradients":
-        return {}
-    return {row: f"  # {text}" for row, text in enumerate(["L", *partials])}
+def _stage(stage: StageText) -> Context:
+    return {field.name: getattr(stage, field.name) for field in fields(stage)}
 
 
-def _data_row(variable: int, kernel: Kernel) -> int | str:
-    assignment = kernel.program.assignments[variable]
-    if assignment.operation == "weight":
-        return "WEIGHT_ROW"
-    place = int(assignment.attribute or 0)
-    return kernel.inputs + place if assignment.operation == "target" else place
+def _comments(kernel: Kernel, risk: EmpiricalRisk) -> dict[int, str]:
+    """What the rows of the gradient are; of a matrix, what the first of its rows is."""
+    starts = frozenset(kernel.starts)
+    rows = {s.row + at - s.at: at for s in kernel.segments for at in range(s.at, s.at + s.size) if at in starts}
+    return {0: "  # L"} | {row: f"  # dL/d{parameter_name(risk, at)}" for row, at in rows.items()}
 
 
 def _once(kernel: Kernel, printer: Printer) -> Context:
     """The function that computes, once for a theta, what no sample changes."""
-    program = kernel.program
-    results = (*kernel.slots, *kernel.penalty)
-    lines, kept = printer.lines(kernel.invariant, results)
-    used = {a for v in kernel.invariant for a in program.assignments[v].arguments} | set(results)
-    leaves_used = (program.assignments[v] for v in used)
-    parameters = sorted(int(a.attribute or 0) for a in leaves_used if a.operation == "parameter")
-    conditions = [printer.name(v) for v, _ in lines if program.assignments[v].operation in CONDITIONS]
-    names = [printer.name(v) for v, _ in lines if program.assignments[v].operation not in CONDITIONS]
+    writer = StageWriter(kernel, printer, None)
+    stages = writer.write({})
     return {
-        "used_parameters": tuple(parameters),
-        "once_names": _name_list(names),
-        "once_conditions": _name_list(conditions),
-        "once_lines": tuple(f"{printer.name(v)} = {text}" for v, text in lines),
-        "slots": tuple(kept[v].text for v in kernel.slots),
-        "n_invariants": len(kernel.slots),
-        "penalty": tuple(kept[v].text for v in kernel.penalty),
+        "once_numbers": _numbers(kernel, printer, writer),
+        "once_names": _name_list(writer.names),
+        "once_conditions": _name_list(writer.conditions),
+        "once_stages": tuple(map(_stage, stages)),
+        "once_by_rows": any(stage.size > 1 for stage in stages),
+        "n_invariants": kernel.n_invariants,
+        "n_penalty": kernel.n_penalty,
     }
 
 
 def _computed(kernel: Kernel) -> set[int]:
-    bodies = (v for function in kernel.functions for loop in function.loops for v in loop.body)
-    return {*kernel.invariant, *bodies}
+    return computed(stage for stages in (kernel.once, *(f.stages for f in kernel.functions)) for stage in stages)
 
 
 def _c_names(kernel: Kernel, dtype: str) -> Context:
@@ -200,23 +193,22 @@ def _c_names(kernel: Kernel, dtype: str) -> Context:
 
 def _math_names(program: Program, special: bool) -> str:
     """What is cimported from libc.math: constants that the code holds, and the special functions' own needs."""
-    constants = [float(a.attribute or 0) for a in program.assignments if a.operation == "constant"]
-    held = (("INFINITY", any(map(isinf, constants))), ("NAN", special or any(map(isnan, constants))))
+    constants = [
+        a.attribute for a in program.assignments if a.operation == "constant" and isinstance(a.attribute, float)
+    ]
+    greatest = any(a.operation == "largest" for a in program.assignments)
+    held = (("INFINITY", greatest or any(map(isinf, constants))), ("NAN", special or any(map(isnan, constants))))
     names = [name for name, needed in held if needed]
     return ", ".join(names + ["floor as c_floor", "log as c_log", "pow as c_pow", "tan as c_tan"] * special)
 
 
 def _cost(kernel: Kernel) -> int:
     """About how many nanoseconds a sample and its gradient take; at least one."""
-    program = kernel.program
-    operations = [
-        program.assignments[v].operation
-        for function in kernel.functions
-        if function.name == "gradients"
-        for loop in function.loops
-        for v in loop.body
-    ]
-    calls = sum(operation in VECTOR_FUNCTIONS for operation in operations)
-    own = sum(operation in OWN_FUNCTIONS or operation in ("lgamma", "gamma") for operation in operations)
-    cheap = sum(operation not in LEAVES for operation in operations) + 3 * len(program.outputs["gradient"])
-    return max(1, round(calls * _CALL_COST + own * 20 * _CALL_COST + cheap * _OPERATION_COST))
+    (gradients,) = (function for function in kernel.functions if function.name == "gradients")
+    cost = sum(2 * o.m * o.p * o.k for o in kernel.outers) * _PRODUCT_COST + 3 * gradients.rows * _OPERATION_COST
+    for variable in computed(gradients.stages):
+        operation = kernel.program.assignments[variable].operation
+        own = operation in OWN_FUNCTIONS or operation in ("lgamma", "gamma")
+        each = _CALL_COST * (20 if own else 1) if own or operation in VECTOR_FUNCTIONS else _OPERATION_COST
+        cost += count(kernel.program, variable) * (_PRODUCT_COST if operation == "matmul" else each)
+    return max(1, round(cost))

@@ -1,11 +1,16 @@
-"""Program -> Kernel: what is computed once for a theta, what for each sample, and in which loops."""
+"""Program -> Kernel: what is computed once for a theta, what for each sample, in which loops, and kept where."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 
-from .kernel import Kernel, LaneFunction, Loop
-from .program import LEAVES, Program
+from .dimensions import Shape, size_of
+from .flops import count
+from .fold import fold
+from .kernel import Kernel, LaneFunction, Loop, Outer, Segment, Stage, Whole
+from .program import Builder, Program
+from .steps import REDUCTIONS, Step, is_elementwise, same_elements, sequence, view
 
-DEPTH = 16  # samples that follow one another in a lane of a tile: bounds the error of the compensated sum
+DEPTH = 16  # calls of a lane function that make a tile: bounds the error of the compensated sum
 LONGEST_BODY = 200  # operations in one loop; beyond, the spills and the time of GCC grow faster than the work
 _SAMPLE_LEAVES = ("input", "target", "weight")
 
@@ -16,25 +21,37 @@ def schedule(program: Program, inputs: int) -> Kernel:
     The program's outputs are ``loss`` (weighted), ``gradient``, ``prediction`` and, with a penalty, ``penalty`` and
     ``penalty_gradient``. ``inputs`` is the number of the inputs' columns.
     """
+    parameters = [program.assignments[v].shape for v in program.outputs["gradient"]]
+    program, outers = _separated(program)
+    homes = same_elements(program)
     varies = program.depends_on(_SAMPLE_LEAVES)
-    outputs = program.outputs
-    wanted = {"losses": outputs["loss"], "gradients": (*outputs["loss"], *outputs["gradient"])}
-    if outputs["prediction"]:
-        wanted["predictions"] = outputs["prediction"]
-    functions = tuple(_lane_function(program, varies, name, rows) for name, rows in wanted.items())
-    penalty = (*outputs.get("penalty", ()), *outputs.get("penalty_gradient", ()))
-    read = _invariants_read(program, varies, functions)
-    slots = {variable: slot for slot, variable in enumerate(read)}
+    rows, segments = _gradient_rows(program, parameters)
+    operands = [v for outer in outers for v in (outer.left, outer.right)]
+    scheduler = _Scheduler(program, homes, varies)
+    functions = [
+        scheduler.lane_function("losses", program.outputs["loss"]),
+        scheduler.lane_function("gradients", (*program.outputs["loss"], *rows), operands),
+    ]
+    if program.outputs["prediction"]:
+        functions.append(scheduler.lane_function("predictions", program.outputs["prediction"]))
+    penalty = (*program.outputs.get("penalty", ()), *program.outputs.get("penalty_gradient", ()))
+    once = scheduler.once(functions, penalty)
+    matrices = any(program.assignments[v].shape for v in program.needed())
     return Kernel(
         program=program,
-        invariant=_invariants(program, varies, (*read, *penalty)),
-        slots=slots,
-        functions=functions,
-        penalty=penalty,
+        homes=homes,
+        once=once.stages,
+        slots=once.places,
+        n_invariants=once.rows + once.scratch,
+        functions=tuple(functions),
+        parameters=tuple(parameters),
+        segments=segments,
+        outers=outers,
+        n_penalty=once.rows,
         inputs=inputs,
-        lanes=_lanes(len(outputs["gradient"])),
+        lanes=64 if matrices else _lanes(len(parameters)),
         depth=DEPTH,
-        counts=_counts(program, varies),
+        counts=_counts(program, varies, outers),
     )
 
 
@@ -43,59 +60,192 @@ def _lanes(parameters: int) -> int:
     return 64 if parameters <= 24 else 32 if parameters <= 48 else 16
 
 
-def _lane_function(program: Program, varies: Sequence[bool], name: str, rows: tuple[int, ...]) -> LaneFunction:
-    """The loops that compute ``rows``; a variable that a later loop reads goes through a scratch row."""
-    wanted = _closure(program, rows, varies)
-    computed = [v for v in wanted if program.assignments[v].operation not in LEAVES]
-    bodies = [computed[i : i + LONGEST_BODY] for i in range(0, len(computed), LONGEST_BODY)] or [[]]
-    home = {variable: number for number, body in enumerate(bodies) for variable in body}
-    uses = ((argument, v) for v in computed for argument in program.assignments[v].arguments)
-    crossing = sorted({a for a, v in uses if home.get(a, home[v]) != home[v]})
-    scratch = {variable: len(rows) + place for place, variable in enumerate(crossing)}
-    last = len(bodies) - 1
-    loops = []
-    for number, body in enumerate(bodies):
-        stored = [(v, row) for row, v in enumerate(rows) if home.get(v, last) == number]
-        kept = [(v, scratch[v]) for v in body if v in scratch]
-        used = {a for v in body for a in program.assignments[v].arguments}
-        reads = [(v, row) for v, row in scratch.items() if v in used and home[v] < number]
-        loops.append(Loop(tuple(reads), tuple(body), (*stored, *kept)))
-    return LaneFunction(name, len(rows), len(scratch), tuple(loops))
+def _separated(program: Program) -> tuple[Program, tuple[Outer, ...]]:
+    """The program whose gradients lack their products of two matrices that vary: these are summed by the tile."""
+    builder = Builder(program.assignments, fold)
+    rests: list[int] = []
+    outers: list[Outer] = []
+    places = accumulate((size_of(program.assignments[v].shape) for v in program.outputs["gradient"]), initial=0)
+    for at, gradient in zip(places, program.outputs["gradient"], strict=False):
+        terms = _terms(builder, gradient)
+        products = [v for v in terms if _is_outer(builder, v)]
+        rest = [v for v in terms if v not in products] or [builder.constant(0.0)]
+        total = gradient if not products else rest[0]
+        for term in rest[1:] if products else []:
+            total = builder.emit("add", total, term)
+        rests.append(total)
+        for product in products:
+            left, right = builder.assignments[product].arguments
+            (m, p), (_, k) = builder.assignments[left].shape, builder.assignments[right].shape
+            outers.append(Outer(at, left, right, m, p, k))
+    separated = builder.program({**program.outputs, "gradient": tuple(rests)})
+    homes = same_elements(separated)
+    return separated, tuple(Outer(o.at, homes[o.left], homes[o.right], o.m, o.p, o.k) for o in outers)
 
 
-def _closure(program: Program, roots: Iterable[int], among: Sequence[bool]) -> list[int]:
-    """The roots and all that they depend on, in order, without leaving the variables marked in ``among``."""
-    wanted = {root for root in roots if among[root]}
-    for variable in range(max(wanted, default=-1), -1, -1):
-        if variable in wanted:
-            wanted.update(a for a in program.assignments[variable].arguments if among[a])
-    return sorted(wanted)
+def _terms(builder: Builder, variable: int) -> list[int]:
+    assignment = builder.assignments[variable]
+    if assignment.operation != "add" or not assignment.shape:
+        return [variable]
+    return [term for a in assignment.arguments for term in _terms(builder, a)]
 
 
-def _invariants_read(program: Program, varies: Sequence[bool], functions: Iterable[LaneFunction]) -> list[int]:
-    """What the lane functions take from outside their loops, constants aside."""
-    read: set[int] = set()
-    for function in functions:
-        for loop in function.loops:
-            read.update(a for v in loop.body for a in program.assignments[v].arguments)
-            read.update(v for v, _ in loop.writes)
-    return sorted(v for v in read if not varies[v] and program.assignments[v].operation != "constant")
+def _is_outer(builder: Builder, variable: int) -> bool:
+    assignment = builder.assignments[variable]
+    return assignment.operation == "matmul" and all(builder.varies[a] for a in assignment.arguments)
 
 
-def _invariants(program: Program, varies: Sequence[bool], roots: Iterable[int]) -> tuple[int, ...]:
-    return tuple(
-        v for v in _closure(program, roots, [not v for v in varies]) if program.assignments[v].operation not in LEAVES
-    )
+def _gradient_rows(program: Program, shapes: Sequence[Shape]) -> tuple[list[int], tuple[Segment, ...]]:
+    """The gradients that are summed row by row, and which parameters' they are; what is zero needs no rows."""
+    rows, segments, row, at = list[int](), list[Segment](), 1, 0
+    for variable, shape in zip(program.outputs["gradient"], shapes, strict=True):
+        assignment, size = program.assignments[variable], size_of(shape)
+        if assignment.operation != "constant" or assignment.attribute != 0:
+            zero = assignment.operation == "fill" and program.assignments[assignment.arguments[0]].attribute == 0
+            if not zero:
+                rows.append(variable)
+                last = segments[-1] if segments else None
+                if last is not None and last.at + last.size == at and last.row + last.size == row:
+                    segments[-1] = Segment(last.row, last.at, last.size + size)
+                else:
+                    segments.append(Segment(row, at, size))
+                row += size
+        at += size
+    return rows, tuple(segments)
 
 
-def _counts(program: Program, varies: Sequence[bool]) -> dict[str, int]:
+def _counts(program: Program, varies: Sequence[bool], outers: Iterable[Outer]) -> dict[str, int]:
     """Operations for a sample: of the loss, and of the loss with its gradient; and those done once for a theta."""
-
-    def count(variables: Iterable[int], varying: bool) -> int:
-        return sum(program.assignments[v].operation not in LEAVES and varies[v] == varying for v in variables)
-
+    roots = [v for outer in outers for v in (outer.left, outer.right)]
+    gradient = {*program.needed("loss", "gradient"), *program.closure(roots)}
     return {
-        "loss": count(program.needed("loss"), True),
-        "gradient": count(program.needed("loss", "gradient"), True),
-        "once": count(program.needed(), False),
+        "loss": sum(count(program, v) for v in program.needed("loss") if varies[v]),
+        "gradient": sum(count(program, v) for v in gradient if varies[v]) + sum(2 * o.m * o.p * o.k for o in outers),
+        "once": sum(count(program, v) for v in {*program.needed(), *gradient} if not varies[v]),
     }
+
+
+class _Scheduler:
+    """Puts the operations behind some results into stages, and what outlives its loop into rows."""
+
+    def __init__(self, program: Program, homes: tuple[int, ...], varies: Sequence[bool]) -> None:
+        self._program, self._homes, self._varies = program, homes, varies
+
+    def lane_function(self, name: str, rows: Sequence[int], operands: Sequence[int] = ()) -> LaneFunction:
+        """The function that fills ``rows``, and keeps ``operands`` for the products of a tile."""
+        steps = sequence(self._program, self._homes, self._closure([*rows, *operands], varying=True), LONGEST_BODY)
+        kept = [*self._crossing(steps), *(self._base(v) for v in operands)]
+        return self._placed(name, steps, [self._homes[v] for v in rows], kept)
+
+    def once(self, functions: Iterable[LaneFunction], results: Sequence[int]) -> LaneFunction:
+        """The results (of the penalty), and what the functions need that no sample changes.
+
+        Scalars on the way need no row.
+        """
+        read = sorted({v for function in functions for v in self._taken(function.stages)})
+        steps = sequence(self._program, self._homes, self._closure([*read, *results], varying=False))
+        crossing = [v for v in self._crossing(steps) if self._program.assignments[v].shape]
+        return self._placed("once", steps, [self._homes[v] for v in results], [*read, *crossing])
+
+    def _closure(self, roots: Iterable[int], varying: bool) -> list[int]:
+        """The roots and all that they depend on, in order, without leaving what varies (or what does not)."""
+        wanted = {self._homes[root] for root in roots if self._varies[root] == varying}
+        for variable in range(max(wanted, default=-1), -1, -1):
+            if variable in wanted:
+                arguments = self._program.assignments[variable].arguments
+                wanted.update(self._homes[a] for a in arguments if self._varies[a] == varying)
+        return sorted(wanted)
+
+    def _base(self, variable: int) -> int:
+        """The variable in whose rows this one lies: itself, or what it is consecutive rows of."""
+        variable = self._homes[variable]
+        while view(self._program, variable) is not None:
+            variable = self._homes[self._program.assignments[variable].arguments[0]]
+        return variable
+
+    def _arguments(self, variable: int) -> list[int]:
+        return [self._homes[a] for a in self._program.assignments[variable].arguments]
+
+    def _taken(self, stages: Iterable[Stage]) -> Iterator[int]:
+        """What stages take from outside that no sample changes: constants and places are written where they are used."""
+        for stage in stages:
+            loop = isinstance(stage, Loop)
+            own = [*stage.body, *(v for v, _ in stage.writes)] if isinstance(stage, Loop) else [stage.variable]
+            for argument in (a for v in own for a in (*self._arguments(v), *([v] if loop else []))):
+                base = self._base(argument)
+                operation = self._program.assignments[base].operation
+                written = operation == "constant" or (operation == "place" and loop and base == argument)
+                if not self._varies[base] and not written:
+                    yield base
+
+    def _crossing(self, steps: Sequence[Step]) -> list[int]:
+        """What is used in another step than it is made in, or by a product or copy, or as a part of itself."""
+        home = {v: number for number, step in enumerate(steps) for v in step.variables}
+        crossing: dict[int, None] = {}
+        for number, step in enumerate(steps):
+            for variable in step.variables:
+                operation = self._program.assignments[variable].operation
+                for argument in self._arguments(variable):
+                    base = self._base(argument)
+                    if not step.size or base != argument or home.get(base, number) != number:
+                        crossing[base] = None
+                if not step.size or operation in ("assemble", *REDUCTIONS):
+                    crossing[variable] = None
+        return list(crossing)
+
+    def _placed(self, name: str, steps: Sequence[Step], rows: Sequence[int], kept: Iterable[int]) -> LaneFunction:
+        """The steps as stages: results in the first rows, what is kept in those that follow."""
+        made = {v for step in steps for v in step.variables}
+        places: dict[int, int] = {}
+        extra: list[tuple[int, int]] = []  # results that are no variable's own rows
+        n_rows = 0
+        for variable in rows:
+            if variable in made and variable not in places:
+                places[variable] = n_rows
+            else:
+                extra.append((variable, n_rows))
+            n_rows += self._size(variable)
+        end = n_rows
+        for variable in kept:
+            lies_here = variable in made or (
+                name == "once" and self._program.assignments[variable].operation == "parameter"
+            )
+            if lies_here and variable not in places:
+                places[variable] = end
+                end += self._size(variable)
+        given = [(v, row) for v, row in places.items() if v not in made]
+        left = [(v, row) for v, row in extra if not self._is_line(v, made)]
+        stages = (*self._copies(given), *(self._stage(step, places, extra) for step in steps), *self._copies(left))
+        return LaneFunction(name, n_rows, end - n_rows, stages, places)
+
+    def _size(self, variable: int) -> int:
+        return size_of(self._program.assignments[variable].shape)
+
+    def _stage(self, step: Step, places: Mapping[int, int], extra: list[tuple[int, int]]) -> Stage:
+        if not step.size:
+            (variable,) = step.variables
+            return Whole(variable, places[variable])
+        writes: list[tuple[int, int]] = []
+        body = []
+        for variable in step.variables:
+            operation = self._program.assignments[variable].operation
+            if operation == "assemble":
+                writes += [(a, places[variable] + i) for i, a in enumerate(self._arguments(variable))]
+                continue
+            body.append(variable)
+            if operation not in REDUCTIONS:
+                writes += [(variable, places[variable])] if variable in places else []
+                writes += [(v, row) for v, row in extra if v == variable]
+        return Loop(step.size, tuple(body), tuple(writes))
+
+    def _copies(self, written: Iterable[tuple[int, int]]) -> Iterator[Stage]:
+        """Loops that only write what no loop has made."""
+        by_size: dict[int, list[tuple[int, int]]] = {}
+        for variable, row in written:
+            by_size.setdefault(self._size(variable), []).append((variable, row))
+        for size, writes in by_size.items():
+            yield Loop(size, (), tuple(writes))
+
+    def _is_line(self, variable: int, made: set[int]) -> bool:
+        operation = self._program.assignments[variable].operation
+        return variable in made and is_elementwise(self._program.assignments[variable]) and operation != "assemble"

@@ -8,13 +8,26 @@ from typing import Any
 
 import sympy as sp
 from sympy.logic.boolalg import BooleanAtom
+from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 from sympy.matrices.expressions.matexpr import MatrixElement
+from sympy.matrices.expressions.slice import MatrixSlice
 
 from .errors import DeclarationError, UnsupportedExpressionError
-from .expressions import PLAIN, check_kind, check_number, check_operation, name_of, parts_of, show, walk
+from .expressions import (
+    OVER_AN_INDEX,
+    PLAIN,
+    check_kind,
+    check_number,
+    check_operation,
+    name_of,
+    parts_of,
+    show,
+    walk,
+)
+from .shapes import shapes_of
 
-# A Sum is written out by the tracer, term by term.
-MOST_SUM_TERMS = 100_000
+# A Sum runs as a loop, so its length costs no text; but one of so many terms for each sample is a mistake.
+MOST_SUM_TERMS = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -72,10 +85,17 @@ def _names(symbols: tuple[Any, ...]) -> str:
 
 
 class _Bound:
-    """The Sum indices around a node, with their ranges, the number of terms, and the nodes that were seen in there."""
+    """What is bound around a node: Sum indices with their ranges, Lambda variables; and the nodes seen in there."""
 
-    def __init__(self, ranges: dict[Any, tuple[int, int]], terms: int) -> None:
-        self.ranges, self.terms, self.seen = ranges, terms, set[int]()
+    def __init__(self, ranges: dict[Any, tuple[int, int]], variables: frozenset[Any], terms: int) -> None:
+        self.ranges, self.variables, self.terms, self.seen = ranges, variables, terms, set[int]()
+
+
+class _Bounds(dict[Any, _Bound]):
+    """The one ``_Bound`` for equal ranges and variables, so that a node is met once in each."""
+
+    def of(self, ranges: dict[Any, tuple[int, int]], variables: frozenset[Any], terms: int) -> _Bound:
+        return self.setdefault((frozenset(ranges.items()), variables), _Bound(ranges, variables, terms))
 
 
 def check_expression(scope: Scope, roots: Iterable[Any]) -> None:
@@ -85,9 +105,15 @@ def check_expression(scope: Scope, roots: Iterable[Any]) -> None:
         UnsupportedExpressionError: for an operation that symgrad does not have.
         DeclarationError: for everything else.
     """
-    outer = _Bound({}, 1)
-    bounds = {frozenset[Any](): outer}
-    stack: list[tuple[Any, Any, bool, _Bound]] = [(root, None, False, outer) for root in list(roots)[::-1]]
+    roots = list(roots)
+    if _check_nodes(scope, roots):
+        shapes_of(scope.where, roots)
+
+
+def _check_nodes(scope: Scope, roots: list[Any]) -> bool:
+    """Check each node for what it is and where it stands; returns whether there are matrices among them."""
+    bounds, matrices = _Bounds(), False
+    stack: list[tuple[Any, Any, bool, _Bound]] = [(r, None, False, bounds.of({}, frozenset(), 1)) for r in roots[::-1]]
     while stack:
         node, parent, condition, bound = stack.pop()
         kind = type(node)
@@ -98,51 +124,70 @@ def check_expression(scope: Scope, roots: Iterable[Any]) -> None:
         bound.seen.add(id(node))
         if kind in PLAIN:
             stack.extend((argument, node, False, bound) for argument in reversed(node.args))
-        elif isinstance(node, sp.Sum):
-            stack.append((node.function, node, False, _bind(scope, node, bound, bounds)))
+        elif kind in OVER_AN_INDEX:
+            stack.append((node.args[0], node, False, _bind_indices(scope, node, bound, bounds)))
         elif not _is_leaf(scope, node, parent, bound):
-            check_operation(scope.where, node)
-            stack.extend((part, node, joined, bound) for part, joined in reversed(parts_of(node)))
+            matrices = matrices or isinstance(node, sp.MatrixExpr)
+            stack.extend(_parts(scope, node, bound, bounds))
+        else:
+            matrices = matrices or isinstance(node, sp.MatrixSymbol)
+    return matrices
 
 
 def _is_leaf(scope: Scope, node: Any, parent: Any, bound: _Bound) -> bool:
     """Whether a node is a symbol, a number or a truth value; raises if it is one that may not stand here."""
-    if isinstance(node, sp.Symbol | sp.Idx):
-        if node not in bound.ranges and node not in scope.symbols:
+    if isinstance(node, sp.Symbol | sp.Idx | sp.MatrixSymbol):
+        if node not in bound.ranges and node not in bound.variables and node not in scope.symbols:
             raise unknown_symbol(scope, node)
     elif isinstance(node, sp.Number | sp.NumberSymbol) or node is sp.I or node is sp.zoo:
         check_number(scope.where, node, parent)
-    elif isinstance(node, MatrixElement):
-        _check_element(scope, node, bound)
-    elif isinstance(node, sp.MatrixExpr | sp.MatrixBase):
-        raise _whole_matrix(scope, node, parent)
+    elif isinstance(node, MatrixElement) and isinstance(node.args[0], sp.MatrixSymbol):
+        if node.args[0] not in scope.symbols:
+            raise unknown_symbol(scope, node.args[0])
+        _check_indices(scope, node, bound)
     elif not isinstance(node, BooleanAtom):
         return False
     return True
 
 
-def _whole_matrix(scope: Scope, node: Any, parent: Any) -> UnsupportedExpressionError:
-    inside = f", in {show(parent)}" if parent is not None else ""
-    return UnsupportedExpressionError(
-        f"{scope.where}: the matrix {show(node)} stands where a number is expected{inside}; "
-        "write one of its elements, e.g. W[0, 0], or apply the function to each with .applyfunc"
-    )
+def _parts(scope: Scope, node: Any, bound: _Bound, bounds: _Bounds) -> list[tuple[Any, Any, bool, _Bound]]:
+    """The parts of an operation that are to be checked next, the last one first; raises if symgrad does not have it."""
+    if isinstance(node, MatrixElement):
+        _check_indices(scope, node, bound)
+        return [(node.args[0], node, False, bound)]
+    check_operation(scope.where, node)
+    if isinstance(node, MatrixSlice):
+        _check_slice(scope, node, bound)
+    if isinstance(node, ElementwiseApplyFunction):
+        function, matrix = node.args
+        return [(matrix, node, False, bound), (function.args[1], function, False, _bind(function, bound, bounds))]
+    return [(part, node, joined, bound) for part, joined in reversed(parts_of(node))]
 
 
-def _bind(scope: Scope, node: Any, bound: _Bound, bounds: dict[frozenset[Any], _Bound]) -> _Bound:
+# ------------------------------------------------------------------------------------- what binds a symbol: Sum, Lambda
+
+
+def _bind(function: Any, bound: _Bound, bounds: _Bounds) -> _Bound:
+    """The scope inside a Lambda: its variable hides what has its name outside."""
+    (variable,) = function.args[0]
+    ranges = {index: ends for index, ends in bound.ranges.items() if index != variable}
+    return bounds.of(ranges, bound.variables | {variable}, bound.terms)
+
+
+def _bind_indices(scope: Scope, node: Any, bound: _Bound, bounds: _Bounds) -> _Bound:
     """The scope inside a Sum."""
-    ranges, terms = dict(bound.ranges), bound.terms
-    for limit in node.limits:
+    ranges, terms, kind = dict(bound.ranges), bound.terms, type(node).__name__
+    for limit in node.args[1:]:
         if len(limit) != 3 or not (limit[1].is_Integer and limit[2].is_Integer):
             raise UnsupportedExpressionError(
-                f"{scope.where}: a Sum needs an index with whole numbers for bounds, got {show(limit)} in "
-                f"{show(node)}; write Sum(..., (i, 0, 9))"
+                f"{scope.where}: a {kind} needs an index with whole numbers for bounds, got {show(limit)} in "
+                f"{show(node)}; write {kind}(..., (i, 0, 9))"
             )
         index, lower, upper = limit[0], int(limit[1]), int(limit[2])
-        if index in scope.symbols or index in ranges:
+        if index in scope.symbols or index in ranges or index in bound.variables:
             raise DeclarationError(
                 f"{scope.where}: the index {name_of(index)} of {show(node)} already means something else there; "
-                "give the Sum an index of its own, e.g. sympy.Idx('i', 10)"
+                f"give the {kind} an index of its own, e.g. sympy.Idx('i', 10)"
             )
         if index.is_integer is False or upper < lower:
             what = f"the bounds {lower} to {upper}" if upper < lower else f"the index {name_of(index)}, no integer"
@@ -154,41 +199,63 @@ def _bind(scope: Scope, node: Any, bound: _Bound, bounds: dict[frozenset[Any], _
         terms *= upper - lower + 1
     if terms > MOST_SUM_TERMS:
         raise UnsupportedExpressionError(
-            f"{scope.where}: {show(node)} has {terms} terms; expected at most {MOST_SUM_TERMS}, because each is "
-            "written out. If it runs over the data, declare the loss of one sample and pass the data as arrays"
+            f"{scope.where}: {show(node)} has {terms} terms; expected at most {MOST_SUM_TERMS}, because each sample "
+            "adds them all up. If it runs over the data, declare the loss of one sample and pass the data as arrays"
         )
-    return bounds.setdefault(frozenset(ranges.items()), _Bound(ranges, terms))
+    return bounds.of(ranges, bound.variables, terms)
 
 
-def _check_element(scope: Scope, element: Any, bound: _Bound) -> None:
-    """A matrix element: its matrix is declared and its indices are numbers, Sum indices or an integer target."""
-    matrix = element.args[0]
-    if not isinstance(matrix, sp.MatrixSymbol):
-        raise UnsupportedExpressionError(
-            f"{scope.where}: {show(element)} is an element of {show(matrix)}; expected an element of a MatrixSymbol. "
-            "Write matrix.as_explicit()[i, j] with numbers for i and j"
-        )
-    if matrix not in scope.symbols:
-        raise unknown_symbol(scope, matrix)
-    for index, size in zip(element.args[1:], matrix.shape, strict=True):
-        if index in scope.labels:
-            continue
-        reach = _reach(index, bound)
-        if reach is None:
-            unbound = [node for node in walk([index]) if isinstance(node, sp.Symbol | sp.Idx)]
-            for symbol in unbound:
-                if symbol not in scope.symbols and symbol not in bound.ranges:
-                    raise unknown_symbol(scope, symbol)
+# ---------------------------------------------------------------------------------------------------------- indices
+
+
+def _check_indices(scope: Scope, element: Any, bound: _Bound) -> None:
+    """The indices of a matrix element are numbers, Sum indices or an integer target, and within the matrix."""
+    matrix, *indices = element.args
+    for index, size in zip(indices, matrix.shape, strict=True):
+        if index not in scope.labels or index in bound.variables:
+            ends = _ends(scope, index, element, bound)
+            _check_within(scope, f"the index {show(index)} of {show(element)}", ends, size, matrix)
+
+
+def _check_slice(scope: Scope, node: Any, bound: _Bound) -> None:
+    """A slice takes a known number of rows or columns, side by side; where it starts may hold Sum indices."""
+    matrix, *slices = node.args
+    for (start, stop, step), size in zip(slices, matrix.shape, strict=True):
+        length = stop - start
+        if step != 1 or not length.is_Integer or length < 1:
             raise UnsupportedExpressionError(
-                f"{scope.where}: the index {show(index)} of {show(element)} is neither a whole number, nor made of the "
-                "indices of a Sum around it (i, i + 1, 2*i), nor a target declared with integer=True that stands alone"
+                f"{scope.where}: the slice {show(start)}:{show(stop)}:{show(step)} in {show(node)} is not supported; "
+                "expected at least one row or column, a length that is a whole number, and step 1"
             )
-        if not 0 <= reach[0] <= reach[1] < int(size):
-            raise DeclarationError(
-                f"{scope.where}: the index {show(index)} of {show(element)} runs from {reach[0]} to {reach[1]}; "
-                f"expected 0 to {int(size) - 1}, because {name_of(matrix)} has the shape "
-                f"{tuple(map(int, matrix.shape))}"
-            )
+        low, high = _ends(scope, start, node, bound)
+        ends = (low, high + int(length) - 1)
+        _check_within(scope, f"the slice {show(start)}:{show(stop)} of {show(node)}", ends, size, matrix)
+
+
+def _ends(scope: Scope, index: Any, node: Any, bound: _Bound) -> tuple[int, int]:
+    """The smallest and the largest value of an index; raises if it is not linear in Sum indices."""
+    ends = _reach(index, bound)
+    if ends is not None:
+        return ends
+    for symbol in walk([index]):
+        bindable = isinstance(symbol, sp.Symbol | sp.Idx) and symbol not in bound.variables
+        if bindable and symbol not in scope.symbols and symbol not in bound.ranges:
+            raise unknown_symbol(scope, symbol)
+    raise UnsupportedExpressionError(
+        f"{scope.where}: the index {show(index)} of {show(node)} is neither a whole number, nor made of the "
+        "indices of a Sum around it (i, i + 1, 2*i), nor a target declared with integer=True that stands alone"
+    )
+
+
+def _check_within(scope: Scope, what: str, ends: tuple[int, int], size: Any, matrix: Any) -> None:
+    # a size that is no number is refused where the matrix itself is checked
+    if isinstance(size, int | sp.Integer) and not 0 <= ends[0] <= ends[1] < int(size):
+        name = name_of(matrix) if isinstance(matrix, sp.MatrixSymbol) else show(matrix)
+        shape = ", ".join(map(str, matrix.shape))
+        raise DeclarationError(
+            f"{scope.where}: {what} runs from {ends[0]} to {ends[1]}; "
+            f"expected 0 to {int(size) - 1}, because {name} has the shape ({shape})"
+        )
 
 
 def _reach(index: Any, bound: _Bound) -> tuple[int, int] | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .program import Builder
+from .dimensions import Shape
+from .program import Attribute, Builder
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,15 @@ class Value:
         """Does the value change from sample to sample?"""
         return self.builder.varies[self.variable]
 
-    def call(self, operation: str, *others: Value | float, attribute: float | int | None = None) -> Value:
+    @property
+    def shape(self) -> Shape:
+        return self.builder.assignments[self.variable].shape
+
+    @property
+    def T(self) -> Value:  # as NumPy and SymPy write it
+        return self.call("transpose")
+
+    def call(self, operation: str, *others: Value | float, attribute: Attribute = None) -> Value:
         """``operation(self, *others)``."""
         arguments = (self.variable, *(self._coerce(other).variable for other in others))
         return Value(self.builder, self.builder.emit(operation, *arguments, attribute=attribute))
@@ -52,6 +61,9 @@ class Value:
 
     def __rtruediv__(self, other: float) -> Value:
         return self._coerce(other).call("div", self)
+
+    def __matmul__(self, other: Value) -> Value:
+        return self.call("matmul", other)
 
     def __neg__(self) -> Value:
         return self.call("neg")

@@ -21,7 +21,8 @@ MOST_LINES = 400
 FRONT = ("problem", "losses", "functions", "program", "trace", "differentiate", "optimise")
 LATER = (
     *("schedule", "kernel", "printer", "render", "build", "cache", "load", "reference", "verification"),
-    *("commands", "demo", "derivation", "cli", "gallery"),
+    *("commands", "demo", "training", "derivation", "cli", "gallery"),
+    *("mathematics", "matrix_mathematics", "matrix_calculus", "matrix_names", "matrix_printing"),
 )
 FRONT_LIBRARIES = {"sympy", "mpmath"}  # mpmath is what SymPy itself computes with
 

@@ -16,6 +16,7 @@ from symgrad.pipeline import compile as compile_risk
 from symgrad.problem import EmpiricalRisk, Loss, Model
 
 a, x, y, z = sp.symbols("a x y z")
+W, Y, Z = sp.MatrixSymbol("W", 3, 1), sp.MatrixSymbol("Y", 3, 1), sp.MatrixSymbol("Z", 3, 1)
 
 
 @pytest.fixture
@@ -84,6 +85,7 @@ def test_a_squared_residual_is_seen_in_any_form(loss: sp.Expr, residual: sp.Expr
         regression(Loss(z * y, z, y)),
         EmpiricalRisk(Model(a * x, [x], [a]), Loss((z - y) ** 2, z, y), penalty=a**2),
         EmpiricalRisk.from_expression((a - y) ** 2, inputs=[], targets=[y], parameters=[a]),
+        EmpiricalRisk(Model(W * x, [x], [W]), Loss((Z - Y).T * (Z - Y), Z, Y)),
     ],
     ids=lambda risk: str(risk.loss)[:40],
 )

@@ -83,15 +83,75 @@ def test_a_penalty_goes_through_all_four_steps() -> None:
     assert "penalty" not in text(decay())
 
 
-def test_matrices_are_shown_by_their_elements() -> None:
-    W, u = sp.MatrixSymbol("W", 2, 3), sp.MatrixSymbol("u", 3, 1)
-    z, t = sp.MatrixSymbol("z", 2, 1), sp.MatrixSymbol("t", 2, 1)
+W, u = sp.MatrixSymbol("W", 2, 3), sp.MatrixSymbol("u", 3, 1)
+z, t = sp.MatrixSymbol("z", 2, 1), sp.MatrixSymbol("t", 2, 1)
+
+
+def test_a_matrix_written_out_is_shown_by_its_elements() -> None:
     squares = (z[0, 0] - t[0, 0]) ** 2 + (z[1, 0] - t[1, 0]) ** 2
-    risk = EmpiricalRisk(Model(W * u, [u], [W]), Loss(squares, z, t))
+    risk = EmpiricalRisk(Model((W * u).as_explicit(), [u], [W]), Loss(squares, z, t))
     assert "(W[2x3])" in text(risk)
     assert "N_theta(u)[1] = W[1,0]*u[0,0] + W[1,1]*u[1,0] + W[1,2]*u[2,0]" in text(risk)
     assert "dR/dW[1,2])" in text(risk)
     assert r"N_\theta(u)_{1} &= {W}_{1,0} {u}_{0,0}" in latex(risk)
+
+
+def layers() -> EmpiricalRisk:
+    """A network whose matrices stay whole."""
+    i, label = sp.Idx("i", 2), sp.Symbol("label", integer=True)
+    b, V = sp.MatrixSymbol("b", 2, 1), sp.MatrixSymbol("V", 2, 2)
+    loss = Loss(sp.log(sp.Sum(sp.exp(z[i, 0]), (i, 0, 1))) - z[label, 0], z, label)
+    model = Model(V * (W * u + b).applyfunc(sp.tanh), [u], [W, b, V])
+    return EmpiricalRisk(model, loss, penalty=sp.Trace(W.T * W), name="layers")
+
+
+def test_whole_matrices_are_shown_by_their_deltas() -> None:
+    assert derivation.formulae(layers()) == [
+        "a_1               = W*u + b",
+        "h_1               = tanh.(a_1)",
+        "N_theta(u)        = V*h_1",
+        "L(z, label)       = log(Sum(exp(z[i,0]), (i, 0, 1))) - z[label,0]",
+        "z                 = N_theta",
+        "penalty(theta)    = Trace(W.T*W)",
+        "delta_2[j,0] = dL/dz[j,0] = exp(z[j,0])/Sum(exp(z[i,0]), (i, 0, 1)) - [j = label]",
+        "dL/dV             = delta_2*h_1.T",
+        "delta_1 = dL/da_1 = (V.T*delta_2) .* tanh'.(a_1)",
+        "dL/dW             = delta_1*u.T",
+        "dL/db             = delta_1",
+        "dpenalty/dW       = 2*W",
+        "tanh'(x)          = 1 - tanh(x)**2",
+    ]
+    shown = derivation.text(layers(), generate(decay()).kernel)
+    assert "     grad R(theta) = (dR/dW, dR/db, dR/dV)\n" in shown
+    assert "\nA dot makes a function or an operation elementwise;" in shown
+    assert "too long" not in shown
+
+
+def test_whole_matrices_in_latex() -> None:
+    source = derivation.latex(layers(), generate(decay()).kernel)
+    assert balanced(source)
+    assert r"h_{1} &= \tanh\left(a_{1}\right) \\" in source
+    assert (
+        r"L(z, \mathrm{label}) &= \log{\left(\sum_{i=0}^{1} e^{{z}_{i,0}} \right)} - {z}_{\mathrm{label},0} \\"
+        in source
+    )
+    assert r"{\delta_{2}}_{j,0} = \frac{\partial L}{\partial {z}_{j,0}} &= " in source
+    assert r"- \left[j = \mathrm{label}\right] \\" in source
+    delta = r"\left({V}^{T} \delta_{2}\right) \circ \tanh'\left(a_{1}\right)"
+    assert rf"\delta_{{1}} = \frac{{\partial L}}{{\partial a_{{1}}}} &= {delta} \\" in source
+    assert r"\frac{\partial L}{\partial W} &= \delta_{1} {u}^{T} \\" in source
+    assert r"\frac{\partial P}{\partial W} &= 2 W \\" in source
+    assert r"\tanh'\left(x\right) &= 1 - \tanh^{2}{\left(x \right)}" in source
+
+
+def test_what_is_left_open_in_a_network_is_said_to_be() -> None:
+    open_ended = Model(W.T * (z * z.T) ** 4 * t, [t], [W, z])
+    m = sp.MatrixSymbol("m", 3, 1)
+    risk = EmpiricalRisk(open_ended, Loss(m.T * m, m, None))
+    shown = derivation.text(risk, generate(decay()).kernel)
+    assert re.search(r"dL/dW += \(z\*z.T\)\*\*4\*t\*delta_1.T", shown)
+    assert re.search(r"dL/dz += \.\.\.", shown)
+    assert "too long to be read here; --source" in shown
 
 
 def test_what_is_too_long_to_read_is_left_out_and_said_to_be() -> None:

@@ -6,10 +6,11 @@ import mpmath
 import pytest
 import sympy as sp
 from sympy.codegen import cfunctions
+from sympy.concrete.expr_with_limits import ExprWithLimits
 from sympy.core.function import ArgumentIndexError
 
 from symgrad import functions
-from symgrad.functions import expm1, log1p, log_cosh, log_sigmoid, logsumexp, sigmoid, softplus, xlogy
+from symgrad.functions import expm1, log1p, log_cosh, log_sigmoid, logsumexp, maximum, sigmoid, softplus, xlogy
 
 x, y = sp.symbols("x y")
 r, s = sp.symbols("r s", real=True)
@@ -29,7 +30,7 @@ def close(value: Any, expected: Any, digits: int) -> bool:
 
 
 def test_all_are_listed() -> None:
-    assert all(issubclass(getattr(functions, name), sp.Function) for name in functions.__all__)
+    assert all(issubclass(getattr(functions, name), sp.Function | ExprWithLimits) for name in functions.__all__)
     assert log1p is cfunctions.log1p
     assert expm1 is cfunctions.expm1
 
@@ -114,6 +115,36 @@ def test_xlogy() -> None:
     assert xlogy(2, -1).evalf() == (2 * sp.log(-1)).evalf()
     with pytest.raises(ArgumentIndexError):
         xlogy(x, y).fdiff(3)
+
+
+def test_maximum_is_the_greatest_term() -> None:
+    i, j = sp.Idx("i", 3), sp.Symbol("j", integer=True)
+    z = sp.MatrixSymbol("z", 3, 1)
+    greatest = maximum(z[i, 0] * x, (i, 0, 2))
+    assert isinstance(greatest, maximum)
+    assert greatest.free_symbols == {z, x}
+    assert greatest.doit() == sp.Max(z[0, 0] * x, z[1, 0] * x, z[2, 0] * x)
+    assert maximum(x * i - j, (i, 0, 2), (j, 1, 2)).doit() == sp.Max(*(x * a - b for a in range(3) for b in (1, 2)))
+    assert maximum(z[i, 0], (i, 1, 2)).doit() == sp.Max(z[1, 0], z[2, 0])
+    assert maximum(sp.Sum(j * x, (j, 0, i)), (i, 0, 1)).doit() == sp.Max(0, x)
+    unknown = maximum(x * j, (j, 0, sp.Symbol("n", integer=True)))
+    assert unknown.doit() == unknown
+    assert unknown.evalf() == unknown
+    assert maximum(x * j, (j, 0, 3)).subs(x, sp.Rational(5, 2)).evalf() == 7.5
+    assert maximum(r * j, (j, 0, 3)).is_real
+    assert maximum(x * j, (j, 0, 3)).is_real is None
+    assert sp.log(greatest).xreplace({x: y}).doit() == sp.log(greatest.xreplace({x: y}).doit())
+
+
+def test_ties_share_the_derivative_of_a_maximum() -> None:
+    j = sp.Symbol("j", integer=True)
+    slope = maximum(j * x - (j - 1) * j * (j + 1) * (j - 2) * y, (j, -1, 3)).diff(x)
+    # at x = 0 the terms of j = -1, 0, 1, 2 tie at 0; that of j = 3 is -24*y
+    assert slope.subs({x: 0, y: 1}).doit() == sp.Rational(-1 + 0 + 1 + 2, 4)
+    assert slope.subs({x: 0, y: -1}).doit() == 3
+    assert slope.subs({x: 1, y: 1}).doit() == 2
+    nested = maximum(sp.Sum(x * j, (j, 0, 2)) * sp.Symbol("k", integer=True), (sp.Symbol("k", integer=True), 1, 2))
+    assert nested.diff(x).subs(x, 7).doit() == 6
 
 
 def test_real_in_real_out() -> None:

@@ -1,6 +1,7 @@
 """The ready-made losses: their values against the formula of the book, their arguments, and that they are losses."""
 
 import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -82,21 +83,63 @@ def test_logistic_keeps_its_digits_far_out() -> None:
     assert float(derivative.evalf()) == pytest.approx(-math.exp(-50), rel=1e-13)
 
 
-def test_several_outputs_add_up() -> None:
-    for function in (losses.squared, losses.absolute):
-        loss, one = function(3), function()
-        assert loss.prediction.shape == loss.targets[0].shape == (3, 1)
-        values = {loss.prediction[n, 0]: n + 1.5 for n in range(3)} | {loss.targets[0][n, 0]: n * n for n in range(3)}
-        parts = sum(one.expression.subs({one.prediction: n + 1.5, one.targets[0]: n * n}) for n in range(3))
-        assert loss.expression.xreplace(values) == pytest.approx(parts)
+OF_SEVERAL = [name for name in losses.__all__ if name != "softmax_cross_entropy"]
+
+
+@pytest.mark.parametrize("name", OF_SEVERAL)
+def test_several_outputs_add_up(name: str) -> None:
+    function, argument = getattr(losses, name), [0.5] if name == "negative_binomial" else []
+    loss, one = function(*argument, outputs=3), function(*argument)
+    assert loss.prediction.shape == loss.targets[0].shape == (3, 1)
+    points = [(0.5, 1), (-1.25, 0.5), (2, -0.75)]
+    values = {loss.prediction[n, 0]: p for n, (p, _) in enumerate(points)}
+    values |= {loss.targets[0][n, 0]: y for n, (_, y) in enumerate(points)}
+    parts = [one.expression.subs({one.prediction: p, one.targets[0]: y}).evalf() for p, y in points]
+    assert float(loss.expression.doit().xreplace(values).evalf()) == pytest.approx(float(sum(parts)), rel=1e-13)
+    assert len({float(part) for part in parts}) == 3
+    with pytest.raises(DeclarationError, match=rf"{name}\(outputs=\.\.\.\): expected a whole number >= 1, got 0"):
+        function(*argument, outputs=0)
+
+
+@pytest.mark.parametrize("name", losses.__all__)
+def test_the_number_of_outputs_is_not_unrolled(name: str) -> None:
+    function = getattr(losses, name)
+    arguments = {"softmax_cross_entropy": {"n": 512}, "negative_binomial": {"alpha": 1, "outputs": 512}}
+    start = time.perf_counter()
+    loss = function(**arguments.get(name, {"outputs": 512}))
+    # about 5 ms; the rest is for a machine that is busy with other tests
+    assert time.perf_counter() - start < 0.5
+    assert sum(1 for _ in walk([loss.expression])) < 60
+
+
+def softmax_value(loss: Loss, scores: list[float], target: dict[Any, Any]) -> float:
+    plain = loss.expression.doit().xreplace({loss.prediction[n, 0]: score for n, score in enumerate(scores)} | target)
+    return float(plain.evalf())
 
 
 def test_softmax_cross_entropy() -> None:
     loss = losses.softmax_cross_entropy(3)
     z, label = loss.prediction, loss.targets[0]
     assert (z.shape, label.is_integer) == ((3, 1), True)
-    value = loss.expression.subs(label, 2).xreplace({z[0, 0]: 0.5, z[1, 0]: 900.0, z[2, 0]: 899.0})
-    assert float(value.evalf()) == pytest.approx(1 + math.log1p(math.exp(-1)))
+    plain = loss.expression.subs(label, 2).doit().xreplace({z[0, 0]: 0.5, z[1, 0]: 900.0, z[2, 0]: 899.0})
+    assert float(plain.evalf()) == pytest.approx(1 + math.log1p(math.exp(-1)))
+
+
+def test_softmax_cross_entropy_of_probabilities() -> None:
+    hard, soft = losses.softmax_cross_entropy(3), losses.softmax_cross_entropy(3, targets="probabilities")
+    (label,), (y,) = hard.targets, soft.targets
+    scores, weights = [0.5, -2.0, 1.25], [0.125, 0.5, 0.75]
+    assert y.shape == (3, 1)
+    of_labels = []
+    for n in range(3):
+        labelled = Loss(hard.expression.subs(label, n), prediction=hard.prediction, target=None)
+        of_labels.append(softmax_value(labelled, scores, {}))
+        one_hot = {y[k, 0]: int(k == n) for k in range(3)}
+        assert softmax_value(soft, scores, one_hot) == pytest.approx(of_labels[n], rel=1e-13)
+    mixed = softmax_value(soft, scores, {y[k, 0]: weight for k, weight in enumerate(weights)})
+    assert mixed == pytest.approx(sum(w * part for w, part in zip(weights, of_labels, strict=True)), rel=1e-13)
+    with pytest.raises(DeclarationError, match=r'expected "labels" .* or "probabilities" .*, got \'one-hot\''):
+        losses.softmax_cross_entropy(3, targets="one-hot")
 
 
 @pytest.mark.parametrize(

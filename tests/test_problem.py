@@ -59,16 +59,6 @@ def test_a_likelihood_needs_no_model_and_no_inputs() -> None:
     assert (alone.inputs, alone.targets, alone.name) == ((), (), "risk")
 
 
-def test_a_network_of_matrices_has_its_outputs_written_out() -> None:
-    u, w, b = sp.MatrixSymbol("u", 3, 1), sp.MatrixSymbol("w", 2, 3), sp.MatrixSymbol("b", 2, 1)
-    net = Model((w * u + b).applyfunc(sp.tanh), inputs=[u], parameters=[w, b])
-    assert net.output_shape == (2, 1)
-    assert net.outputs[1] == sp.tanh(b[1, 0] + w[1, 0] * u[0, 0] + w[1, 1] * u[1, 0] + w[1, 2] * u[2, 0])
-    placeholder = sp.MatrixSymbol("q", 2, 1)
-    loss = Loss((placeholder.T * placeholder), prediction=placeholder, target=None)
-    assert EmpiricalRisk(net, loss).predictions == (placeholder[0, 0], placeholder[1, 0])
-
-
 def test_explicit_matrices_several_inputs_and_several_targets() -> None:
     v, t = sp.symbols("v t")
     both = Model(sp.Matrix([[A * x, k], [v, 1]]), inputs=[x, v], parameters=[A, k])

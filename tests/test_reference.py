@@ -15,7 +15,8 @@ import sympy as sp
 from symgrad.errors import UnsupportedExpressionError
 from symgrad.problem import EmpiricalRisk, Loss, Model
 from symgrad.reference import Reference, Sample
-from symgrad.reference_tape import Tape, record
+from symgrad.reference_record import record
+from symgrad.reference_tape import Tape
 
 a, b, c, d, x, y, z = sp.symbols("a b c d x y z")
 INF, NAN = math.inf, math.nan
@@ -75,6 +76,11 @@ def test_the_untaken_branch_never_matters() -> None:
     assert at(sp.Piecewise((sp.sqrt(a), a > 0), (0, True)), [0.0]) == Sample(0, (0,))
 
 
+def test_the_side_that_loses_never_matters() -> None:
+    assert at(sp.Max(sp.sqrt(a), b), [0.0, 1.0]) == Sample(1, (0, 1))
+    assert at(sp.Min(a, sp.Max(sp.sqrt(b), c)), [-1.0, 0.0, 1.0]) == Sample(-1, (1, 0, 0))
+
+
 def test_conditions() -> None:
     def chosen(condition: Any, *point: float) -> float:
         return float(at(sp.Piecewise((a, condition), (b, True), evaluate=False), point).gradient[0])
@@ -131,7 +137,7 @@ def test_nested_sums_and_limits_that_depend_on_the_outer_index() -> None:
     assert undeclared(expression, [1.0, 10.0]) == Sample(2 + 6 + 12 + 10 * (1 + 3 + 6), (20, 10))
     assert undeclared(a + sp.Sum(a, (i, 2, 1)), [3.0]).loss == 3  # an empty sum is zero
     with pytest.raises(UnsupportedExpressionError, match="limits of a Sum"):
-        record(Tape(), sp.Sum(a, (i, 0, b)), {a: 0, b: 1})
+        undeclared(sp.Sum(a, (i, 0, b)), [1.0, 2.0])
 
 
 def test_the_summation_index_hides_a_symbol_outside() -> None:

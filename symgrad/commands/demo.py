@@ -1,4 +1,4 @@
-"""`symgrad demo`: one problem of the gallery, from its formula to its certified parameters."""
+"""`symgrad demo`: one problem of the gallery, from its formula to its certified parameters, or to a trained network."""
 
 import textwrap
 import time
@@ -12,13 +12,16 @@ from symgrad.errors import SymgradError
 from symgrad.gallery import Example
 from symgrad.load import CompiledRisk
 from symgrad.pipeline import compile as compile_risk
-from symgrad.problem import EmpiricalRisk
+from symgrad.problem import EmpiricalRisk, leaves
 
 from .inspect import verified
 from .progress import progress
+from .train import TRAINED, train
 
 SAMPLES = 100  # of the verification
+SAMPLES_OF_NETWORKS = 10  # exact arithmetic on thousands of weights takes its time
 ENOUGH = 8  # digits, where so many are certified
+MOST_SHOWN = 10  # parameters
 _STAGES = {"cython": "Cython", "compiler": "C compiler"}
 
 
@@ -27,19 +30,22 @@ class DemoError(SymgradError):
 
 
 def demo(arguments: Namespace) -> int:
-    """Fit, compare and verify: 0 if the certified parameters were found and the gradient is right, else 1."""
+    """Fit or train, compare and verify: 0 if what was wanted was found and the gradient is right, else 1."""
     if arguments.list:
         return _list()
     if arguments.name not in gallery.names():
         raise DemoError(f"there is no example {arguments.name!r}, only {', '.join(gallery.names())}")
-    scipy_optimize()
+    plan = TRAINED.get(arguments.name)
+    if plan is None:
+        scipy_optimize()
     example = gallery.load(arguments.name)
     start = _start(example, arguments.start)
     _introduce(example)
     compiled = _compile(example.risk)
-    good = _fit(example, start)
-    print(f"\nIs the gradient right? {SAMPLES} samples against its exact value:\n", flush=True)
-    report = verified(example.risk, SAMPLES)
+    good = _fit(example, start) if plan is None else train(example, start, compiled, plan)
+    samples = SAMPLES if plan is None else SAMPLES_OF_NETWORKS
+    print(f"\nIs the gradient right? {samples} samples against its exact value:\n", flush=True)
+    report = verified(example.risk, samples)
     print(textwrap.indent(report.table(), "  "))
     _point_to_source(compiled)
     return 0 if good and report.passed else 1
@@ -94,9 +100,10 @@ def _fit(example: Example, start: str) -> bool:
         if residual_risk(example.risk) is not None:
             line.say("compiling the residual, whose per-sample gradient is the Jacobian")
         found = fit(example, start)
-    theta = ", ".join(f"{value:g}" for value in example.starts[start])
+    theta = ", ".join([f"{value:g}" for value in example.starts[start][:MOST_SHOWN]])
+    more = ", ..." if len(example.starts[start]) > MOST_SHOWN else ""
     print()
-    print(textwrap.fill(f"Fit from {start!r}, theta = ({theta}), in {time.perf_counter() - begin:.2f} s:", 100))
+    print(textwrap.fill(f"Fit from {start!r}, theta = ({theta}{more}), in {time.perf_counter() - begin:.2f} s:", 100))
     print(f"  {found.method}")
     if not found.converged:
         print("  It has not settled: the parameters below are where it stopped.")
@@ -106,10 +113,13 @@ def _fit(example: Example, start: str) -> bool:
 
 def _compare(example: Example, found: Fit) -> bool:
     """Certified and found numbers side by side."""
-    names = [str(parameter) for parameter in example.risk.parameters]
+    names = [str(parameter) for parameter in leaves(*example.risk.parameters)]
     texts = example.certified_text
     if texts is None:
-        _table([("", "found"), *((name, f"{v:.10E}") for name, v in zip(names, found.parameters, strict=True))])
+        shown = [(name, f"{v:.10E}") for name, v in zip(names, found.parameters, strict=True)][:MOST_SHOWN]
+        _table([("", "found"), *shown])
+        if len(names) > len(shown):
+            print(f"  and {len(names) - len(shown)} more")
         print(f"  sum of losses {found.rss:.10E}. Nobody has certified parameters of this example.")
         return True
     rows = [("", "certified", "found", "digits that agree")]

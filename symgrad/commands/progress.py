@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 PATIENCE = 1.0  # seconds: what is done sooner needs no counting
 INTERVAL = 0.1
+_WIDTH = 78
+_BAR = 30
 
 
 class Progress:
@@ -20,22 +22,33 @@ class Progress:
     def say(self, text: str) -> None:
         """Show ``text`` in place of what stood there."""
         if self._terminal:
-            text = text[:78]
+            text = text[:_WIDTH]
             print(f"\r{text.ljust(self._shown)}", end="", file=sys.stderr, flush=True)
             self._shown = len(text)
 
     def count(self, what: str, done: int, wanted: int) -> None:
         """Show how far it is, once it has taken a second, and then ten times in a second."""
-        now = time.monotonic()
-        if now - self._start > PATIENCE and now - self._counted > INTERVAL:
-            self._counted = now
+        if time.monotonic() - self._start > PATIENCE and self._is_time():
             self.say(f"{what}: {done} of {wanted}")
+
+    def bar(self, what: str, done: int, wanted: int, note: str = "") -> None:
+        """Draw how far it is, from the first time on, and then ten times in a second; ``note`` comes last."""
+        if self._shown == 0 or self._is_time():
+            drawn = ("#" * (_BAR * done // wanted)).ljust(_BAR, ".")
+            self.say(", ".join([f"{what} [{drawn}] {done} of {wanted}", *([note] if note else [])]))
 
     def clear(self) -> None:
         """Leave an empty line behind."""
         if self._shown:
             self.say("")
             print("\r", end="", file=sys.stderr, flush=True)
+
+    def _is_time(self) -> bool:
+        now = time.monotonic()
+        if now - self._counted <= INTERVAL:
+            return False
+        self._counted = now
+        return True
 
 
 @contextmanager

@@ -8,12 +8,14 @@
 Each module declares a few risks of one kind, in about as many lines as the formulae take on paper.
 """
 
-from symgrad.gallery.classification import breast_cancer_logistic
+from symgrad.gallery.classification import breast_cancer_logistic, iris_softmax
 from symgrad.gallery.counts import ships_negbin, ships_poisson
 from symgrad.gallery.example import Example, read_example
-from symgrad.gallery.networks import diabetes_network
+from symgrad.gallery.networks import diabetes_layers, diabetes_network, digits
 from symgrad.gallery.nist import boxbod, eckerle4, enso, gauss1, kirby2, mgh09, mgh10, misra1a, nelson, rat42
+from symgrad.gallery.recurrent import sunspots_recurrent
 from symgrad.gallery.robust import marietta_student_t, stackloss_huber
+from symgrad.gallery.tables import eyes_and_hair
 from symgrad.problem import EmpiricalRisk
 
 __all__ = [
@@ -21,10 +23,14 @@ __all__ = [
     "Example",
     "boxbod",
     "breast_cancer_logistic",
+    "diabetes_layers",
     "diabetes_network",
+    "digits",
     "eckerle4",
     "enso",
+    "eyes_and_hair",
     "gauss1",
+    "iris_softmax",
     "kirby2",
     "load",
     "marietta_student_t",
@@ -37,6 +43,7 @@ __all__ = [
     "ships_negbin",
     "ships_poisson",
     "stackloss_huber",
+    "sunspots_recurrent",
 ]
 
 RISKS: tuple[EmpiricalRisk, ...] = (
@@ -56,6 +63,11 @@ RISKS: tuple[EmpiricalRisk, ...] = (
     stackloss_huber,
     marietta_student_t,
     diabetes_network,
+    digits,
+    diabetes_layers,
+    iris_softmax,
+    eyes_and_hair,
+    sunspots_recurrent,
 )
 """Every risk of the gallery, declared only: no data is read until :func:`load`."""
 

@@ -1,0 +1,271 @@
+"""How matrix expressions become operations: a matrix stays one variable, whatever its size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import sympy as sp
+from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
+from sympy.matrices.expressions.dotproduct import DotProduct
+from sympy.matrices.expressions.matexpr import MatrixElement
+
+from .dimensions import Shape, size_of
+from .trace_scalars import fold, rational_power
+from .tracer import Rule, Tracer, double, shape_of_node
+from .value import Value
+
+# ----------------------------------------------------------------------------------------------------------- products
+
+
+def _product(tracer: Tracer, node: sp.MatMul) -> int:
+    matrices = [factor for factor in node.args if factor.is_Matrix]
+    product = _chain(tracer, [tracer.matrix(factor) for factor in matrices])
+    scalars = [factor for factor in node.args if not factor.is_Matrix]
+    numbers = [number for number in map(tracer.exact, scalars) if number is not None]
+    factors = [tracer.variable(factor) for factor in scalars if tracer.exact(factor) is None]
+    if numbers:
+        factors.append(tracer.builder.constant(double(sp.Mul(*numbers))))
+    return tracer.builder.emit("mul", product, fold(tracer, "mul", factors)) if factors else product
+
+
+def _chain(tracer: Tracer, factors: Sequence[int]) -> int:
+    """A product of matrices in the order that takes the fewest multiplications (Godbole 1973)."""
+    assignments, count = tracer.builder.assignments, len(factors)
+    sizes = [assignments[factors[0]].shape[0], *(assignments[f].shape[1] for f in factors)]
+    best: dict[tuple[int, int], tuple[int, int]] = {(i, i): (0, i) for i in range(count)}
+    for length in range(1, count):
+        for i in range(count - length):
+            j = i + length
+            best[i, j] = min(
+                (best[i, k][0] + best[k + 1, j][0] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j)
+            )
+
+    def product(i: int, j: int) -> int:
+        if i == j:
+            return factors[i]
+        k = best[i, j][1]
+        return tracer.builder.emit("matmul", product(i, k), product(k + 1, j))
+
+    return product(0, count - 1)
+
+
+def _power(tracer: Tracer, node: sp.MatPow) -> int:
+    base, exponent = node.args
+    if shape_of_node(base) == (1, 1):
+        return rational_power(tracer, tracer.variable(base), exponent)
+    result, square, left = None, tracer.matrix(base), int(exponent)
+    while left:
+        if left & 1:
+            result = square if result is None else tracer.builder.emit("matmul", result, square)
+        left >>= 1
+        square = tracer.builder.emit("matmul", square, square) if left else square
+    assert result is not None, "the declaration lets no other exponent through"
+    return result
+
+
+def inner(x: Value, y: Value) -> Value:
+    """The sum of the products of their elements, both of one shape: a matrix product where it has fixed coefficients."""
+    if x.varies == y.varies or 1 not in x.shape:
+        return (x * y).call("total")
+    row, column = (x, y.T) if x.shape[0] == 1 else (x.T, y)
+    return (row @ column).call("total")
+
+
+def _trace(tracer: Tracer, node: sp.Trace) -> int:
+    x = Value(tracer.builder, tracer.matrix(node.arg))
+    assignment = tracer.builder.assignments[x.variable]
+    if assignment.operation == "matmul":
+        a, b = (Value(tracer.builder, v) for v in assignment.arguments)
+        return inner(a, b.T).variable
+    return inner(x, Value(tracer.builder, _identity(tracer, x.shape))).variable
+
+
+def _dot(tracer: Tracer, node: DotProduct) -> int:
+    x, y = (Value(tracer.builder, tracer.matrix(argument)) for argument in node.args)
+    return inner(x, y if x.shape == y.shape else y.T).variable
+
+
+# ------------------------------------------------------------------------------------------------- element by element
+
+
+def _sum(tracer: Tracer, node: sp.MatAdd) -> int:
+    return fold(tracer, "add", [tracer.matrix(term) for term in node.args])
+
+
+def _hadamard_product(tracer: Tracer, node: sp.HadamardProduct) -> int:
+    return fold(tracer, "mul", [tracer.matrix(factor) for factor in node.args])
+
+
+def _hadamard_power(tracer: Tracer, node: sp.HadamardPower) -> int:
+    base, exponent = node.args
+    if exponent.is_Rational:
+        return rational_power(tracer, tracer.matrix(base), exponent)
+    return tracer.builder.emit("pow", tracer.matrix(base), tracer.variable(exponent))
+
+
+def _apply(tracer: Tracer, node: ElementwiseApplyFunction) -> int:
+    (place,) = node.function.variables
+    return tracer.within({place: tracer.matrix(node.expr)}).trace(node.function.expr)
+
+
+# -------------------------------------------------------------------------------------------------- parts and wholes
+
+
+def _identity(tracer: Tracer, shape: Shape) -> int:
+    place = Value(tracer.builder, tracer.builder.emit("place", attribute=shape))
+    return place.call("fmod", shape[1] + 1).equals(0).choose(1.0, 0.0).variable
+
+
+def _filled(value: float) -> Rule:
+    return Rule(lambda tracer, node: tracer.builder.constant(value), lambda node: ())
+
+
+def _transposed(tracer: Tracer, node: sp.Transpose) -> int:
+    return tracer.builder.emit("transpose", tracer.matrix(node.arg))
+
+
+def _elements(node: sp.ImmutableDenseMatrix) -> tuple[sp.Basic, ...]:
+    return tuple(node.args[2].args)
+
+
+def _assembled(tracer: Tracer, node: sp.ImmutableDenseMatrix) -> int:
+    return tracer.builder.emit("assemble", *tracer.variables(node), attribute=shape_of_node(node))
+
+
+def _slice(tracer: Tracer, node: sp.MatrixSlice) -> int:
+    parent, (top, bottom, _), (left, right, _) = node.args
+    part = (int(top), int(left), int(bottom - top), int(right - left))
+    return tracer.builder.emit("slice", tracer.matrix(parent), attribute=part)
+
+
+def _blocks(node: sp.BlockMatrix) -> tuple[sp.Basic, ...]:
+    return tuple(node.args[0].args[2].args)
+
+
+def _joined(tracer: Tracer, node: sp.BlockMatrix) -> int:
+    shape, rows = shape_of_node(node), node.args[0]
+    parts, top = [], 0
+    for i in range(int(rows.shape[0])):
+        left = 0
+        row = _blocks(node)[i * int(rows.shape[1]) : (i + 1) * int(rows.shape[1])]
+        for block in row:
+            parts.append(tracer.builder.emit("embed", tracer.matrix(block), attribute=(top, left, *shape)))
+            left += shape_of_node(block)[1]
+        top += shape_of_node(row[0])[0]
+    return reduce(lambda a, b: tracer.builder.emit("add", a, b), parts)
+
+
+def _diagonal(tracer: Tracer, node: sp.DiagMatrix) -> int:
+    return tracer.builder.emit("mul", _identity(tracer, shape_of_node(node)), tracer.matrix(node.arg))
+
+
+def _symbol(tracer: Tracer, node: sp.MatrixSymbol) -> int:
+    """A whole matrix of which the elements are known, each by itself."""
+    rows, columns = shape_of_node(node)
+    elements = (tracer.known[MatrixElement(node, i, j)] for i in range(rows) for j in range(columns))
+    return tracer.builder.emit("assemble", *elements, attribute=(rows, columns))
+
+
+# ----------------------------------------------------------------------------------------------------------- elements
+
+
+def _element(tracer: Tracer, node: MatrixElement) -> int:
+    """``W[i, j]``: for a class label a choice among the elements, for the open index of a sum all that it runs through."""
+    matrix = node.args[0]
+    row, column = (_index(tracer, index) for index in node.args[1:])
+    if isinstance(matrix, sp.MatrixSymbol) and matrix not in tracer.known:
+        if not isinstance(row, _Axis) and not isinstance(column, _Axis):
+            return _chosen(tracer, matrix, row, column)
+    x = Value(tracer.builder, tracer.trace(matrix))
+    rows, columns = (_run(index, size) for index, size in zip((row, column), x.shape, strict=True))
+    x = x.call("slice", attribute=(rows[0], columns[0], len(rows), len(columns)))
+    if isinstance(row, Value):
+        if isinstance(column, Value):
+            inside = (column >= 0).call("and", column < len(columns))
+            row = inside.choose(row * len(columns) + column, float("nan"))
+        return x.call("pick", row).variable
+    if isinstance(column, Value):
+        return x.call("pick", column).variable
+    if isinstance(row, _Axis) or isinstance(column, _Axis):
+        turned = (isinstance(row, _Axis) and row.axis == 1) or (isinstance(column, _Axis) and column.axis == 0)
+        return (x.T if turned else x).variable
+    return x.call("total").variable
+
+
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """The places that the open index of a sum runs through."""
+
+    axis: int
+    places: range
+
+
+def _run(index: int | Value | _Axis, size: int) -> range:
+    """The places of a matrix that an index may stand for."""
+    if isinstance(index, _Axis):
+        return index.places
+    return range(index, index + 1) if isinstance(index, int) else range(size)
+
+
+def _index(tracer: Tracer, index: sp.Basic) -> int | Value | _Axis:
+    """An index that is known now, as an integer; the open index of a sum; or a class label, as a value."""
+    variable = tracer.trace(index)
+    number = tracer.builder.constant_value(variable)
+    if number is not None:
+        return int(number)
+    offset, assignment = 0, tracer.builder.assignments[variable]
+    while assignment.operation == "add":
+        summands = sorted(assignment.arguments, key=lambda v: tracer.builder.constant_value(v) is None)
+        offset += int(tracer.builder.constant_value(summands[0]) or 0)
+        assignment = tracer.builder.assignments[summands[1]]
+    if assignment.operation == "place":
+        return _Axis(int(assignment.shape[0] == 1), range(offset, offset + size_of(assignment.shape)))
+    return Value(tracer.builder, variable)
+
+
+def _chosen(tracer: Tracer, matrix: sp.MatrixSymbol, row: int | Value, column: int | Value) -> int:
+    """An element of a matrix whose elements are known, each by itself."""
+    if isinstance(row, int) and isinstance(column, int):
+        return tracer.known[MatrixElement(matrix, row, column)]
+    # what is no index has no element: NaN, and NaN in the gradient too
+    first = Value(tracer.builder, tracer.known[MatrixElement(matrix, 0, 0)])
+    value = first * float("nan")
+    for i in reversed(range(int(matrix.rows)) if not isinstance(row, int) else [row]):
+        for j in reversed(range(int(matrix.cols)) if not isinstance(column, int) else [column]):
+            fits = [at.equals(float(k)) for at, k in ((row, i), (column, j)) if isinstance(at, Value)]
+            here = reduce(lambda a, b: a.call("and", b), fits)
+            value = here.choose(Value(tracer.builder, tracer.known[MatrixElement(matrix, i, j)]), value)
+    return value.variable
+
+
+def _parent(node: MatrixElement) -> tuple[sp.Basic, ...]:
+    return () if isinstance(node.args[0], sp.MatrixSymbol) else (node.args[0],)
+
+
+def _none(node: Any) -> tuple[sp.Basic, ...]:
+    return ()
+
+
+MATRIX_RULES: dict[type, Rule] = {
+    sp.MatMul: Rule(_product),
+    sp.MatAdd: Rule(_sum),
+    sp.MatPow: Rule(_power, lambda node: (node.args[0],)),
+    sp.Transpose: Rule(_transposed),
+    sp.HadamardProduct: Rule(_hadamard_product),
+    sp.HadamardPower: Rule(_hadamard_power, lambda n: n.args[:1] if n.args[1].is_Rational else n.args),
+    ElementwiseApplyFunction: Rule(_apply, lambda node: (node.expr,)),
+    sp.ZeroMatrix: _filled(0.0),
+    sp.OneMatrix: _filled(1.0),
+    sp.Identity: Rule(lambda tracer, node: _identity(tracer, shape_of_node(node)), _none),
+    sp.ImmutableDenseMatrix: Rule(_assembled, _elements),
+    sp.MatrixSlice: Rule(_slice, lambda node: (node.args[0],)),
+    sp.BlockMatrix: Rule(_joined, _blocks),
+    sp.DiagMatrix: Rule(_diagonal),
+    sp.Trace: Rule(_trace),
+    DotProduct: Rule(_dot),
+    sp.MatrixSymbol: Rule(_symbol, _none),
+    MatrixElement: Rule(_element, _parent),
+}
