@@ -58,7 +58,7 @@ class LaneFunction:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A gradient that is summed element by element: ``size`` rows from ``row`` on, for the parameters from ``at`` on."""
+    """A gradient that is summed row by row: ``size`` rows from ``row`` on, for the parameters from ``at`` on."""
 
     row: int
     at: int

@@ -102,7 +102,7 @@ class Printer:
         return self._names[variable]
 
     def operand(self, variable: int) -> Text:
-        """A variable where it is used: a constant as its literal, an element's place by the loop's, any other by name."""
+        """A variable where it is used: a constant as its literal, an element's place as the loop's, others by name."""
         assignment = self._program.assignments[self._homes[variable]]
         if assignment.operation == "constant":
             assert isinstance(assignment.attribute, int | float)

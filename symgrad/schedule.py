@@ -167,7 +167,7 @@ class _Scheduler:
         return [self._homes[a] for a in self._program.assignments[variable].arguments]
 
     def _taken(self, stages: Iterable[Stage]) -> Iterator[int]:
-        """What stages take from outside that no sample changes: constants and places are written where they are used."""
+        """What stages take that no sample changes; constants and places are written where they are used."""
         for stage in stages:
             loop = isinstance(stage, Loop)
             own = [*stage.body, *(v for v, _ in stage.writes)] if isinstance(stage, Loop) else [stage.variable]

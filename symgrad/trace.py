@@ -36,7 +36,7 @@ def trace(risk: EmpiricalRisk) -> Program:
         for leaf, place, shape in _leaves(symbols, whole)
     }
     tracer = Tracer(builder, known, RULES)
-    predictions = tuple(_output(tracer, output) for output in risk.outputs)
+    predictions = tuple(tracer.trace(output) for output in risk.outputs)
     # The loss knows the model's output by its placeholder: bound here, never substituted.
     bound = tracer.within(dict(_bindings(builder, risk, predictions)))
     loss = builder.emit("mul", builder.emit("total", bound.trace(risk.loss)), builder.emit("weight", shape=()))
@@ -44,11 +44,6 @@ def trace(risk: EmpiricalRisk) -> Program:
     if risk.penalty is not None:
         outputs["penalty"] = (builder.emit("total", tracer.trace(risk.penalty)),)
     return builder.program(outputs)
-
-
-def _output(tracer: Tracer, output: Any) -> int:
-    variable = tracer.trace(output)
-    return tracer.builder.filled(variable, shape_of_node(output)) if output.is_Matrix else variable
 
 
 def _leaves(symbols: tuple[Any, ...], whole: frozenset[Any]) -> Iterator[tuple[Any, int, Shape]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import accumulate
 from typing import Any
 
 import sympy as sp
@@ -53,9 +54,9 @@ def _chain(tracer: Tracer, factors: Sequence[int]) -> int:
 
 
 def _power(tracer: Tracer, node: sp.MatPow) -> int:
-    base, exponent = node.args
-    if shape_of_node(base) == (1, 1):
-        return rational_power(tracer, tracer.variable(base), exponent)
+    base, exponent = node.args[0], sp.S.NegativeOne if isinstance(node, sp.Inverse) else node.args[1]
+    if tracer.shape(base) == (1, 1):
+        return tracer.builder.filled(_number_power(tracer, tracer.variable(base), exponent), (1, 1))
     result, square, left = None, tracer.matrix(base), int(exponent)
     while left:
         if left & 1:
@@ -66,8 +67,19 @@ def _power(tracer: Tracer, node: sp.MatPow) -> int:
     return result
 
 
+def _number_power(tracer: Tracer, base: int, exponent: sp.Expr) -> int:
+    if exponent.is_Rational:
+        return rational_power(tracer, base, exponent)
+    return tracer.builder.emit("pow", base, tracer.variable(exponent))
+
+
+def _base(node: Any) -> tuple[sp.Basic, ...]:
+    """A power's parts: a rational exponent is none."""
+    return tuple(node.args[:1] if node.args[1].is_Rational else node.args)
+
+
 def inner(x: Value, y: Value) -> Value:
-    """The sum of the products of their elements, both of one shape: a matrix product where it has fixed coefficients."""
+    """The sum of the products of their elements, both of one shape: a matrix product, if one of them is fixed."""
     if x.varies == y.varies or 1 not in x.shape:
         return (x * y).call("total")
     row, column = (x, y.T) if x.shape[0] == 1 else (x.T, y)
@@ -101,14 +113,13 @@ def _hadamard_product(tracer: Tracer, node: sp.HadamardProduct) -> int:
 
 def _hadamard_power(tracer: Tracer, node: sp.HadamardPower) -> int:
     base, exponent = node.args
-    if exponent.is_Rational:
-        return rational_power(tracer, tracer.matrix(base), exponent)
-    return tracer.builder.emit("pow", tracer.matrix(base), tracer.variable(exponent))
+    return _number_power(tracer, tracer.matrix(base), exponent)
 
 
 def _apply(tracer: Tracer, node: ElementwiseApplyFunction) -> int:
     (place,) = node.function.variables
-    return tracer.within({place: tracer.matrix(node.expr)}).trace(node.function.expr)
+    applied = tracer.within({place: tracer.matrix(node.expr)}).trace(node.function.expr)
+    return tracer.builder.filled(applied, tracer.shape(node.expr))
 
 
 # -------------------------------------------------------------------------------------------------- parts and wholes
@@ -120,7 +131,10 @@ def _identity(tracer: Tracer, shape: Shape) -> int:
 
 
 def _filled(value: float) -> Rule:
-    return Rule(lambda tracer, node: tracer.builder.constant(value), lambda node: ())
+    def rule(tracer: Tracer, node: sp.MatrixExpr) -> int:
+        return tracer.builder.filled(tracer.builder.constant(value), shape_of_node(node))
+
+    return Rule(rule, _none)
 
 
 def _transposed(tracer: Tracer, node: sp.Transpose) -> int:
@@ -137,7 +151,9 @@ def _assembled(tracer: Tracer, node: sp.ImmutableDenseMatrix) -> int:
 
 def _slice(tracer: Tracer, node: sp.MatrixSlice) -> int:
     parent, (top, bottom, _), (left, right, _) = node.args
-    part = (int(top), int(left), int(bottom - top), int(right - left))
+    first = [tracer.number_of(tracer.keep(bound)) for bound in (top, left)]
+    assert None not in first, "a slice that begins at the index of a sum keeps it from being opened"
+    part = (*(int(bound) for bound in first if bound is not None), int(bottom - top), int(right - left))
     return tracer.builder.emit("slice", tracer.matrix(parent), attribute=part)
 
 
@@ -146,20 +162,22 @@ def _blocks(node: sp.BlockMatrix) -> tuple[sp.Basic, ...]:
 
 
 def _joined(tracer: Tracer, node: sp.BlockMatrix) -> int:
-    shape, rows = shape_of_node(node), node.args[0]
-    parts, top = [], 0
-    for i in range(int(rows.shape[0])):
-        left = 0
-        row = _blocks(node)[i * int(rows.shape[1]) : (i + 1) * int(rows.shape[1])]
-        for block in row:
-            parts.append(tracer.builder.emit("embed", tracer.matrix(block), attribute=(top, left, *shape)))
-            left += shape_of_node(block)[1]
-        top += shape_of_node(row[0])[0]
+    across = shape_of_node(node.args[0])[1]
+    blocks = _blocks(node)
+    grid = [blocks[i : i + across] for i in range(0, len(blocks), across)]
+    tops = list(accumulate((tracer.shape(row[0])[0] for row in grid), initial=0))
+    lefts = list(accumulate((tracer.shape(block)[1] for block in grid[0]), initial=0))
+    parts = [
+        tracer.builder.emit("embed", tracer.matrix(block), attribute=(top, left, tops[-1], lefts[-1]))
+        for top, row in zip(tops, grid, strict=False)
+        for left, block in zip(lefts, row, strict=False)
+    ]
     return reduce(lambda a, b: tracer.builder.emit("add", a, b), parts)
 
 
 def _diagonal(tracer: Tracer, node: sp.DiagMatrix) -> int:
-    return tracer.builder.emit("mul", _identity(tracer, shape_of_node(node)), tracer.matrix(node.arg))
+    size = max(tracer.shape(node.arg))
+    return tracer.builder.emit("mul", _identity(tracer, (size, size)), tracer.matrix(node.arg))
 
 
 def _symbol(tracer: Tracer, node: sp.MatrixSymbol) -> int:
@@ -173,12 +191,12 @@ def _symbol(tracer: Tracer, node: sp.MatrixSymbol) -> int:
 
 
 def _element(tracer: Tracer, node: MatrixElement) -> int:
-    """``W[i, j]``: for a class label a choice among the elements, for the open index of a sum all that it runs through."""
+    """``W[i, j]``: for a class label a choice among the elements, for an open index all that it runs through."""
     matrix = node.args[0]
     row, column = (_index(tracer, index) for index in node.args[1:])
-    if isinstance(matrix, sp.MatrixSymbol) and matrix not in tracer.known:
-        if not isinstance(row, _Axis) and not isinstance(column, _Axis):
-            return _chosen(tracer, matrix, row, column)
+    by_element = isinstance(matrix, sp.MatrixSymbol) and matrix not in tracer.known
+    if by_element and not isinstance(row, _Axis) and not isinstance(column, _Axis):
+        return _chosen(tracer, matrix, row, column)
     x = Value(tracer.builder, tracer.trace(matrix))
     rows, columns = (_run(index, size) for index, size in zip((row, column), x.shape, strict=True))
     x = x.call("slice", attribute=(rows[0], columns[0], len(rows), len(columns)))
@@ -252,10 +270,11 @@ def _none(node: Any) -> tuple[sp.Basic, ...]:
 MATRIX_RULES: dict[type, Rule] = {
     sp.MatMul: Rule(_product),
     sp.MatAdd: Rule(_sum),
-    sp.MatPow: Rule(_power, lambda node: (node.args[0],)),
+    sp.MatPow: Rule(_power, _base),
+    sp.Inverse: Rule(_power, lambda node: node.args[:1]),
     sp.Transpose: Rule(_transposed),
     sp.HadamardProduct: Rule(_hadamard_product),
-    sp.HadamardPower: Rule(_hadamard_power, lambda n: n.args[:1] if n.args[1].is_Rational else n.args),
+    sp.HadamardPower: Rule(_hadamard_power, _base),
     ElementwiseApplyFunction: Rule(_apply, lambda node: (node.expr,)),
     sp.ZeroMatrix: _filled(0.0),
     sp.OneMatrix: _filled(1.0),

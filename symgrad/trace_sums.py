@@ -30,7 +30,7 @@ def _matrices(node: Any, index: sp.Basic) -> frozenset[sp.MatrixSymbol]:
     """The matrices that an index runs through; none if it is anything but one place of their elements."""
     found: set[sp.MatrixSymbol] = set()
     for part in walk(node.args[:1]):
-        if part == index or (part.is_Matrix and any(index in _symbols(e) for e in walk([part]))):
+        if part == index or (part.is_Matrix and _holds(part, index)):
             return frozenset()
         if isinstance(part, MatrixElement) and index in _symbols(part):
             places = [place for place in part.args[1:] if index in _symbols(place)]
@@ -40,6 +40,13 @@ def _matrices(node: Any, index: sp.Basic) -> frozenset[sp.MatrixSymbol]:
                 return frozenset()
             found.add(part.args[0])
     return frozenset(found)
+
+
+def _holds(matrix: sp.Basic, index: sp.Basic) -> bool:
+    """Does an index stand in a matrix expression: in an element, a number, or the bounds of a slice?"""
+    nodes = list(walk([matrix]))
+    bounds = [bound for node in nodes if isinstance(node, sp.MatrixSlice) for bound in (*node.args[1], *node.args[2])]
+    return any(index in _symbols(node) for node in (*nodes, *bounds))
 
 
 def _symbols(node: sp.Basic) -> set[sp.Basic]:
@@ -92,7 +99,7 @@ def _over_terms(terms: Sequence[Value], total: bool) -> Value:
 
 
 def _total(x: Value, axis: int, count: int) -> Value:
-    """The sum over one axis: of a product of factors a matrix product, with what does not run along the axis outside."""
+    """The sum over one axis: of a product of factors a matrix product; what does not run along the axis is outside."""
     if not x.shape or x.shape[axis] == 1:
         return x * count
     factors = _factors(x)

@@ -119,8 +119,12 @@ class Tracer:
         return [Value(self.builder, variable) for variable in self.variables(node)]
 
     def matrix(self, node: sp.Basic) -> int:
-        """A traced node as a matrix of the node's shape."""
-        return self.builder.filled(self._traced[id(node)], shape_of_node(node))
+        """A traced node where a matrix is expected."""
+        return self._traced[id(node)]
+
+    def shape(self, node: sp.Basic) -> Shape:
+        """The shape of a traced matrix. (SymPy's own takes exponential time where sums and products are nested.)"""
+        return self.builder.assignments[self._traced[id(node)]].shape
 
     def keep(self, node: sp.Basic) -> sp.Basic:
         """A node that was made on the way, kept as long as its id is used."""
@@ -150,7 +154,7 @@ Rules: TypeAlias = Mapping[type, Rule]
 
 
 def shape_of_node(node: Any) -> Shape:
-    """The shape of a SymPy matrix."""
+    """The shape of a matrix symbol or of a constant matrix."""
     rows, columns = node.shape
     return int(rows), int(columns)
 
