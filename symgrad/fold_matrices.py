@@ -85,11 +85,16 @@ def _embed(builder: Builder, arguments: Arguments, attribute: Any) -> int | None
     return x if builder.assignments[x].shape == tuple(attribute[2:]) else None
 
 
+def _place(builder: Builder, arguments: Arguments, attribute: Any) -> int | None:
+    return builder.constant(0.0) if size_of(attribute) == 1 else None  # the only element is the first
+
+
 RULES: dict[str, Rule] = {
     "transpose": _transpose,
     "matmul": _matmul,
     "total": _total,
     "largest": _largest,
     "slice": _slice,
+    "place": _place,
     "embed": _embed,
 }

@@ -55,7 +55,6 @@ def context(risk: EmpiricalRisk, kernel: Kernel, dtype: str) -> Context:
     printer = Printer(kernel.program, dtype, kernel.homes)
     comments = _comments(kernel, risk)
     functions = {function.name: function for function in kernel.functions}
-    scratch = {name: functions[name].scratch if name in functions else 0 for name in _SUMMARIES}
     once = _once(kernel, printer)
     lane_functions = tuple(_lane_function(kernel, function, printer, comments) for function in kernel.functions)
     c_names = _c_names(kernel, dtype)
@@ -81,9 +80,7 @@ def context(risk: EmpiricalRisk, kernel: Kernel, dtype: str) -> Context:
         "cost": _cost(kernel),
         "n_predictions": functions["predictions"].rows if "predictions" in functions else 0,
         "prediction_shape": "(data.n,)" if risk.output_shape == () else "(data.n, PREDICTIONS)",
-        "losses_scratch": scratch["losses"],
-        "gradients_scratch": scratch["gradients"],
-        "predictions_scratch": scratch["predictions"],
+        "value_rows": max(function.rows + function.scratch for function in kernel.functions),
         "gradients_rows": gradients.rows,
         "functions": lane_functions,
         "plain": plain,

@@ -1,21 +1,24 @@
 """Runs a Program in plain Python, one assignment after the other: exactly, to any number of digits, or in doubles.
 
 An `Arithmetic` says what a number and what each operation is. Conditions are the numbers 1 and 0. Operations that are
-lowered before they are printed (``mod``, ``softmax``, ...) are there too, by their definition.
+lowered before they are printed (``mod``, ``softmax``, ...) are there too, by their definition. A scalar is a number, a
+matrix an array of numbers: operations on numbers are done element by element, those of `MATRICES` on whole arrays.
 """
 
 import math
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import reduce
+from math import prod
 from typing import Any
 
 import mpmath
 import numpy as np
 
-from symgrad.program import Program
+from symgrad.dimensions import Shape
+from symgrad.program import Assignment, Program
 
 Number = Any
 Leaves = Mapping[str, Sequence[Number]]
@@ -23,32 +26,127 @@ Leaves = Mapping[str, Sequence[Number]]
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """``number`` makes a number of a double; ``operations`` take numbers and, last, the attribute if there is one."""
+    """``number`` makes a number of a double; ``operations`` take numbers and, last, the attribute if there is one.
+
+    ``kind`` is the type of an array of such numbers.
+    """
 
     number: Callable[[float], Number]
     operations: Mapping[str, Callable[..., Number]]
+    kind: Any = object
+
+    def array(self, values: Any, shape: Shape) -> Any:
+        """Numbers in C order as a matrix of that shape."""
+        matrix = np.empty(shape, self.kind)
+        for place, value in enumerate(values):
+            matrix.flat[place] = value
+        return matrix
+
+    def apply(self, step: Assignment, operands: Sequence[Any]) -> Any:
+        """The value of one assignment."""
+        attribute = () if step.attribute is None else (step.attribute,)
+        if step.operation in MATRICES:
+            value = MATRICES[step.operation](self, *operands, *attribute)
+        elif not step.shape:
+            value = self.operations[step.operation](*operands, *attribute)
+        else:
+            assert all(np.shape(x) in ((), step.shape) for x in operands), f"{step} of {[np.shape(x) for x in operands]}"
+            spread = [np.broadcast_to(np.asarray(x, self.kind), step.shape).flat for x in operands]
+            operation = self.operations[step.operation]
+            value = self.array((operation(*row, *attribute) for row in zip(*spread, strict=True)), step.shape)
+        assert np.shape(value) == step.shape, f"{step} has the shape {np.shape(value)}"
+        return value
 
 
-def run(program: Program, arithmetic: Arithmetic, leaves: Leaves) -> list[Number]:
+def run(program: Program, arithmetic: Arithmetic, leaves: Leaves) -> list[Any]:
     """The value of every variable; ``leaves`` holds the numbers of each kind of leaf by place."""
-    values: list[Number] = []
+    values: list[Any] = []
     for step in program.assignments:
         if step.operation == "constant":
             values.append(arithmetic.number(step.attribute))
         elif step.operation == "weight":
             values.append(leaves["weight"][0] if "weight" in leaves else arithmetic.number(1.0))
         elif step.operation in ("parameter", "input", "target"):
-            values.append(leaves[step.operation][step.attribute])
+            first, row = step.attribute, leaves[step.operation]
+            matrix = arithmetic.array(row[first : first + prod(step.shape)], step.shape) if step.shape else row[first]
+            values.append(matrix)
         else:
-            attribute = () if step.attribute is None else (step.attribute,)
-            values.append(arithmetic.operations[step.operation](*(values[a] for a in step.arguments), *attribute))
+            values.append(arithmetic.apply(step, [values[a] for a in step.arguments]))
     return values
 
 
 def output(program: Program, name: str, arithmetic: Arithmetic, leaves: Leaves) -> tuple[Number, ...]:
-    """The values of one of the program's outputs."""
+    """The numbers of one of the program's outputs: matrices in C order, one after the other."""
     values = run(program, arithmetic, leaves)
-    return tuple(values[variable] for variable in program.outputs[name])
+    return tuple(number for variable in program.outputs[name] for number in elements(values[variable]))
+
+
+def elements(value: Any) -> list[Number]:
+    """The numbers of a value, in C order."""
+    return list(value.flat) if isinstance(value, np.ndarray) else [value]
+
+
+# ------------------------------------------------------------------------------------------------------ whole matrices
+
+
+def _added(numbers: Iterable[Number], arithmetic: Arithmetic) -> Number:
+    return reduce(arithmetic.operations["add"], numbers)
+
+
+def _matmul(arithmetic: Arithmetic, x: Any, y: Any, turned: tuple[int, int] = (0, 0)) -> Any:
+    x, y = (matrix.T if t else matrix for matrix, t in zip((x, y), turned, strict=True))
+    times, (m, n) = arithmetic.operations["mul"], (x.shape[0], y.shape[1])
+    places = ((i, j) for i in range(m) for j in range(n))
+    return arithmetic.array((_added(map(times, x[i], y[:, j]), arithmetic) for i, j in places), (m, n))
+
+
+def _embed(arithmetic: Arithmetic, x: Any, part: tuple[int, ...]) -> Any:
+    top, left, *shape = part
+    whole = arithmetic.array([arithmetic.number(0.0)] * prod(shape), tuple(shape))
+    whole[top : top + x.shape[0], left : left + x.shape[1]] = x
+    return whole
+
+
+def _pick(arithmetic: Arithmetic, x: Any, index: Number) -> Number:
+    return x.flat[int(index)] if _is_place(index, x.shape) else arithmetic.number(math.nan)
+
+
+def _put(arithmetic: Arithmetic, x: Number, index: Number, shape: Shape) -> Any:
+    whole = arithmetic.array([arithmetic.number(0.0 if _is_place(index, shape) else math.nan)] * prod(shape), shape)
+    if _is_place(index, shape):
+        whole.flat[int(index)] = x
+    return whole
+
+
+def _is_place(index: Number, shape: Shape) -> bool:
+    return bool(0 <= index < prod(shape) and index == int(index))
+
+
+def _softmax_all(arithmetic: Arithmetic, x: Any) -> Any:
+    shares = (arithmetic.operations["softmax"](*x.flat, place) for place in range(x.size))
+    return arithmetic.array(shares, x.shape)
+
+
+MATRICES: dict[str, Callable[..., Any]] = {
+    "matmul": _matmul,
+    "transpose": lambda arithmetic, x: x.T,
+    "total": lambda arithmetic, x: _added(x.flat, arithmetic),
+    "fill": lambda arithmetic, x, shape: arithmetic.array([x] * prod(shape), shape),
+    "place": lambda arithmetic, shape: arithmetic.array(map(arithmetic.number, range(prod(shape))), shape),
+    "largest": lambda arithmetic, x: reduce(_greater, x.flat),
+    "slice": lambda arithmetic, x, part: x[part[0] : part[0] + part[2], part[1] : part[1] + part[3]],
+    "embed": _embed,
+    "assemble": lambda arithmetic, *xs: arithmetic.array(xs[:-1], xs[-1]),
+    "pick": _pick,
+    "put": _put,
+    "logsumexp_all": lambda arithmetic, x: arithmetic.operations["logsumexp"](*x.flat),
+    "softmax_all": _softmax_all,
+}
+
+
+def _greater(x: Number, y: Number) -> Number:
+    """The greater of two; a NaN stays one."""
+    return x + y if x != x or y != y else max(x, y)
 
 
 def _truth(test: Callable[..., bool], number: Callable[[float], Number]) -> Callable[..., Number]:
@@ -66,7 +164,7 @@ def _common(number: Callable[[float], Number]) -> dict[str, Callable[..., Number
         "abs": abs,
         "power": lambda x, n: x**n if n >= 0 else 1 / x**-n,
         "select": lambda condition, x, y: x if condition else y,
-        "max": lambda x, y: x + y if x != x or y != y else max(x, y),
+        "max": _greater,
         "min": lambda x, y: x + y if x != x or y != y else min(x, y),
         "sign": lambda x: number((x > 0) - (x < 0)) if x == x else x,
         "lt": _truth(operator.lt, number),
@@ -209,6 +307,7 @@ DOUBLES = Arithmetic(
         "digamma": _by_mpmath(mpmath.digamma),
         "polygamma": _by_mpmath(lambda x, n: mpmath.polygamma(n, x)),
     },
+    np.float64,
 )
 
 

@@ -18,7 +18,8 @@ from symgrad.fold import fold
 from symgrad.optimise import lower
 from symgrad.problem import EmpiricalRisk, Loss, Model
 from symgrad.program import Builder, Program
-from symgrad.trace import Tracer, trace
+from symgrad.trace import RULES, trace
+from symgrad.tracer import Tracer
 
 from .evaluate import DIGITS, DOUBLES, output
 
@@ -45,7 +46,7 @@ def value_of(expression: Any, **values: float) -> float:
     """The traced expression in doubles, at a, b, c, u, v (0 if it is not given)."""
     builder = Builder(fold=fold)
     known = {symbol: builder.emit("input", attribute=place) for place, symbol in enumerate((a, b, c, u, v))}
-    root = Tracer(builder, known).trace(expression)
+    root = Tracer(builder, known, RULES).trace(expression)
     leaves = {"input": [np.float64(values.get(name, 0.0)) for name in "abcuv"]}
     return float(output(lower(builder.program({"loss": (root,)})), "loss", DOUBLES, leaves)[0])
 
@@ -246,7 +247,7 @@ def test_the_bound_of_an_inner_sum_may_be_the_outer_index() -> None:
     builder = Builder(fold=fold)
     k = sp.Symbol("k", integer=True)
     triangle = sp.Sum(u * m + k, (k, 0, m), (m, 0, 3))
-    root = Tracer(builder, {u: builder.emit("input", attribute=0)}).trace(triangle)
+    root = Tracer(builder, {u: builder.emit("input", attribute=0)}, RULES).trace(triangle)
     assert output(builder.program({"s": (root,)}), "s", DIGITS, {"input": [mpmath.mpf(1)]})[0] == 20 + 10
 
 
@@ -304,7 +305,7 @@ def test_symbols_of_one_name_are_told_apart() -> None:
     first, second = sp.Dummy("d"), sp.Dummy("d")
     builder = Builder(fold=fold)
     known = {first: builder.emit("input", attribute=0), second: builder.emit("input", attribute=1)}
-    root = Tracer(builder, known).trace(first - 2 * second)
+    root = Tracer(builder, known, RULES).trace(first - 2 * second)
     assert output(builder.program({"d": (root,)}), "d", DIGITS, {"input": [mpmath.mpf(7), mpmath.mpf(2)]})[0] == 3
 
 
