@@ -107,7 +107,7 @@ class Printer:
         if assignment.operation == "constant":
             assert isinstance(assignment.attribute, int | float)
             return number(assignment.attribute, self._dtype)
-        return Text("row") if assignment.operation == "place" else Text(self.name(variable))
+        return Text("<real>row") if assignment.operation == "place" else Text(self.name(variable))
 
     def lines(self, body: Iterable[int], kept: Iterable[int]) -> tuple[tuple[tuple[int, str], ...], Mapping[int, Text]]:
         """``((variable, text), ...)`` for a body, in order; and the texts of kept variables that need no line.
@@ -182,7 +182,7 @@ def _itself(assignment: Assignment, operands: list[Text]) -> Text:
 
 
 def _row(assignment: Assignment, operands: list[Text]) -> Text:
-    return Text("row")
+    return Text("<real>row")
 
 
 _OTHERS: dict[str, Callable[[Assignment, list[Text]], Text]] = {

@@ -100,7 +100,11 @@ def _uses(kernel: Kernel, once: Context, functions: Iterable[Context]) -> Contex
     uses: Context = {
         f"uses_{name}": name in called for name in ("multiply", "multiply_each", "multiply_once", "copy_rows")
     }
-    return {**uses, "uses_fma": bool(kernel.outers) or any(name.startswith("multiply") for name in called)}
+    return {
+        **uses,
+        "uses_turn": bool(kernel.outers) or kernel.inputs >= 8,
+        "uses_fma": bool(kernel.outers) or any(name.startswith("multiply") for name in called),
+    }
 
 
 def _size(symbol: object) -> int:

@@ -114,7 +114,7 @@ class StageWriter:
         heads, reads = self._reads(body, kept)
         text = [*reads, *(self._declared(v, expression) for v, expression in lines)]
         text += [self._written(v, row, texts[v].text, loop.size, comments) for v, row in loop.writes]
-        text += [self._grown(v, texts[added[v]].text) for v in grown]
+        text += [line for v in grown for line in self._grown(v, texts[added[v]].text)]
         return StageText(
             loop.size,
             starts=tuple(f"{self._growing(v)} = {self._neutral(v)}" for v in grown),
@@ -180,6 +180,7 @@ class StageWriter:
 
     def _written(self, variable: int, row: int, text: str, size: int, comments: dict[int, str]) -> str:
         address = self._address("c" if self._once else "out", row, size)
+        text = f"1.0 if {text} else 0.0" if self._is_condition(variable) else text
         return f"{address} = {text}{comments.get(row, '')}"
 
     def _growing(self, variable: int) -> str:
@@ -192,11 +193,19 @@ class StageWriter:
     def _neutral(self, variable: int) -> str:
         return "0.0" if self._kernel.program.assignments[variable].operation == "total" else "-INFINITY"
 
-    def _grown(self, variable: int, text: str) -> str:
+    def _grown(self, variable: int, text: str) -> list[str]:
         place = self._growing(variable)
         if self._kernel.program.assignments[variable].operation == "total":
-            return f"{place} += {text}"
-        return f"{place} = {text} if {text} > {place} else ({place} if {place} >= {text} else {text} + {place})"
+            return [f"{place} += {text}"]
+        # in single choices between names, or the loop is not vectorised; a NaN wins, as a sum of both
+        name = self._printer.name(variable)
+        self.names |= {name: None, f"{name}_or_nan": None}
+        return [
+            *([] if place == name else [f"{name} = {place}"]),
+            f"{name}_or_nan = {name} + {text}",
+            f"{name}_or_nan = {name} if {name} >= {text} else {name}_or_nan",
+            f"{place} = {text} if {text} > {name} else {name}_or_nan",
+        ]
 
     # --------------------------------------------------------------------------------------------------------- wholes
 

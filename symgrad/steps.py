@@ -36,7 +36,9 @@ def _keeps_order(program: Program, assignment: Assignment) -> bool:
     if assignment.operation == "transpose":
         return 1 in assignment.shape
     if assignment.operation in ("total", "fill"):
-        return size_of(assignment.shape) == size_of(program.assignments[assignment.arguments[0]].shape) == 1
+        argument = program.assignments[assignment.arguments[0]]
+        # a constant has no row, but a matrix of one needs one: products and copies read it there
+        return argument.operation != "constant" and size_of(assignment.shape) == size_of(argument.shape) == 1
     return False
 
 

@@ -178,7 +178,7 @@ def _joined(tracer: Tracer, node: sp.BlockMatrix) -> int:
 
 
 def _diagonal(tracer: Tracer, node: sp.DiagMatrix) -> int:
-    size = max(tracer.shape(node.arg))
+    size = max(tracer.shape(node.args[0]))
     return tracer.builder.emit("mul", _identity(tracer, (size, size)), tracer.matrix(node.arg))
 
 

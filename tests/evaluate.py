@@ -38,7 +38,7 @@ class Arithmetic:
     def array(self, values: Any, shape: Shape) -> Any:
         """Numbers in C order as a matrix of that shape."""
         matrix = np.empty(shape, self.kind)
-        for place, value in enumerate(values):
+        for place, value in zip(range(matrix.size), values, strict=True):
             matrix.flat[place] = value
         return matrix
 

@@ -6,7 +6,9 @@ import sympy as sp
 from hypothesis import strategies as st
 
 from symgrad import functions
+from symgrad.errors import UnsupportedExpressionError
 from symgrad.problem import EmpiricalRisk
+from symgrad.trace import trace
 
 PARAMETERS = sp.symbols("a b c d", real=True)
 INPUTS = sp.symbols("u v", real=True)
@@ -60,8 +62,15 @@ def _grow(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 def risk_of(expression: Any) -> EmpiricalRisk | None:
-    """The expression as a loss; ``None`` if it cannot be one (no parameter is left in it, SymPy made it infinite)."""
+    """The expression as a loss; ``None`` if it cannot be one: SymPy left no parameter in it, or made a number in it
+    infinite, or greater than any double."""
     try:
-        return EmpiricalRisk.from_expression(expression, inputs=INPUTS, targets=[TARGET], parameters=PARAMETERS)
+        risk = EmpiricalRisk.from_expression(expression, inputs=INPUTS, targets=[TARGET], parameters=PARAMETERS)
     except ValueError:
         return None
+    try:
+        trace(risk)
+    except UnsupportedExpressionError as refused:
+        assert "the greatest double" in str(refused), refused
+        return None
+    return risk

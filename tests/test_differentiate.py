@@ -147,7 +147,10 @@ def test_the_gradient_is_cheap_for_random_risks() -> None:
     collect()
     assert len(costs) >= 250
     assert statistics.median(costs.values()) < 3
-    assert {expression: found for expression, found in costs.items() if found > 5} == {}
+    dear = {expression: found for expression, found in costs.items() if found > 5}
+    assert len(dear) <= 0.03 * len(costs), dear
+    # tanh is one operation of C's, and its slope, which keeps its digits where tanh is 1, takes eight
+    assert all(found <= 9 and "tanh" in expression for expression, found in dear.items()), dear
 
 
 @pytest.mark.parametrize("branches", [1, 2, 5])

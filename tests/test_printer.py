@@ -15,6 +15,7 @@ from symgrad.pipeline import generate
 from symgrad.printer import CONDITIONS, WIDEST, Printer, c_functions, number
 from symgrad.problem import EmpiricalRisk
 from symgrad.program import LEAVES, Assignment, Builder, Program
+from symgrad.steps import same_elements
 
 from .evaluate import DOUBLES, run
 
@@ -32,8 +33,12 @@ def doubles(count: int) -> list[float]:
     return [x for x in found if not math.isnan(x)]
 
 
+def printer_of(program: Program) -> Printer:
+    return Printer(program, "float64", same_elements(program))
+
+
 def names(program: Program) -> list[str]:
-    printer = Printer(program, "float64")
+    printer = printer_of(program)
     return [printer.name(variable) for variable in range(len(program.assignments))]
 
 
@@ -82,7 +87,7 @@ def test_a_literal_of_a_float_module_is_cast_once() -> None:
 )
 def test_a_negative_literal_needs_no_brackets_on_the_right(operation: str, expected: str) -> None:
     program = Program((Assignment("input", (), 0), Assignment("constant", (), -2.0), Assignment(operation, (0, 1))), {})
-    lines, kept = Printer(program, "float64").lines([2], [2])
+    lines, kept = printer_of(program).lines([2], [2])
     assert expected == (lines[0][1] if lines else kept[2].text)
 
 
@@ -117,7 +122,7 @@ def grown(seed: int) -> tuple[Program, list[int]]:
 def test_the_text_computes_the_program_bit_for_bit(seed: int) -> None:
     program, results = grown(seed)
     body = [v for v in sorted(program.needed()) if program.assignments[v].operation not in LEAVES]
-    printer = Printer(program, "float64")
+    printer = printer_of(program)
     lines, kept = printer.lines(body, results)
     draw = random.Random(seed)
     for _ in range(4):
@@ -140,7 +145,7 @@ def test_brackets_only_where_they_change_the_value() -> None:
     left = builder.emit("div", builder.emit("mul", builder.emit("neg", builder.emit("add", u[0], u[1])), u[2]), u[3])
     program = builder.program({})
     body = [v for v in range(len(program.assignments)) if v not in u]
-    _, kept = Printer(program, "float64").lines(body, [right, left])
+    _, kept = printer_of(program).lines(body, [right, left])
     assert kept[right].text == "u0 - (u1 - (u2 + u3))"
     assert kept[left].text == "-(u0 + u1) * u2 / u3"
 
@@ -153,7 +158,7 @@ def test_calls_choices_and_what_is_used_twice_have_lines_of_their_own() -> None:
     chosen = builder.emit("select", builder.emit("lt", u, v), branch, builder.emit("exp", twice))
     root = builder.emit("mul", twice, chosen)
     program = builder.program({})
-    lines, kept = Printer(program, "float64").lines(range(2, root + 1), [root])
+    lines, kept = printer_of(program).lines(range(2, root + 1), [root])
     assert [program.assignments[v].operation for v, _ in lines] == ["mul", "add", "exp", "select"]
     assert kept[root].text == "product_1 * choice_1"
 
@@ -165,7 +170,7 @@ def test_lines_stay_short() -> None:
         total = builder.emit("add", total, builder.emit("input", attribute=k))
     program = builder.program({})
     body = [v for v, step in enumerate(program.assignments) if step.operation == "add"]
-    lines, _ = Printer(program, "float64").lines(body, [total])
+    lines, _ = printer_of(program).lines(body, [total])
     assert len(lines) > 5
     assert max(len(text) for _, text in lines) <= 2 * WIDEST
 
@@ -199,5 +204,5 @@ def test_the_functions_that_are_called() -> None:
     made += [builder.emit("hypot", u, u), builder.emit("lt", u, u), builder.emit("polygamma", u, attribute=2)]
     found = c_functions(builder.program({}), made)
     assert found == (("exp", 1), ("fabs", 1), ("hypot", 2), ("tgamma", 1))
-    assert Printer(builder.program({}), "float64").lines([made[-1]], [made[-1]])[0][0][1] == "polygamma(2, u0)"
+    assert printer_of(builder.program({})).lines([made[-1]], [made[-1]])[0][0][1] == "polygamma(2, u0)"
     assert {"lt", "and", "not"} <= CONDITIONS
