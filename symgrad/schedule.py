@@ -1,6 +1,6 @@
 """Program -> Kernel: what is computed once for a theta, what for each sample, in which loops, and kept where."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import accumulate
 
 from .dimensions import Shape, size_of
@@ -8,6 +8,7 @@ from .flops import count
 from .fold import fold
 from .kernel import Kernel, LaneFunction, Loop, Outer, Segment, Stage, Whole
 from .program import Builder, Program
+from .rows import Rows
 from .steps import REDUCTIONS, Step, is_elementwise, same_elements, sequence, view
 
 DEPTH = 16  # calls of a lane function that make a tile: bounds the error of the compensated sum
@@ -49,8 +50,8 @@ def schedule(program: Program, inputs: int) -> Kernel:
         outers=outers,
         n_penalty=once.rows,
         inputs=inputs,
-        lanes=64 if matrices else _lanes(len(parameters)),
-        depth=DEPTH,
+        lanes=128 if matrices else _lanes(len(parameters)),
+        depth=8 if matrices else DEPTH,
         counts=_counts(program, varies, outers),
     )
 
@@ -134,18 +135,22 @@ class _Scheduler:
     def lane_function(self, name: str, rows: Sequence[int], operands: Sequence[int] = ()) -> LaneFunction:
         """The function that fills ``rows``, and keeps ``operands`` for the products of a tile."""
         steps = sequence(self._program, self._homes, self._closure([*rows, *operands], varying=True), LONGEST_BODY)
-        kept = [*self._crossing(steps), *(self._base(v) for v in operands)]
-        return self._placed(name, steps, [self._homes[v] for v in rows], kept)
+        # a result may be consecutive rows of what has to be kept for it
+        lasting = [self._base(v) for v in (*rows, *operands)]
+        kept = [*self._crossing(steps), *lasting]
+        return self._placed(name, steps, [self._homes[v] for v in rows], kept, frozenset(lasting))
 
     def once(self, functions: Iterable[LaneFunction], results: Sequence[int]) -> LaneFunction:
         """The results (of the penalty), and what the functions need that no sample changes.
 
-        Scalars on the way need no row.
+        Scalars on the way need no row, unless they are copied into a matrix.
         """
         read = sorted({v for function in functions for v in self._taken(function.stages)})
         steps = sequence(self._program, self._homes, self._closure([*read, *results], varying=False))
-        crossing = [v for v in self._crossing(steps) if self._program.assignments[v].shape]
-        return self._placed("once", steps, [self._homes[v] for v in results], [*read, *crossing])
+        copied = {self._base(a) for step in steps if not step.size for v in step.variables for a in self._arguments(v)}
+        crossing = [v for v in self._crossing(steps) if self._program.assignments[v].shape or v in copied]
+        kept = [*read, *crossing, *map(self._base, results)]
+        return self._placed("once", steps, [self._homes[v] for v in results], kept, frozenset(kept))
 
     def _closure(self, roots: Iterable[int], varying: bool) -> list[int]:
         """The roots and all that they depend on, in order, without leaving what varies (or what does not)."""
@@ -193,8 +198,13 @@ class _Scheduler:
                     crossing[variable] = None
         return list(crossing)
 
-    def _placed(self, name: str, steps: Sequence[Step], rows: Sequence[int], kept: Iterable[int]) -> LaneFunction:
-        """The steps as stages: results in the first rows, what is kept in those that follow."""
+    def _placed(
+        self, name: str, steps: Sequence[Step], rows: Sequence[int], kept: Sequence[int], lasting: Set[int]
+    ) -> LaneFunction:
+        """The steps as stages: results in the first rows, what is kept in those that follow.
+
+        Rows are used again when what they hold is not read any more, unless it is ``lasting``.
+        """
         made = {v for step in steps for v in step.variables}
         places: dict[int, int] = {}
         extra: list[tuple[int, int]] = []  # results that are no variable's own rows
@@ -205,18 +215,32 @@ class _Scheduler:
             else:
                 extra.append((variable, n_rows))
             n_rows += self._size(variable)
-        end = n_rows
-        for variable in kept:
-            lies_here = variable in made or (
-                name == "once" and self._program.assignments[variable].operation == "parameter"
-            )
-            if lies_here and variable not in places:
-                places[variable] = end
-                end += self._size(variable)
+        parameters = [v for v in kept if name == "once" and self._program.assignments[v].operation == "parameter"]
+        here = [v for v in dict.fromkeys(kept) if v not in places and (v in made or v in parameters)]
+        scratch, end = self._scratch(steps, here, n_rows, lasting)
+        places |= scratch
         given = [(v, row) for v, row in places.items() if v not in made]
         left = [(v, row) for v, row in extra if not self._is_line(v, made)]
         stages = (*self._copies(given), *(self._stage(step, places, extra) for step in steps), *self._copies(left))
         return LaneFunction(name, n_rows, end - n_rows, stages, places)
+
+    def _scratch(
+        self, steps: Sequence[Step], kept: Iterable[int], first: int, lasting: Set[int]
+    ) -> tuple[dict[int, int], int]:
+        """A place for each kept variable, and the end of all."""
+        born = {v: number for number, step in enumerate(steps) for v in step.variables}
+        last = dict(born)
+        for number, step in enumerate(steps):
+            last |= {self._base(a): number for v in step.variables for a in self._arguments(v)}
+        rows, places, alive = Rows(first), dict[int, int](), list[int]()
+        for variable in sorted(kept, key=lambda v: born.get(v, -1)):
+            for dead in [v for v in alive if last[v] < born.get(variable, -1)]:
+                alive.remove(dead)
+                rows.give(places[dead], self._size(dead))
+            places[variable] = rows.take(self._size(variable))
+            if variable not in lasting:
+                alive.append(variable)
+        return places, rows.end
 
     def _size(self, variable: int) -> int:
         return size_of(self._program.assignments[variable].shape)

@@ -37,9 +37,8 @@ class StageWriter:
         self._once = function is None
         self._stages = kernel.once if function is None else function.stages
         self._places = kernel.slots if function is None else function.places
-        self._made = {
-            v for stage in self._stages for v in (stage.body if isinstance(stage, Loop) else (stage.variable,))
-        }
+        self._named = {v for stage in self._stages if isinstance(stage, Loop) for v in stage.body}
+        self._made = self._named | {stage.variable for stage in self._stages if isinstance(stage, Whole)}
         self.names: dict[str, None] = {}
         self.conditions: dict[str, None] = {}
         self.scalars: dict[int, None] = {}  # numbers that the whole function reads: invariants, or once parameters
@@ -161,10 +160,10 @@ class StageWriter:
         return heads, lines
 
     def _is_local(self, variable: int) -> bool:
-        """A number that was computed before, in the function that runs once: its name still holds it."""
+        """A number that a loop has computed, in the function that runs once: its name still holds it."""
         return (
             self._once
-            and variable in self._made
+            and variable in self._named
             and self._size(variable) == 1
             and view(self._kernel.program, variable) is None
         )

@@ -92,7 +92,7 @@ def _trace(tracer: Tracer, node: sp.Trace) -> int:
     if assignment.operation == "matmul":
         a, b = (Value(tracer.builder, v) for v in assignment.arguments)
         return inner(a, b.T).variable
-    return inner(x, Value(tracer.builder, _identity(tracer, x.shape))).variable
+    return _on_diagonal(tracer, x.shape).choose(x, 0.0).call("total").variable
 
 
 def _dot(tracer: Tracer, node: DotProduct) -> int:
@@ -125,11 +125,18 @@ def _apply(tracer: Tracer, node: ElementwiseApplyFunction) -> int:
 # -------------------------------------------------------------------------------------------------- parts and wholes
 
 
-def _identity(tracer: Tracer, shape: Shape) -> int:
+def _on_diagonal(tracer: Tracer, shape: Shape) -> Value:
+    """Which elements are on the diagonal? (A product with an identity would make NaN of infinities beside it.)"""
     if size_of(shape) == 1:
-        return tracer.builder.filled(tracer.builder.constant(1.0), shape)
+        return Value(tracer.builder, tracer.builder.constant(1.0))
     place = Value(tracer.builder, tracer.builder.emit("place", attribute=shape))
-    return place.call("fmod", shape[1] + 1).equals(0).choose(1.0, 0.0).variable
+    return place.call("fmod", shape[1] + 1).equals(0)
+
+
+def _identity(tracer: Tracer, node: sp.Identity) -> int:
+    shape = shape_of_node(node)
+    ones = Value(tracer.builder, tracer.builder.constant(1.0))
+    return tracer.builder.filled(_on_diagonal(tracer, shape).choose(ones, 0.0).variable, shape)
 
 
 def _filled(value: float) -> Rule:
@@ -178,8 +185,9 @@ def _joined(tracer: Tracer, node: sp.BlockMatrix) -> int:
 
 
 def _diagonal(tracer: Tracer, node: sp.DiagMatrix) -> int:
-    size = max(tracer.shape(node.args[0]))
-    return tracer.builder.emit("mul", _identity(tracer, (size, size)), tracer.matrix(node.arg))
+    diagonal = Value(tracer.builder, tracer.matrix(node.args[0]))
+    size = max(diagonal.shape)
+    return _on_diagonal(tracer, (size, size)).choose(diagonal, 0.0).variable
 
 
 def _symbol(tracer: Tracer, node: sp.MatrixSymbol) -> int:
@@ -280,7 +288,7 @@ MATRIX_RULES: dict[type, Rule] = {
     ElementwiseApplyFunction: Rule(_apply, lambda node: (node.expr,)),
     sp.ZeroMatrix: _filled(0.0),
     sp.OneMatrix: _filled(1.0),
-    sp.Identity: Rule(lambda tracer, node: _identity(tracer, shape_of_node(node)), _none),
+    sp.Identity: Rule(_identity, _none),
     sp.ImmutableDenseMatrix: Rule(_assembled, _elements),
     sp.MatrixSlice: Rule(_slice, lambda node: (node.args[0],)),
     sp.BlockMatrix: Rule(_joined, _blocks),

@@ -90,9 +90,15 @@ class Tracer:
             return None
         if any(id(child) not in self._exact for child in self._children(node)):
             return None
-        value = node.func(*(self._exact.get(id(argument), argument) for argument in node.args))
+        value = node.func(*map(self._evaluated, node.args))
         # few digits more than a double needs, so that nothing piles up: SymPy recurses on what is nested
         return value if isinstance(value, sp.Rational | sp.NumberSymbol) else value.evalf(_DIGITS)
+
+    def _evaluated(self, argument: sp.Basic) -> sp.Basic:
+        """An argument of a node of numbers, as a number. (Of a factor below a fraction bar only the base is traced.)"""
+        if id(argument) not in self._exact and isinstance(argument, sp.Pow):
+            return self._exact.get(id(argument.args[0]), argument.args[0]) ** argument.args[1]
+        return self._exact.get(id(argument), argument)
 
     # ---------------------------------------------------------------------------------------------- for the rules
 

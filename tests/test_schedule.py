@@ -1,19 +1,24 @@
 """Program -> Kernel: what is hoisted, that everything read is there, and that split bodies compute the same."""
 
+from collections.abc import Iterable
+from functools import cache
+from math import prod
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 import sympy as sp
 
 from symgrad import compile as compile_risk
 from symgrad import functions, gallery, schedule
-from symgrad.kernel import Kernel
-from symgrad.pipeline import generate
-from symgrad.problem import EmpiricalRisk
+from symgrad.kernel import Kernel, Loop, Stage, computed
+from symgrad.pipeline import Generated, generate
+from symgrad.problem import EmpiricalRisk, Loss, Model, leaves
 from symgrad.program import LEAVES
 
-from .evaluate import DOUBLES, output, run
+from .evaluate import DIGITS, DOUBLES, output, run
+from .run_kernel import run_function, run_once
 
 a, b, u, v, y = sp.symbols("a b u v y", real=True)
 SAMPLE = ("input", "target", "weight")
@@ -35,74 +40,192 @@ def risk_of(expression: Any, name: str = "risk", **more: Any) -> EmpiricalRisk:
     return EmpiricalRisk.from_expression(expression, name=name, **{**declared, **more})
 
 
+# --------------------------------------------------------------------------------------------------- models of matrices
+
+W, V, c, x, t = (sp.MatrixSymbol(n, *s) for n, s in (("W", (3, 4)), ("V", (2, 3)), ("c", (3, 1)), ("x", (4, 1)), ("t", (2, 1))))  # fmt: skip
+B, X, z = sp.MatrixSymbol("B", 3, 3), sp.MatrixSymbol("X", 3, 2), sp.MatrixSymbol("z", 2, 1)
+i, j, label = sp.Idx("i", 3), sp.Idx("j", 4), sp.Symbol("label", integer=True)
+_units = (W * x + c).applyfunc(sp.tanh)
+_parts = sp.BlockMatrix([[c], [x]])[1:6, 0:1]
+_spread = sp.Sum(sp.Sum(W[i, j] * x[j, 0], (j, 0, 3)) ** 2 * c[i, 0], (i, 0, 2))
+_decay = sp.Trace(W.T * W) + sp.Trace(B * B.T * B) + sp.DotProduct(c, c)
+
+
+def matrices_of(expression: Any, name: str, penalty: Any = _decay) -> EmpiricalRisk:
+    declared = {"inputs": [x, X], "targets": [t], "parameters": [W, V, c, B], "penalty": penalty}
+    return EmpiricalRisk.from_expression(expression, name=name, **declared)
+
+
+def network() -> EmpiricalRisk:
+    cross_entropy = functions.logsumexp(z[0, 0], z[1, 0]) - z[label, 0]
+    model = Model(V * _units, inputs=[x], parameters=[W, V, c])
+    return EmpiricalRisk(model, Loss(cross_entropy, prediction=z, target=label), penalty=sp.Trace(W * W.T), name="net")
+
+
+MATRICES = [
+    network(),
+    matrices_of(sp.Trace((B * X).T * B * X) + ((t - V * _units).T * (t - V * _units))[0, 0], "products"),
+    matrices_of((_parts.T * _parts)[0, 0] * sp.Trace(B) + (c.T * B * c)[0, 0], "parts"),
+    matrices_of(_spread + functions.maximum(sp.sin(W[i, 2]) * x[1, 0], (i, 0, 2)) + sp.Trace(B), "sums"),
+    matrices_of((sp.OneMatrix(1, 3) * sp.HadamardPower(B, 3) * B.T * c)[0, 0] * x[1, 0], "hoisted"),
+    matrices_of(sp.log(sp.Sum(sp.exp(c[i, 0] * x[1, 0]), (i, 0, 2))) + (V * B * _units)[1, 0], "stable"),
+    matrices_of(((W * x).T * B * (W * x))[0, 0] * c[0, 0] + (c.T * c)[0, 0], "quadratic", None),
+    matrices_of(sp.DotProduct(B[0, :], c.T) * x[0, 0] + (W[1, :] * x)[0, 0], "rows", sp.exp((c.T * B[:, 1])[0, 0])),
+]
 RISKS = [*gallery.RISKS, risk_of((BRANCHES - y) ** 2, "branches"), risk_of(MIXED, "mixed"), risk_of(a * u, "line")]
-RISKS += [risk_of(functions.logsumexp(a * u, b * v, a * b, y) * sp.sqrt(a * b), "largest")]
+RISKS += [risk_of(functions.logsumexp(a * u, b * v, a * b, y) * sp.sqrt(a * b), "largest"), *MATRICES]
 KERNELS = [generate(risk).kernel for risk in RISKS]
+SMALL = [*RISKS[-4 - len(MATRICES) : -len(MATRICES)], *MATRICES]
+
+each_kernel = pytest.mark.parametrize("kernel", KERNELS, ids=[risk.name for risk in RISKS])
 
 
-def is_leaf(kernel: Kernel, variable: int) -> bool:
-    return kernel.program.assignments[variable].operation in LEAVES
+def stages_of(kernel: Kernel) -> Iterable[Stage]:
+    return (stage for function in kernel.functions for stage in function.stages)
 
 
-@pytest.mark.parametrize("kernel", KERNELS, ids=[risk.name for risk in RISKS])
+@each_kernel
 def test_hoisting_is_complete(kernel: Kernel) -> None:
     varies = kernel.program.depends_on(SAMPLE)
-    bodies = [v for function in kernel.functions for loop in function.loops for v in loop.body]
-    assert all(varies[v] for v in bodies)
-    assert not any(varies[v] for v in (*kernel.invariant, *kernel.slots, *kernel.penalty))
-    assert len(set(kernel.invariant)) == len(kernel.invariant)
+    assert all(varies[v] for v in computed(stages_of(kernel)))
+    assert not any(varies[v] for v in (*kernel.invariant, *kernel.slots))
+    assert not any(varies[v] for name in ("penalty", "penalty_gradient") for v in kernel.program.outputs.get(name, ()))
+    for stages in (kernel.once, *(function.stages for function in kernel.functions)):
+        made = [v for stage in stages for v in (stage.body if isinstance(stage, Loop) else (stage.variable,))]
+        assert len(set(made)) == len(made)
 
 
-def check_reads(kernel: Kernel) -> None:
-    """Everything that a loop takes is a leaf, an invariant's slot, or was made before it."""
-    available = set(kernel.slots)
-    for v in kernel.invariant:
-        assert all(is_leaf(kernel, a) or a in kernel.invariant for a in kernel.program.assignments[v].arguments)
-    assert all(is_leaf(kernel, s) or s in kernel.invariant for s in (*kernel.slots, *kernel.penalty))
-    for function in kernel.functions:
-        rows: dict[int, int] = {}
-        for loop in function.loops:
-            assert all(rows[row] == v for v, row in loop.reads)
-            here = {v for v, _ in loop.reads}
-            for v in loop.body:
-                for a in kernel.program.assignments[v].arguments:
-                    kind = kernel.program.assignments[a].operation
-                    assert a in here or a in available or kind in (*SAMPLE, "constant"), (function.name, v, a)
-                here.add(v)
-            for v, row in loop.writes:
-                kind = kernel.program.assignments[v].operation
-                assert v in here or v in available or kind in (*SAMPLE, "constant")
-                assert row not in rows
-                assert row < function.rows + function.scratch
-                rows[row] = v
-        assert set(range(function.rows)) <= set(rows)
-        computed = [v for loop in function.loops for v in loop.body]
-        assert len(set(computed)) == len(computed)
+@each_kernel
+def test_rows_belong_to_one_variable(kernel: Kernel) -> None:
+    areas = [(kernel.slots, kernel.n_invariants)]
+    areas += [(function.places, function.rows + function.scratch) for function in kernel.functions]
+    for places, size in areas:
+        rows = sorted(row + k for v, row in places.items() for k in range(prod(kernel.shape(v))))
+        assert len(set(rows)) == len(rows)
+        assert all(row < size for row in rows)
+        assert all(kernel.homes[v] == v for v in places)
 
 
-@pytest.mark.parametrize("kernel", KERNELS, ids=[risk.name for risk in RISKS])
-def test_everything_read_is_there(kernel: Kernel) -> None:
-    check_reads(kernel)
+# ------------------------------------------------------------------------------------------------------- what it means
+
+
+@cache
+def sample_of(risk: EmpiricalRisk) -> dict[str, list[Any]]:
+    """A theta, a sample and its weight, in doubles; targets that are labels are labels."""
+    draw = np.random.default_rng(len(risk.name))
+    roles = (("parameter", risk.parameters), ("input", risk.inputs))
+    values = {role: list(draw.uniform(0.25, 1.5, len(leaves(*symbols)))) for role, symbols in roles}
+    return {**values, "target": [1.0] * len(leaves(*risk.targets)), "weight": [0.75]}
+
+
+def check_meaning(risk: EmpiricalRisk, stages: Generated) -> None:
+    """The kernel's stages, run one after the other, give what the traced and differentiated program does."""
+    given = {role: [mpmath.mpf(n) for n in numbers] for role, numbers in sample_of(risk).items()}
+    before = stages.differentiated
+    with mpmath.workdps(30):
+        found = {"losses": output(before, "loss", DIGITS, given), "predictions": output(before, "prediction", DIGITS, given)}  # fmt: skip
+        found["gradients"] = (*found["losses"], *output(before, "gradient", DIGITS, given))
+        for function in stages.kernel.functions:
+            close(run_function(stages.kernel, function.name, DIGITS, given), found[function.name], function.name)
+        penalty = [n for name in ("penalty", "penalty_gradient") if name in before.outputs for n in output(before, name, DIGITS, given)]  # fmt: skip
+        once = run_once(stages.kernel, DIGITS, given)
+        assert stages.kernel.n_penalty == len(penalty)
+        close(once[: len(penalty)], penalty, "penalty")
+
+
+def close(got: Any, true: Any, what: str) -> None:
+    assert len(got) == len(true)
+    scale = max(map(abs, true), default=0)
+    assert all(abs(g - t) <= 1e-14 * abs(t) + 1e-25 * scale for g, t in zip(got, true, strict=True)), (what, got, true)
+
+
+@pytest.mark.parametrize("risk", [risk for risk in RISKS if risk.name != "digits"], ids=lambda risk: risk.name)
+def test_everything_read_is_there_and_the_stages_mean_the_program(risk: EmpiricalRisk) -> None:
+    check_meaning(risk, generate(risk))
 
 
 @pytest.mark.parametrize("longest", [1, 2, 5, 17])
-@pytest.mark.parametrize("risk", RISKS[-4:], ids=lambda risk: risk.name)
+@pytest.mark.parametrize("risk", SMALL, ids=lambda risk: risk.name)
 def test_split_bodies_read_what_earlier_ones_kept(
     risk: EmpiricalRisk, longest: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(schedule, "LONGEST_BODY", longest)
-    kernel = generate(risk).kernel
-    check_reads(kernel)
-    assert all(len(loop.body) <= longest for function in kernel.functions for loop in function.loops)
+    stages = generate(risk)
+    check_meaning(risk, stages)
+    assert all(len(loop.body) <= longest for function in stages.kernel.functions for loop in function.loops)
 
 
-@pytest.mark.parametrize("kernel", KERNELS, ids=[risk.name for risk in RISKS])
+# ------------------------------------------------------------------------------------------------------------- counts
+
+
+@each_kernel
 def test_counts_are_of_what_is_computed(kernel: Kernel) -> None:
+    """Of scalars one operation each; of matrices one for each element, and two for each product in a product."""
     functions_ = {function.name: function for function in kernel.functions}
-    for count, name in (("loss", "losses"), ("gradient", "gradients")):
-        assert kernel.counts[count] == sum(len(loop.body) for loop in functions_[name].loops)
-    assert kernel.counts["once"] == len(kernel.invariant)
+    outers = sum(2 * o.m * o.p * o.k for o in kernel.outers)
+    for count, name, more in (("loss", "losses", 0), ("gradient", "gradients", outers)):
+        assert kernel.counts[count] == sum(cost(kernel, v) for v in computed(functions_[name].stages)) + more
+    assert kernel.counts["once"] == sum(cost(kernel, v) for v in kernel.invariant)
     assert kernel.counts["loss"] <= kernel.counts["gradient"]
+
+
+def cost(kernel: Kernel, variable: int) -> int:
+    step = kernel.program.assignments[variable]
+    if step.operation in ("slice", "embed", "transpose", "assemble", "fill", "place"):
+        return 0
+    if step.operation == "matmul":
+        (m, n), inner = step.shape, prod(kernel.shape(step.arguments[0])) // step.shape[0]
+        return 2 * m * inner * n
+    if step.operation in ("total", "largest"):
+        return prod(kernel.shape(step.arguments[0]))
+    return prod(step.shape)
+
+
+def test_the_counts_of_a_network() -> None:
+    """Two layers, forwards and backwards: the gradient of a matrix is as dear as the product with it."""
+    (kernel,) = [k for k, risk in zip(KERNELS, RISKS, strict=True) if risk.name == "digits"]
+    forward = 2 * (64 * 32 + 32 * 10)
+    assert forward <= kernel.counts["loss"] <= forward + 10 * (32 + 10)
+    backward = forward + 2 * 32 * 10  # the outer products, and the way back through the second layer
+    assert forward + backward <= kernel.counts["gradient"] <= 3 * kernel.counts["loss"]
+
+
+# ------------------------------------------------------------------------------------------------- sums over a tile
+
+
+@each_kernel
+def test_every_parameter_has_its_derivative_once(kernel: Kernel) -> None:
+    """By rows, or by products of a tile, which may add to rows; what has neither is zero."""
+    size = kernel.starts[-1]
+    rows = [s.at + k for s in kernel.segments for k in range(s.size)]
+    assert len(set(rows)) == len(rows)
+    (gradients,) = (f for f in kernel.functions if f.name == "gradients")
+    assert sorted(s.row + k for s in kernel.segments for k in range(s.size)) == list(range(1, gradients.rows))
+    for outer in kernel.outers:
+        assert kernel.shape(outer.left)[0] * kernel.shape(outer.right)[1] == outer.m * outer.k or outer.p == 1
+        assert 0 <= outer.at <= size - outer.m * outer.k
+        assert outer.at in kernel.starts
+
+
+def test_a_matrixs_gradient_is_one_product_for_a_tile() -> None:
+    """Not a row for each of its elements: W and V of the network, and both uses of B in the products."""
+    kernels = {risk.name: kernel for risk, kernel in zip(RISKS, KERNELS, strict=True)}
+    net = kernels["net"]
+    assert [(o.at, o.m, o.p, o.k) for o in net.outers] == [(0, 3, 1, 4), (12, 2, 1, 3)]
+    assert [(s.at, s.size) for s in net.segments] == [(18, 3)]
+    assert kernels["digits"].outers[0].m * kernels["digits"].outers[0].k == 64 * 32
+    assert sum(s.size for s in kernels["digits"].segments) == 32 + 10
+    assert [(o.m, o.p, o.k) for o in kernels["products"].outers if o.at == 12 + 6 + 3] == [(3, 2, 3)] * 2
+
+
+def test_what_a_tile_multiplies_is_kept_until_its_end() -> None:
+    for kernel in KERNELS:
+        (gradients,) = (f for f in kernel.functions if f.name == "gradients")
+        for operand in (v for o in kernel.outers for v in (o.left, o.right)):
+            base = kernel.homes[operand]
+            while kernel.program.assignments[base].operation == "slice" and base not in gradients.places:
+                base = kernel.homes[kernel.program.assignments[base].arguments[0]]
+            assert base in gradients.places or kernel.program.assignments[base].operation in LEAVES
 
 
 def test_a_tile_has_fewer_lanes_for_many_parameters() -> None:
@@ -111,24 +234,36 @@ def test_a_tile_has_fewer_lanes_for_many_parameters() -> None:
         p = sp.symbols(f"p:{size}", real=True)
         lanes.append(generate(risk_of(sum(p) * u, parameters=p, penalty=None)).kernel.lanes)
     assert lanes == sorted(lanes, reverse=True)
+    assert len(set(lanes)) > 1
     assert all(n & (n - 1) == 0 for n in lanes)
 
 
 def test_a_prediction_that_no_sample_changes_has_a_row() -> None:
     (kernel,) = [k for k, risk in zip(KERNELS, RISKS, strict=True) if risk.name == "line"]
     assert {function.name for function in kernel.functions} == {"losses", "gradients"}
-    assert len(kernel.penalty) == 3
+    assert kernel.n_penalty == 3
     assert "for each of" in str(kernel)
+
+
+def test_the_listing_of_a_kernel_names_every_stage() -> None:
+    for kernel in KERNELS:
+        text = str(kernel)
+        for variable in (*computed(stages_of(kernel)), *kernel.invariant):
+            assert f"v{variable} = {kernel.program.assignments[variable]}" in text
+        assert text.count("sum over samples of") == len(kernel.outers)
+
+
+# ------------------------------------------------------------------------------------------------------------ compiled
 
 
 def true_values(risk: EmpiricalRisk, theta: Any, inputs: Any, targets: Any) -> tuple[Any, Any]:
     program = generate(risk).optimised
     losses, gradients = [], []
     for row, target in zip(inputs, targets, strict=True):
-        leaves = {"parameter": list(theta), "input": list(row), "target": [target]}
-        values = run(program, DOUBLES, leaves)
+        given = {"parameter": list(theta), "input": list(row), "target": [target]}
+        values = run(program, DOUBLES, given)
         losses.append(values[program.outputs["loss"][0]])
-        gradients.append(output(program, "gradient", DOUBLES, leaves))
+        gradients.append(output(program, "gradient", DOUBLES, given))
     return np.array(losses, float), np.array(gradients, float)
 
 
