@@ -29,10 +29,10 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """One product, or copy, of whole matrices; the value begins at ``row``."""
+    """One product, or copy, of whole matrices; the value begins at ``row`` (``None``: it has an array of its own)."""
 
     variable: int
-    row: int
+    row: int | None
 
 
 Stage: TypeAlias = Loop | Whole
@@ -42,7 +42,9 @@ Stage: TypeAlias = Loop | Whole
 class LaneFunction:
     """The loops that fill ``rows`` rows of one value for each lane, and the scratch rows they share.
 
-    ``places`` says at which row a variable that is kept begins.
+    ``places`` says at which row a variable that is kept begins. Beside matrices, the numbers that are kept are
+    ``singles``: each has an array of its own, with one value for each lane. (Among rows that a loop counts, the
+    compiler could not tell that they are others.)
     """
 
     name: str
@@ -50,6 +52,7 @@ class LaneFunction:
     scratch: int
     stages: tuple[Stage, ...]
     places: Mapping[int, int]
+    singles: tuple[int, ...] = ()
 
     @property
     def loops(self) -> tuple[Loop, ...]:

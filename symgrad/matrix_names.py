@@ -10,6 +10,7 @@ from typing import Any
 
 import sympy as sp
 from sympy.concrete.expr_with_limits import ExprWithLimits
+from sympy.core.relational import Relational
 from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 from sympy.matrices.expressions.matexpr import MatrixElement
 from sympy.matrices.expressions.slice import MatrixSlice
@@ -124,7 +125,7 @@ class Names:
             return node.func(self._canon(node.function), *node.limits)
         arguments = [self._canon(argument) for argument in node.args]
         changed = any(new is not old for new, old in zip(arguments, node.args, strict=True))
-        return node.func(*arguments) if changed else node
+        return _rebuilt(node, arguments) if changed else node
 
     def _count(self, root: Any) -> None:
         """How often each part is used: a transposed one counts as itself."""
@@ -208,6 +209,30 @@ def _parts(node: Any) -> Iterable[Any]:
     if isinstance(node, ElementwiseApplyFunction):
         return (node.expr, node.function.expr)
     return tuple(node.args)
+
+
+def _rebuilt(node: Any, arguments: list[Any]) -> Any:
+    """A node of other arguments. Some functions of SymPy take no matrix, not even for its only element."""
+    if not any(map(_is_bare, arguments)):
+        return node.func(*arguments)
+    if isinstance(node, Relational):
+        raise Beyond
+    try:
+        return node.func(*arguments)
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise Beyond from error
+
+
+def _is_bare(node: Any) -> bool:
+    """Does a matrix of one element stand for a number in it?"""
+    stack = [node]
+    while stack:
+        part = stack.pop()
+        if is_matrix(part):
+            return True
+        if not isinstance(part, sp.Trace | MatrixElement):
+            stack += part.args
+    return False
 
 
 def _is_worth_it(node: Any) -> bool:

@@ -132,6 +132,7 @@ def _lane_function(kernel: Kernel, function: LaneFunction, printer: Printer, com
         "summary": _SUMMARIES[function.name],
         "names": _name_list(writer.names),
         "conditions": _name_list(writer.conditions),
+        "arrays": _name_list(writer.arrays),
         "invariants": _numbers(kernel, printer, writer),
         "stages": tuple(map(_stage, stages)),
         "by_rows": any(stage.size > 1 or stage.call for stage in stages),

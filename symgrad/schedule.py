@@ -37,7 +37,6 @@ def schedule(program: Program, inputs: int) -> Kernel:
         functions.append(scheduler.lane_function("predictions", program.outputs["prediction"]))
     penalty = (*program.outputs.get("penalty", ()), *program.outputs.get("penalty_gradient", ()))
     once = scheduler.once(functions, penalty)
-    matrices = any(program.assignments[v].shape for v in program.needed())
     return Kernel(
         program=program,
         homes=homes,
@@ -50,8 +49,8 @@ def schedule(program: Program, inputs: int) -> Kernel:
         outers=outers,
         n_penalty=once.rows,
         inputs=inputs,
-        lanes=128 if matrices else _lanes(len(parameters)),
-        depth=8 if matrices else DEPTH,
+        lanes=128 if scheduler.has_matrices else _lanes(len(parameters)),
+        depth=8 if scheduler.has_matrices else DEPTH,
         counts=_counts(program, varies, outers),
     )
 
@@ -131,6 +130,7 @@ class _Scheduler:
 
     def __init__(self, program: Program, homes: tuple[int, ...], varies: Sequence[bool]) -> None:
         self._program, self._homes, self._varies = program, homes, varies
+        self.has_matrices = any(program.assignments[v].shape for v in program.needed())
 
     def lane_function(self, name: str, rows: Sequence[int], operands: Sequence[int] = ()) -> LaneFunction:
         """The function that fills ``rows``, and keeps ``operands`` for the products of a tile."""
@@ -210,19 +210,20 @@ class _Scheduler:
         extra: list[tuple[int, int]] = []  # results that are no variable's own rows
         n_rows = 0
         for variable in rows:
-            if variable in made and variable not in places:
+            if variable in made and variable not in places and not self._is_reduction(variable):
                 places[variable] = n_rows
             else:
                 extra.append((variable, n_rows))
             n_rows += self._size(variable)
         parameters = [v for v in kept if name == "once" and self._program.assignments[v].operation == "parameter"]
         here = [v for v in dict.fromkeys(kept) if v not in places and (v in made or v in parameters)]
-        scratch, end = self._scratch(steps, here, n_rows, lasting)
+        singles = [v for v in here if self._size(v) == 1] if self.has_matrices and name != "once" else []
+        scratch, end = self._scratch(steps, [v for v in here if v not in singles], n_rows, lasting)
         places |= scratch
         given = [(v, row) for v, row in places.items() if v not in made]
         left = [(v, row) for v, row in extra if not self._is_line(v, made)]
         stages = (*self._copies(given), *(self._stage(step, places, extra) for step in steps), *self._copies(left))
-        return LaneFunction(name, n_rows, end - n_rows, stages, places)
+        return LaneFunction(name, n_rows, end - n_rows, stages, places, tuple(singles))
 
     def _scratch(
         self, steps: Sequence[Step], kept: Iterable[int], first: int, lasting: Set[int]
@@ -242,13 +243,16 @@ class _Scheduler:
                 alive.append(variable)
         return places, rows.end
 
+    def _is_reduction(self, variable: int) -> bool:
+        return self._program.assignments[variable].operation in REDUCTIONS
+
     def _size(self, variable: int) -> int:
         return size_of(self._program.assignments[variable].shape)
 
     def _stage(self, step: Step, places: Mapping[int, int], extra: list[tuple[int, int]]) -> Stage:
         if not step.size:
             (variable,) = step.variables
-            return Whole(variable, places[variable])
+            return Whole(variable, places.get(variable))
         writes: list[tuple[int, int]] = []
         body = []
         for variable in step.variables:
@@ -257,7 +261,7 @@ class _Scheduler:
                 writes += [(a, places[variable] + i) for i, a in enumerate(self._arguments(variable))]
                 continue
             body.append(variable)
-            if operation not in REDUCTIONS:
+            if not self._is_reduction(variable):
                 writes += [(variable, places[variable])] if variable in places else []
                 writes += [(v, row) for v, row in extra if v == variable]
         return Loop(step.size, tuple(body), tuple(writes))

@@ -39,6 +39,7 @@ class StageWriter:
         self._places = kernel.slots if function is None else function.places
         self._named = {v for stage in self._stages if isinstance(stage, Loop) for v in stage.body}
         self._made = self._named | {stage.variable for stage in self._stages if isinstance(stage, Whole)}
+        self._singles = frozenset(() if function is None else function.singles)
         self.names: dict[str, None] = {}
         self.conditions: dict[str, None] = {}
         self.scalars: dict[int, None] = {}  # numbers that the whole function reads: invariants, or once parameters
@@ -70,6 +71,8 @@ class StageWriter:
         if assignment.operation in ("input", "target"):
             place = int(assignment.attribute or 0)  # type: ignore[arg-type]
             return "data", place + offset + (self._kernel.inputs if assignment.operation == "target" else 0)
+        if base in self._singles:
+            return self._array(base), 0
         if base in self._places:
             return ("c" if self._once else "out"), self._places[base] + offset
         return "c", self._kernel.slots[base] + offset
@@ -87,6 +90,15 @@ class StageWriter:
         if size == 1:
             return f"{array}[lane]" if row == 0 else f"{array}[{row} * LANES + lane]"
         return f"{array}[row * LANES + lane]" if row == 0 else f"{array}[({_plus(row)}row) * LANES + lane]"
+
+    def _array(self, variable: int) -> str:
+        """The array of a number that has one of its own."""
+        return f"{self._printer.name(variable)}_by_lane"
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """The arrays of the numbers that have one of their own."""
+        return tuple(map(self._array, sorted(self._singles)))
 
     def pointer(self, variable: int, more: str = "") -> str:
         """Where a whole matrix begins."""
@@ -106,13 +118,15 @@ class StageWriter:
         program, printer, homes = self._kernel.program, self._printer, self._kernel.homes
         grown = [v for v in loop.body if program.assignments[v].operation in REDUCTIONS]
         added = {v: homes[program.assignments[v].arguments[0]] for v in grown}
+        single = [v for v in loop.body if v in self._singles and v not in added]
         lasting = 2 * self._used_later(loop) if self._once else []  # used twice: it gets a line
-        kept = [*(v for v, _ in loop.writes), *(added[v] for v in grown for _ in self._uses(v)), *lasting]
+        kept = [*(v for v, _ in loop.writes), *single, *(added[v] for v in grown for _ in self._uses(v)), *lasting]
         body = [v for v in loop.body if v not in added and program.assignments[v].operation != "place"]
         lines, texts = printer.lines(body, kept)
         heads, reads = self._reads(body, kept)
         text = [*reads, *(self._declared(v, expression) for v, expression in lines)]
         text += [self._written(v, row, texts[v].text, loop.size, comments) for v, row in loop.writes]
+        text += [f"{self._array(v)}[lane] = {self._stored(v, texts[v].text)}" for v in single]
         text += [line for v in grown for line in self._grown(v, texts[added[v]].text)]
         return StageText(
             loop.size,
@@ -179,13 +193,16 @@ class StageWriter:
 
     def _written(self, variable: int, row: int, text: str, size: int, comments: dict[int, str]) -> str:
         address = self._address("c" if self._once else "out", row, size)
-        text = f"1.0 if {text} else 0.0" if self._is_condition(variable) else text
-        return f"{address} = {text}{comments.get(row, '')}"
+        return f"{address} = {self._stored(variable, text)}{comments.get(row, '')}"
+
+    def _stored(self, variable: int, text: str) -> str:
+        """A value as a row of numbers holds it: a condition as 1 or 0."""
+        return f"1.0 if {text} else 0.0" if self._is_condition(variable) else text
 
     def _growing(self, variable: int) -> str:
         """Where a sum over elements grows: in a name, or in the lane's place of its row."""
         if not self._once:
-            return self._address("out", self._places[variable], 1)
+            return f"{self._array(variable)}[lane]"
         self.names[self._printer.name(variable)] = None
         return self._printer.name(variable)
 

@@ -1,6 +1,7 @@
 """Runs a Kernel as data, for one sample, in any arithmetic: its stages in order, through rows, as the text would.
 
-What is read has to be there: a leaf, a row that was written before, or a line of the same turn of the loop.
+What is read has to be there: a leaf, a row that was written before, or a line of the same turn of the loop. Rows are
+written in the order in which the text writes them, so that a row that is used again too early gives a wrong value.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,6 @@ from .evaluate import MATRICES, Arithmetic, Leaves, elements
 
 MISSING = object()
 GROWING = ("total", "largest")
-_SIDE_BY_SIDE = ("fill", "place")  # structural, and yet done element by element
 
 
 class Runner:
@@ -36,7 +36,6 @@ class Runner:
         self.rows: list[Any] = [MISSING] * size
         self.invariants = self.rows if function is None else invariants
         self.numbers: dict[int, Any] = {}  # in the function that runs once, a scalar's name lasts
-        self.written: set[int] = set()
 
     def run(self) -> list[Any]:
         for stage in self.stages:
@@ -83,25 +82,37 @@ class Runner:
         return list(rows[places[variable] : places[variable] + count])
 
     def _loop(self, loop: Loop) -> None:
-        grown = {v: [] for v in loop.body if self.kernel.program.assignments[v].operation in GROWING}
+        here: dict[int, Any] = {}
+        grown = [v for v in loop.body if self._operation(v) in GROWING]
+        for variable in grown:  # a row where it grows; what lay there is gone
+            self._grow(variable, None)
         for element in range(loop.size):
-            here: dict[int, Any] = {}
-            for variable in loop.body:
-                if variable in grown:
-                    (argument,) = self.kernel.program.assignments[variable].arguments
-                    grown[variable].append(self._element(argument, element, loop, here))
-                else:
-                    here[variable] = self._line(variable, element, loop, here)
+            here = {}
+            for variable in (v for v in loop.body if v not in grown):
+                here[variable] = self._line(variable, element, loop, here)
             for variable, row in loop.writes:
-                self._write(row + element, self._element(variable, element, loop, here))
-        for variable, values in grown.items():
-            array = self.arithmetic.array(values, (len(values), 1))
-            total = MATRICES[self.kernel.program.assignments[variable].operation](self.arithmetic, array)
-            self.numbers[variable] = total
-            if variable in self.places:
-                self._write(self.places[variable], total)
+                self.rows[row + element] = self._element(variable, element, loop, here)
+            for variable in grown:
+                (argument,) = self.kernel.program.assignments[variable].arguments
+                self._grow(variable, self._element(argument, element, loop, here))
         if loop.size == 1:
             self.numbers |= here
+
+    def _operation(self, variable: int) -> str:
+        return self.kernel.program.assignments[variable].operation
+
+    def _grow(self, variable: int, more: Any) -> None:
+        """A sum, or the greatest so far, with one element more; ``None``: with none yet."""
+        if more is None:
+            value = MISSING
+        elif self.numbers[variable] is MISSING:
+            value = more
+        else:
+            both = self.arithmetic.array([self.numbers[variable], more], (2, 1))
+            value = MATRICES[self._operation(variable)](self.arithmetic, both)
+        self.numbers[variable] = value
+        if variable in self.places:
+            self.rows[self.places[variable]] = value
 
     def _element(self, variable: int, element: int, loop: Loop, here: Mapping[int, Any]) -> Any:
         """A variable in one turn of a loop: its element, or a number that is the same in each turn."""
@@ -128,15 +139,13 @@ class Runner:
 
     def _whole(self, whole: Whole) -> None:
         step = self.kernel.program.assignments[whole.variable]
+        for place in range(prod(step.shape)):  # it is written while it is read
+            self.rows[whole.row + place] = MISSING
         operands = [
             self.arithmetic.array(self.value(a, given=False), self.kernel.shape(a) or (1, 1)) for a in step.arguments
         ]
-        for place, number in enumerate(elements(self.arithmetic.apply(step, operands))):
-            self._write(whole.row + place, number)
-
-    def _write(self, row: int, number: Any) -> None:
-        assert self.rows[row] is MISSING, f"row {row} is written twice"
-        self.rows[row] = number
+        value = elements(self.arithmetic.apply(step, operands))
+        self.rows[whole.row : whole.row + len(value)] = value
 
 
 def run_once(kernel: Kernel, arithmetic: Arithmetic, leaves: Leaves) -> list[Any]:

@@ -19,7 +19,7 @@ from sympy.codegen import cfunctions
 
 import symgrad as sg
 from symgrad import functions
-from symgrad.expressions import CONDITIONS, SUPPORTED_FUNCTIONS
+from symgrad.expressions import CONDITIONS, OVER_AN_INDEX, SUPPORTED_FUNCTIONS
 
 X, Y, D = sp.symbols("x y d", real=True)
 GATE = 4.0
@@ -109,8 +109,8 @@ TWO: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "Min": (sp.Min, min),
     "Mod": (sp.Mod, lambda x, y: x - y * mp.floor(x / y)),
 }
-# Operations of SUPPORTED_FUNCTIONS that are other tests' (sums, branches) or nothing at all for real numbers.
-ELSEWHERE = {sp.Add, sp.Mul, sp.Pow, sp.Piecewise, sp.Sum, sp.re, sp.im, sp.conjugate, *CONDITIONS}
+# Operations of SUPPORTED_FUNCTIONS that are other tests' (over an index, branches) or nothing at all for real numbers.
+ELSEWHERE = {sp.Add, sp.Mul, sp.Pow, sp.Piecewise, sp.re, sp.im, sp.conjugate, *OVER_AN_INDEX, *CONDITIONS}
 
 _SIZES = [
     *(5e-324, 1e-310, 2.3e-308, 1e-200, 1e-20, 1.2e-8, 1e-5, 1e-3, 0.1, 0.3, 0.49, 0.5, 0.7, 0.9, 0.99),

@@ -1,5 +1,6 @@
 """Program -> Kernel: what is hoisted, that everything read is there, and that split bodies compute the same."""
 
+from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 from math import prod
@@ -12,7 +13,7 @@ import sympy as sp
 
 from symgrad import compile as compile_risk
 from symgrad import functions, gallery, schedule
-from symgrad.kernel import Kernel, Loop, Stage, computed
+from symgrad.kernel import Kernel, Loop, Stage, Whole, computed
 from symgrad.pipeline import Generated, generate
 from symgrad.problem import EmpiricalRisk, Loss, Model, leaves
 from symgrad.program import LEAVES
@@ -96,14 +97,28 @@ def test_hoisting_is_complete(kernel: Kernel) -> None:
 
 
 @each_kernel
-def test_rows_belong_to_one_variable(kernel: Kernel) -> None:
-    areas = [(kernel.slots, kernel.n_invariants)]
-    areas += [(function.places, function.rows + function.scratch) for function in kernel.functions]
-    for places, size in areas:
-        rows = sorted(row + k for v, row in places.items() for k in range(prod(kernel.shape(v))))
-        assert len(set(rows)) == len(rows)
+def test_what_lasts_has_rows_of_its_own(kernel: Kernel) -> None:
+    """What is computed once for a theta, and the results; other rows are used again."""
+    areas = [(kernel.slots, kernel.n_invariants, set(kernel.slots))]
+    for function in kernel.functions:
+        alone = {v for v, row in function.places.items() if row < function.rows}
+        areas.append((function.places, function.rows + function.scratch, alone))
+    for places, size, alone in areas:
+        rows = Counter(row + k for v, row in places.items() for k in range(prod(kernel.shape(v))))
         assert all(row < size for row in rows)
         assert all(kernel.homes[v] == v for v in places)
+        assert all(rows[places[v] + k] == 1 for v in alone for k in range(prod(kernel.shape(v))))
+
+
+def test_scratch_rows_are_used_again() -> None:
+    """A chain of matrices, each read by the next alone, needs the room of two, beside what is read at the end."""
+    chain = B * X
+    for _ in range(8):
+        chain = (B * chain).applyfunc(sp.tanh)
+    kernel = generate(matrices_of(sp.Trace(X.T * chain), "chain", None)).kernel
+    (losses,) = (f for f in kernel.functions if f.name == "losses")
+    assert sum(isinstance(stage, Whole) for stage in losses.stages) >= 9
+    assert losses.scratch <= 3 * 6 + 1
 
 
 # ------------------------------------------------------------------------------------------------------- what it means

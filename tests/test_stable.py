@@ -1,0 +1,129 @@
+"""Stable forms: what is replaced, what is only like it, and that `rewrites` says so."""
+
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+import sympy as sp
+
+from symgrad import functions, gallery
+from symgrad.optimise import lower
+from symgrad.pipeline import derive, generate
+from symgrad.problem import EmpiricalRisk
+from symgrad.program import Program
+from symgrad.stable import RULES, stabilise
+from symgrad.trace import trace
+
+from .evaluate import DIGITS, DOUBLES, output
+
+W, b, s = sp.MatrixSymbol("W", 3, 2), sp.MatrixSymbol("b", 3, 1), sp.Symbol("s", real=True)
+x = sp.MatrixSymbol("x", 2, 1)
+i, j = sp.Idx("i", 3), sp.Idx("j", 2)
+z = W * x + b
+LOG_SUM_EXP = "log(Sum(exp(x))) -> logsumexp(x)"
+
+
+def risk_of(expression: Any) -> EmpiricalRisk:
+    return EmpiricalRisk.from_expression(expression, inputs=[x], targets=[], parameters=[W, b, s], name="stable")
+
+
+def traced(expression: Any) -> Program:
+    return trace(risk_of(expression))
+
+
+PATTERNS = [
+    sp.log(sp.Sum(sp.exp(b[i, 0] * x[0, 0]), (i, 0, 2))),
+    sp.log(sp.Sum(sp.exp(b[i, 0]), (i, 0, 2))) * x[0, 0],
+    sp.log(sp.Sum(sp.exp(sp.Sum(W[i, j] * x[j, 0], (j, 0, 1)) + b[i, 0]), (i, 0, 2))),
+    sp.log(sp.Sum(sp.exp(W[i, j] * x[j, 0]), (i, 0, 2), (j, 0, 1))),
+    s * sp.log(sp.Sum(sp.exp(b[i, 0] * s), (i, 1, 2))) - b[0, 0] * x[0, 0],
+]
+NEAR_MISSES = [
+    sp.log(1 + sp.Sum(sp.exp(b[i, 0] * x[0, 0]), (i, 0, 2))),
+    sp.log(2 * sp.Sum(sp.exp(b[i, 0] * x[0, 0]), (i, 0, 2))),
+    sp.log(sp.Sum(sp.exp(b[i, 0]) * x[0, 0], (i, 0, 2))),
+    sp.log(sp.Sum(sp.exp(b[i, 0] * x[0, 0]) + 1, (i, 0, 2))),
+    sp.log(sp.Sum(sp.cosh(b[i, 0] * x[0, 0]), (i, 0, 2))),
+    sp.exp(sp.Sum(sp.exp(b[i, 0] * x[0, 0]), (i, 0, 2))),
+    sp.Sum(sp.log(sp.exp(b[i, 0] * x[0, 0]) + 1), (i, 0, 2)),
+    functions.logsumexp(b[0, 0] * x[0, 0], b[1, 0], b[2, 0]),
+]
+
+
+def leaves_of(scale: float = 1.0) -> dict[str, list[Any]]:
+    numbers = [mpmath.mpf(k - 4.5) / 3 * scale for k in range(10)]
+    return {"parameter": numbers, "input": [mpmath.mpf(0.75), mpmath.mpf(-1.25)]}
+
+
+@pytest.mark.parametrize("expression", PATTERNS, ids=str)
+def test_the_logarithm_of_a_sum_of_exponentials_is_replaced_and_listed(expression: Any) -> None:
+    before = traced(expression)
+    after, used = stabilise(before)
+    assert used == (LOG_SUM_EXP,)
+    operations = [after.assignments[v].operation for v in after.needed("loss")]
+    assert operations.count("logsumexp_all") == 1
+    assert "log" not in operations
+    assert "exp" not in operations
+    with mpmath.workdps(50):
+        for result in ("loss", "gradient"):
+            true, got = (output(derive(p), result, DIGITS, leaves_of()) for p in (before, after))
+            assert all(abs(g - t) <= 1e-45 * (1 + abs(t)) for g, t in zip(got, true, strict=True))
+    assert generate(risk_of(expression)).rewrites == used
+
+
+@pytest.mark.parametrize("expression", PATTERNS, ids=str)
+@pytest.mark.parametrize("scale", [1e3, 1e5])
+def test_it_keeps_its_digits_where_the_exponentials_overflow(expression: Any, scale: float) -> None:
+    """As it was written, the value would be infinite, or the logarithm of zero."""
+    before = traced(expression)
+    after, _ = stabilise(before)
+    leaves = leaves_of(scale)
+    doubles = {role: [np.float64(float(n)) for n in row] for role, row in leaves.items()}
+    exact = {role: [mpmath.mpf(float(n)) for n in row] for role, row in doubles.items()}
+    with mpmath.workdps(50):
+        for result in ("loss", "gradient"):
+            true = output(derive(before), result, DIGITS, exact)
+            got = output(lower(derive(after)), result, DOUBLES, doubles)
+            most = max(map(abs, true))
+            assert all(abs(mpmath.mpf(float(g)) - t) <= 1e-13 * most for g, t in zip(got, true, strict=True))
+        naive = output(lower(derive(before)), "gradient", DOUBLES, doubles)
+    assert not np.isfinite([float(n) for n in naive]).all()
+
+
+@pytest.mark.parametrize("expression", NEAR_MISSES, ids=str)
+def test_what_is_only_like_it_stays(expression: Any) -> None:
+    program = traced(expression)
+    after, used = stabilise(program)
+    assert used == ()
+    assert after == program
+    assert generate(risk_of(expression)).rewrites == ()
+
+
+def test_each_rule_is_listed_once_however_often_it_is_used() -> None:
+    _, used = stabilise(traced(PATTERNS[0] + sp.sin(PATTERNS[1]) + PATTERNS[2]))
+    assert used == (LOG_SUM_EXP,)
+
+
+def test_outputs_stay_where_they_were() -> None:
+    """Predictions and the penalty go through it too, by name and in order."""
+    penalty = sp.log(sp.Sum(sp.exp(b[i, 0]), (i, 0, 2)))
+    risk = EmpiricalRisk.from_expression(PATTERNS[0], inputs=[x], targets=[], parameters=[W, b, s], penalty=penalty)
+    before = trace(risk)
+    after, used = stabilise(before)
+    assert used == (LOG_SUM_EXP,)
+    assert after.outputs.keys() == before.outputs.keys()
+    with mpmath.workdps(50):
+        for name in before.outputs:
+            true, got = (output(p, name, DIGITS, leaves_of()) for p in (before, after))
+            assert all(abs(g - t) <= 1e-45 for g, t in zip(got, true, strict=True))
+
+
+def test_the_gallery_says_what_was_rewritten() -> None:
+    found = {risk.name: generate(risk).rewrites for risk in gallery.RISKS}
+    assert found.pop("digits") == (LOG_SUM_EXP,)
+    assert {name for name, used in found.items() if used} <= {"iris_softmax"}
+
+
+def test_rules_have_names_of_their_own() -> None:
+    assert len({rule.name for rule in RULES}) == len(RULES)
