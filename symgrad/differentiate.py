@@ -23,7 +23,7 @@ from .value import Value
 
 _COTANGENT = sp.Symbol("c", real=True)
 # Their pullbacks only pass a cotangent on: zero stays zero, whatever the arguments are.
-_HARMLESS = STRUCTURAL | {"add", "sub", "neg", "select"}
+_HARMLESS = (STRUCTURAL - {"matmul", "largest", "logsumexp_all", "pick", "put"}) | {"add", "sub", "neg", "select"}
 
 
 def differentiate(program: Program, output: str, gradient_name: str) -> Program:
@@ -53,14 +53,23 @@ def differentiate(program: Program, output: str, gradient_name: str) -> Program:
             if active[argument] and builder.constant_value(share) != 0:
                 where = _kept(guard, builder, () if assignment.operation in STRUCTURAL else assignment.shape)
                 if where != ALWAYS and assignment.operation not in _HARMLESS:
-                    zero = builder.constant(0.0)
-                    share = builder.emit("select", condition_of(where, builder), share, zero)
+                    share = _guarded(builder, share, cotangent, condition_of(where, builder))
                 shape = program.assignments[argument].shape
                 where = _kept(both(where, own), builder, shape)
                 cotangents.setdefault(argument, []).append((_fitted(builder, share, shape), where))
     zero = builder.constant(0.0)
     derivatives = (builder.filled(gradient.get(v, zero), program.assignments[v].shape) for v in _parameters(program))
     return builder.program({**program.outputs, gradient_name: tuple(derivatives)})
+
+
+def _guarded(builder: Builder, share: int, cotangent: int, condition: int) -> int:
+    """A share that is zero unless the condition holds: where it does not, whatever the share is made of."""
+    zero, product = builder.constant(0.0), builder.assignments[share]
+    if product.operation != "matmul" or not all(builder.varies[a] for a in product.arguments):
+        return builder.emit("select", condition, share, zero)
+    # a product of two that vary may be summed over samples as a whole, and stays one
+    factors = (a if a == cotangent else builder.emit("select", condition, a, zero) for a in product.arguments)
+    return builder.emit("matmul", *factors)
 
 
 def _parameters(program: Program) -> list[int]:
@@ -102,7 +111,8 @@ def _guards(builder: Builder, program: Program, variable: int) -> tuple[Guard, .
     row = TABLE[assignment.operation]
     if row.guards is None:
         return (ALWAYS,) * len(assignment.arguments)
-    conditions = row.guards(*(Value(builder, v) for v in assignment.arguments))
+    attribute = () if assignment.attribute is None else (assignment.attribute,)
+    conditions = row.guards(*(Value(builder, v) for v in assignment.arguments), *attribute)
     return tuple(_literal(builder, condition.variable) for condition in conditions)
 
 

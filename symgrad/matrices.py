@@ -8,6 +8,8 @@ for forward and reverse mode algorithmic differentiation*, 2008, for real matric
 
 from __future__ import annotations
 
+from functools import reduce
+
 from .dimensions import Shape, size_of
 from .operation import Operation
 from .value import Value
@@ -27,6 +29,23 @@ def _unless_valid(index: Value, shape: Shape) -> Value:
 def _pick(x: Value, index: Value) -> Value:
     here = _place(x, x.shape).equals(index)
     return here.choose(x, _unless_valid(index, x.shape)).call("total")
+
+
+def _picked(x: Value, index: Value) -> tuple[Value, Value]:
+    """Where an element can matter: where the index names it, and all, if it names none."""
+    elsewhere = _place(x, x.shape).equals(index).call("not").call("and", _unless_valid(index, x.shape).equals(0))
+    return elsewhere.call("not"), Value(x.builder, x.builder.constant(1.0))
+
+
+def _part(x: Value, part: Shape) -> tuple[Value]:
+    """Where an element is in a part of its matrix."""
+    rows, columns = x.shape
+    place = _place(x, x.shape)
+    column = place.call("fmod", columns)
+    row = (place - column) / columns
+    bounds = ((row, part[0], part[2], rows), (column, part[1], part[3], columns))
+    inside = [(at >= first).call("and", at < first + size) for at, first, size, whole in bounds if size < whole]
+    return (reduce(lambda a, b: a.call("and", b), inside, Value(x.builder, x.builder.constant(1.0))),)
 
 
 def _put(x: Value, index: Value, shape: Shape) -> Value:
@@ -72,11 +91,11 @@ ROWS: tuple[Operation, ...] = (
     Operation("total", None, lambda c, r, x: (c,)),
     Operation("fill", None, lambda c, r, x, shape: (c,)),
     Operation("place", None, lambda c, r, shape: ()),
-    Operation("largest", None, _largest_pullback),
-    Operation("slice", None, lambda c, r, x, part: (c.call("embed", attribute=(*part[:2], *x.shape)),)),
+    Operation("largest", None, _largest_pullback, guards=lambda x: ((x < x.call("largest")).call("not"),)),
+    Operation("slice", None, lambda c, r, x, part: (c.call("embed", attribute=(*part[:2], *x.shape)),), guards=_part),
     Operation("embed", None, lambda c, r, x, part: (c.call("slice", attribute=(*part[:2], *x.shape)),)),
     Operation("assemble", None, _assemble_pullback),
-    Operation("pick", None, lambda c, r, x, index: (c.call("put", index, attribute=x.shape), 0.0), _pick),
+    Operation("pick", None, lambda c, r, x, index: (c.call("put", index, attribute=x.shape), 0.0), _pick, _picked),
     Operation("put", None, lambda c, r, x, index, shape: (c.call("pick", index), 0.0), _put),
     Operation("logsumexp_all", None, lambda c, r, x: (c * x.call("softmax_all"),), _logsumexp),
     Operation("softmax_all", None, lambda c, r, x: (r * (c - (c * r).call("total")),), _softmax),

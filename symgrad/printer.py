@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import isinf, isnan
 
 from .dimensions import STRUCTURAL
-from .program import LEAVES, Assignment, Program
+from .program import CONDITIONS, LEAVES, Assignment, Program
 
 WIDEST = 88  # characters of an expression that is written inside another one
 
@@ -20,10 +20,8 @@ _NOUNS = {
     "sqrt": "root",
     "abs": "size",
     "select": "choice",
-    **dict.fromkeys(("lt", "le", "eq", "ne", "and", "or", "not"), "condition"),
+    **dict.fromkeys(CONDITIONS, "condition"),
 }
-CONDITIONS = frozenset(operation for operation, noun in _NOUNS.items() if noun == "condition")
-
 # Names in C, where they differ from the operation's.
 _C_NAMES = {"abs": "fabs", "gamma": "tgamma"}
 # Written in the module itself (templates/special.pyx.jinja), since the C library has none.

@@ -13,6 +13,7 @@ from typing import TypeAlias
 from .dimensions import STRUCTURAL, Shape, shape_of
 
 LEAVES = ("parameter", "input", "target", "weight", "constant")
+CONDITIONS = frozenset({"lt", "le", "eq", "ne", "and", "or", "not"})  # operations whose value holds or does not
 Attribute: TypeAlias = float | int | tuple[int, ...] | None
 Fold: TypeAlias = Callable[["Builder", str, tuple[int, ...], Attribute], int | None]
 
@@ -117,12 +118,12 @@ class Builder:
         own = self.assignments[variable].shape
         if own in ((), shape):
             return variable
-        one = self.constant(1.0)
+        one, is_condition = self.constant(1.0), self.assignments[variable].operation in CONDITIONS
         if own[1] < shape[1]:
             variable = self.emit("matmul", variable, self.filled(one, (1, shape[1])))
         if own[0] < shape[0]:
             variable = self.emit("matmul", self.filled(one, (shape[0], 1)), variable)
-        return variable
+        return self.emit("ne", variable, self.constant(0.0)) if is_condition else variable
 
     def constant(self, value: float) -> int:
         return self.emit("constant", attribute=value)

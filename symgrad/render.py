@@ -16,9 +16,9 @@ from .flops import count
 from .kernel import Kernel, LaneFunction, computed
 from .mathematics import header, parameter_name
 from .outers import outer_context
-from .printer import CONDITIONS, OWN_FUNCTIONS, VECTOR_FUNCTIONS, Printer, c_functions
+from .printer import OWN_FUNCTIONS, VECTOR_FUNCTIONS, Printer, c_functions
 from .problem import EmpiricalRisk
-from .program import Program
+from .program import CONDITIONS, Program
 from .stages import StageText, StageWriter
 
 Context = dict[str, object]

@@ -49,8 +49,8 @@ def schedule(program: Program, inputs: int) -> Kernel:
         outers=outers,
         n_penalty=once.rows,
         inputs=inputs,
-        lanes=128 if scheduler.has_matrices else _lanes(len(parameters)),
-        depth=8 if scheduler.has_matrices else DEPTH,
+        lanes=64 if scheduler.has_matrices else _lanes(len(parameters)),
+        depth=DEPTH,
         counts=_counts(program, varies, outers),
     )
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from .dimensions import size_of
 from .kernel import Kernel, LaneFunction, Loop, Stage, Whole
-from .printer import CONDITIONS, Printer
+from .printer import Printer
+from .program import CONDITIONS
 from .steps import REDUCTIONS, view
 
 Lines = tuple[str, ...]

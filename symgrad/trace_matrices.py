@@ -13,7 +13,10 @@ from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 from sympy.matrices.expressions.dotproduct import DotProduct
 from sympy.matrices.expressions.matexpr import MatrixElement
 
+from . import functions
 from .dimensions import Shape, size_of
+from .expressions import walk
+from .extent import symbols_in
 from .trace_scalars import fold, rational_power
 from .tracer import Rule, Tracer, double, shape_of_node
 from .value import Value
@@ -117,8 +120,11 @@ def _hadamard_power(tracer: Tracer, node: sp.HadamardPower) -> int:
 
 
 def _apply(tracer: Tracer, node: ElementwiseApplyFunction) -> int:
-    (place,) = node.function.variables
-    applied = tracer.within({place: tracer.matrix(node.expr)}).trace(node.function.expr)
+    (place,), body = node.function.variables, node.function.expr
+    # a sum of the elements' own terms cannot be opened: both axes are theirs
+    sums = (part for part in walk([body]) if isinstance(part, sp.Sum | functions.maximum))
+    axes = (0, 1) if any(place in symbols_in(part.args[0]) for part in sums) else None
+    applied = tracer.within({place: tracer.matrix(node.expr)}, axes).trace(body)
     return tracer.builder.filled(applied, tracer.shape(node.expr))
 
 

@@ -36,6 +36,7 @@ class Runner:
         self.rows: list[Any] = [MISSING] * size
         self.invariants = self.rows if function is None else invariants
         self.numbers: dict[int, Any] = {}  # in the function that runs once, a scalar's name lasts
+        self.singles = dict.fromkeys(() if function is None else function.singles, MISSING)
 
     def run(self) -> list[Any]:
         for stage in self.stages:
@@ -65,7 +66,7 @@ class Runner:
 
     def _lies(self, variable: int, given: bool) -> bool:
         operation = self.kernel.program.assignments[variable].operation
-        if variable in self.places or (not self.once and variable in self.kernel.slots):
+        if variable in self.places or variable in self.singles or (not self.once and variable in self.kernel.slots):
             return True
         return operation in LEAVES and (given or operation != "parameter")
 
@@ -78,6 +79,8 @@ class Runner:
             first = int(step.attribute or 0)  # type: ignore[arg-type]
             row = self.leaves.get(step.operation, [self.arithmetic.number(1.0)])
             return list(row[first : first + count])
+        if variable in self.singles:
+            return [self.singles[variable]]
         rows, places = (self.rows, self.places) if variable in self.places else (self.invariants, self.kernel.slots)
         return list(rows[places[variable] : places[variable] + count])
 
@@ -92,6 +95,7 @@ class Runner:
                 here[variable] = self._line(variable, element, loop, here)
             for variable, row in loop.writes:
                 self.rows[row + element] = self._element(variable, element, loop, here)
+            self.singles |= {variable: here[variable] for variable in self.singles.keys() & here.keys()}
             for variable in grown:
                 (argument,) = self.kernel.program.assignments[variable].arguments
                 self._grow(variable, self._element(argument, element, loop, here))
@@ -111,7 +115,9 @@ class Runner:
             both = self.arithmetic.array([self.numbers[variable], more], (2, 1))
             value = MATRICES[self._operation(variable)](self.arithmetic, both)
         self.numbers[variable] = value
-        if variable in self.places:
+        if variable in self.singles:
+            self.singles[variable] = value
+        elif variable in self.places:
             self.rows[self.places[variable]] = value
 
     def _element(self, variable: int, element: int, loop: Loop, here: Mapping[int, Any]) -> Any:
@@ -139,13 +145,16 @@ class Runner:
 
     def _whole(self, whole: Whole) -> None:
         step = self.kernel.program.assignments[whole.variable]
-        for place in range(prod(step.shape)):  # it is written while it is read
-            self.rows[whole.row + place] = MISSING
+        if whole.row is not None:  # it is written while it is read
+            self.rows[whole.row : whole.row + prod(step.shape)] = [MISSING] * prod(step.shape)
         operands = [
             self.arithmetic.array(self.value(a, given=False), self.kernel.shape(a) or (1, 1)) for a in step.arguments
         ]
         value = elements(self.arithmetic.apply(step, operands))
-        self.rows[whole.row : whole.row + len(value)] = value
+        if whole.row is None:
+            (self.singles[whole.variable],) = value
+        else:
+            self.rows[whole.row : whole.row + len(value)] = value
 
 
 def run_once(kernel: Kernel, arithmetic: Arithmetic, leaves: Leaves) -> list[Any]:
@@ -153,12 +162,12 @@ def run_once(kernel: Kernel, arithmetic: Arithmetic, leaves: Leaves) -> list[Any
     return Runner(kernel, None, arithmetic, leaves).run()
 
 
-def run_function(kernel: Kernel, name: str, arithmetic: Arithmetic, leaves: Leaves) -> list[Any]:
-    """The rows that a lane function fills for one sample; of ``gradients`` the loss, then the flat gradient."""
+def run_function(kernel: Kernel, name: str, arithmetic: Arithmetic, leaves: Leaves, whole: bool = True) -> list[Any]:
+    """The rows that a lane function fills for one sample; of ``gradients``, ``whole``: the loss and the flat gradient."""
     (function,) = (f for f in kernel.functions if f.name == name)
     runner = Runner(kernel, function, arithmetic, leaves, run_once(kernel, arithmetic, leaves))
     rows = runner.run()
-    if name != "gradients":
+    if name != "gradients" or not whole:
         return rows[: function.rows]
     gradient = [arithmetic.number(0.0)] * kernel.starts[-1]
     for segment in kernel.segments:

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import jinja2
@@ -9,7 +10,7 @@ import jinja2.meta
 import pytest
 import sympy as sp
 
-from symgrad import gallery
+from symgrad import functions, gallery
 from symgrad.pipeline import generate
 from symgrad.problem import EmpiricalRisk, Loss, Model
 from symgrad.render import context, environment, render
@@ -32,15 +33,44 @@ SPECIAL = EmpiricalRisk(
     penalty=a**2,
     name="special",
 )
-MATRIX = EmpiricalRisk(
+ELEMENTS = EmpiricalRisk(
     Model(sp.Matrix([a, a * u]), [u], [a]),
     Loss(sp.MatrixSymbol("z", 2, 1)[0, 0] ** 2 - sp.MatrixSymbol("z", 2, 1)[1, 0], sp.MatrixSymbol("z", 2, 1), None),
 )
-RISKS = [*gallery.RISKS, SPECIAL, MATRIX, named(NAMES)]
+# Something for every branch of the templates: products of all kinds, copies, sums over a tile, conditions, the
+# greatest element, a parameter that nothing depends on, and a special function.
+W, V, B, unused = (sp.MatrixSymbol(n, *s) for n, s in (("W", (3, 4)), ("V", (2, 3)), ("B", (3, 3)), ("unused", (2, 2))))
+x, X, h, i = sp.MatrixSymbol("x", 4, 1), sp.MatrixSymbol("X", 3, 3), sp.MatrixSymbol("h", 2, 1), sp.Idx("i", 3)
+_t = sp.Symbol("_t", real=True)
+_kinked = (W * x).applyfunc(sp.Lambda(_t, sp.Piecewise((_t**2, _t > a), (sp.exp(_t), True))))
+_joined = sp.BlockMatrix([[h, h], [h, h]]).applyfunc(sp.sin)
+MATRICES = EmpiricalRisk(
+    Model(V * _kinked, [x, X, u], [W, V, B, a, unused]),
+    Loss(sp.Trace(_joined.T * _joined) * sp.loggamma(sp.exp(y)) + (h.T * h)[0, 0] + functions.logsumexp(y, h[0, 0]), h, y),
+    penalty=sp.Trace(B * B * B.T.applyfunc(sp.tanh)) + functions.maximum(W[i, 0] * W[i, 1], (i, 0, 2)),
+    name="matrices",
+)
+MORE = EmpiricalRisk.from_expression(
+    sp.Trace(X * B * X.T * X) + sp.polygamma(1, sp.exp(a * u)) + sp.Trace(B * B) * functions.maximum(X[i, 1], (i, 0, 2)),
+    inputs=[X, u],
+    targets=[],
+    parameters=[B, a],
+    penalty=sp.Trace(B * B * B),
+    name="more",
+)
+RISKS = [*gallery.RISKS, SPECIAL, ELEMENTS, MATRICES, MORE, named(NAMES)]
 
 
 def keys_of(risk: EmpiricalRisk, dtype: str = "float64") -> dict[str, Any]:
     return context(risk, generate(risk).kernel, dtype)
+
+
+def parts(value: Any) -> Iterator[dict[str, Any]]:
+    """The dictionaries in a value of the context."""
+    if isinstance(value, dict):
+        yield value
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else ():
+        yield from parts(part)
 
 
 def test_the_keys_supplied_are_exactly_the_keys_used() -> None:
@@ -52,29 +82,46 @@ def test_the_keys_supplied_are_exactly_the_keys_used() -> None:
         tree = environment().parse(source)
         used |= jinja2.meta.find_undeclared_variables(tree)
         inside |= {node.attr for node in tree.find_all(jinja2.nodes.Getattr)}
-    keys = keys_of(SPECIAL)
-    assert used - {"function"} == set(keys)  # the loop in module.pyx.jinja binds `function` for lanes.pyx.jinja
-    functions: Any = (*keys["functions"], *keys["vector_functions"], *keys["scalar_functions"])
-    supplied = {key for entry in functions for key in entry}
-    assert inside - {"index0"} <= supplied
+    contexts = [keys_of(risk) for risk in (SPECIAL, MATRICES, MORE)]
+    for keys in contexts:
+        assert used - {"function"} == set(keys)  # the loop in module.pyx.jinja binds `function` for lanes.pyx.jinja
+    supplied = {key for keys in contexts for value in keys.values() for part in parts(value) for key in part}
+    assert inside - {"index0", "last"} == supplied - {"variable"}
 
 
-@pytest.mark.parametrize("key", sorted(keys_of(SPECIAL)))
+RICH = [keys_of(MATRICES), keys_of(MORE)]
+# Parts that are alike have the same keys, of which some places read fewer.
+UNREAD = {"functions": {"ends"}, "once_stages": {"heads"}, "turns": {"variable"}}
+
+
+@pytest.mark.parametrize("key", sorted(RICH[0]))
 def test_a_key_that_is_missing_is_an_error(key: str) -> None:
-    keys = keys_of(SPECIAL)
-    del keys[key]
-    with pytest.raises(jinja2.UndefinedError, match=key):
-        environment().get_template("module.pyx.jinja").render(keys)
+    """In one of two modules that have something for every branch: a default would hide it."""
+    missing = []
+    for keys in RICH:
+        without = {name: value for name, value in keys.items() if name != key}
+        try:
+            environment().get_template("module.pyx.jinja").render(without)
+        except jinja2.UndefinedError as error:
+            missing.append(key in str(error))
+    assert missing
+    assert all(missing)
 
 
-@pytest.mark.parametrize("place", ["functions", "scalar_functions"])
+@pytest.mark.parametrize("place", [key for key, value in RICH[0].items() if next(parts(value), None) is not None])
 def test_a_key_of_a_part_that_is_missing_is_an_error(place: str) -> None:
-    for part in keys_of(SPECIAL)[place][0]:
-        if (place, part) in (("scalar_functions", "symbol"), ("functions", "name")) or place == "functions":
-            keys = keys_of(SPECIAL)
-            del keys[place][0][part]
-            with pytest.raises(jinja2.UndefinedError):
-                environment().get_template("module.pyx.jinja").render(keys)
+    keys = RICH[0]
+    names = {name for part in parts(keys[place]) for name in part}
+    for name in names - UNREAD.get(place, set()):
+        with pytest.raises(jinja2.UndefinedError, match=name):
+            environment().get_template("module.pyx.jinja").render({**keys, place: without(keys[place], name)})
+
+
+def without(value: Any, name: str) -> Any:
+    """The value, and nowhere in it that key."""
+    if isinstance(value, dict):
+        return {key: without(part, name) for key, part in value.items() if key != name}
+    return tuple(without(part, name) for part in value) if isinstance(value, tuple) else value
 
 
 def plain(value: Any) -> bool:

@@ -36,7 +36,6 @@ PATTERNS = [
     sp.log(sp.Sum(sp.exp(b[i, 0] * x[0, 0]), (i, 0, 2))),
     sp.log(sp.Sum(sp.exp(b[i, 0]), (i, 0, 2))) * x[0, 0],
     sp.log(sp.Sum(sp.exp(sp.Sum(W[i, j] * x[j, 0], (j, 0, 1)) + b[i, 0]), (i, 0, 2))),
-    sp.log(sp.Sum(sp.exp(W[i, j] * x[j, 0]), (i, 0, 2), (j, 0, 1))),
     s * sp.log(sp.Sum(sp.exp(b[i, 0] * s), (i, 1, 2))) - b[0, 0] * x[0, 0],
 ]
 NEAR_MISSES = [
@@ -86,7 +85,9 @@ def test_it_keeps_its_digits_where_the_exponentials_overflow(expression: Any, sc
             true = output(derive(before), result, DIGITS, exact)
             got = output(lower(derive(after)), result, DOUBLES, doubles)
             most = max(map(abs, true))
-            assert all(abs(mpmath.mpf(float(g)) - t) <= 1e-13 * most for g, t in zip(got, true, strict=True))
+            # what is exponentiated is a rounded number of this size
+            bound = 4e-15 * scale * most
+            assert all(abs(mpmath.mpf(float(g)) - t) <= bound for g, t in zip(got, true, strict=True))
         naive = output(lower(derive(before)), "gradient", DOUBLES, doubles)
     assert not np.isfinite([float(n) for n in naive]).all()
 
