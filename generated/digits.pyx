@@ -76,6 +76,53 @@ cdef extern from *:
     #define hot hot_function void
     typedef double real;
     typedef real *__restrict__ rows;
+    typedef real eight __attribute__((vector_size(8 * sizeof(real)), aligned(1), may_alias));
+    #define EXCHANGE(a, b, i0, i1, i2, i3, i4, i5, i6, i7, distance) do { \
+        eight upper = __builtin_shufflevector(a, b, i0, i1, i2, i3, i4, i5, i6, i7); \
+        b = __builtin_shufflevector(a, b, i0 + distance, i1 + distance, i2 + distance, i3 + distance, \
+                                    i4 + distance, i5 + distance, i6 + distance, i7 + distance); \
+        a = upper; \
+    } while (0)
+    /* to[j * to_down + i] = from[i * down + j]; down is in bytes; the eight rows that follow are fetched ahead */
+    static inline hot turn_eight(real *__restrict__ to, Py_ssize_t to_down, const char *from, Py_ssize_t down) {
+        eight r0 = *(const eight *)(from + 0 * down);
+        __builtin_prefetch(from + 8 * down, 0, 2);
+        eight r1 = *(const eight *)(from + 1 * down);
+        __builtin_prefetch(from + 9 * down, 0, 2);
+        eight r2 = *(const eight *)(from + 2 * down);
+        __builtin_prefetch(from + 10 * down, 0, 2);
+        eight r3 = *(const eight *)(from + 3 * down);
+        __builtin_prefetch(from + 11 * down, 0, 2);
+        eight r4 = *(const eight *)(from + 4 * down);
+        __builtin_prefetch(from + 12 * down, 0, 2);
+        eight r5 = *(const eight *)(from + 5 * down);
+        __builtin_prefetch(from + 13 * down, 0, 2);
+        eight r6 = *(const eight *)(from + 6 * down);
+        __builtin_prefetch(from + 14 * down, 0, 2);
+        eight r7 = *(const eight *)(from + 7 * down);
+        __builtin_prefetch(from + 15 * down, 0, 2);
+EXCHANGE(r0, r1, 0, 8, 2, 10, 4, 12, 6, 14, 1); EXCHANGE(r2, r3, 0, 8, 2, 10, 4, 12, 6, 14, 1); EXCHANGE(r4, r5, 0, 8, 2, 10, 4, 12, 6, 14, 1); EXCHANGE(r6, r7, 0, 8, 2, 10, 4, 12, 6, 14, 1); 
+EXCHANGE(r0, r2, 0, 1, 8, 9, 4, 5, 12, 13, 2); EXCHANGE(r1, r3, 0, 1, 8, 9, 4, 5, 12, 13, 2); EXCHANGE(r4, r6, 0, 1, 8, 9, 4, 5, 12, 13, 2); EXCHANGE(r5, r7, 0, 1, 8, 9, 4, 5, 12, 13, 2); 
+EXCHANGE(r0, r4, 0, 1, 2, 3, 8, 9, 10, 11, 4); EXCHANGE(r1, r5, 0, 1, 2, 3, 8, 9, 10, 11, 4); EXCHANGE(r2, r6, 0, 1, 2, 3, 8, 9, 10, 11, 4); EXCHANGE(r3, r7, 0, 1, 2, 3, 8, 9, 10, 11, 4); 
+        *(eight *)(to + 0 * to_down) = r0;
+        *(eight *)(to + 1 * to_down) = r1;
+        *(eight *)(to + 2 * to_down) = r2;
+        *(eight *)(to + 3 * to_down) = r3;
+        *(eight *)(to + 4 * to_down) = r4;
+        *(eight *)(to + 5 * to_down) = r5;
+        *(eight *)(to + 6 * to_down) = r6;
+        *(eight *)(to + 7 * to_down) = r7;
+    }
+    #if defined(__linux__)
+    #include <sys/mman.h>
+    #endif
+    static void *large_memory(size_t size) {  /* in pages of 2 MB, where the system has them */
+        void *memory = NULL;
+    #if defined(__linux__)
+        if (size >= (size_t)2 << 20 && posix_memalign(&memory, (size_t)2 << 20, size) == 0) madvise(memory, size, MADV_HUGEPAGE);
+    #endif
+        return memory != NULL ? memory : malloc(size);
+    }
     #define fma_real __builtin_fma
     /* vectors as wide as the processor's; GCC and Clang make whole loops over them one instruction */
     #if defined(__AVX512F__)
@@ -93,12 +140,12 @@ cdef extern from *:
         return r;
     }
     /* 4 rows and 4 vectors of columns of to = a @ b; a(i, p) is a[i * down + p * right] */
-    static hot block_4_4(real *__restrict__ to, Py_ssize_t to_down, const real *a, Py_ssize_t down, Py_ssize_t right,
-                      const real *__restrict__ b, Py_ssize_t b_down, Py_ssize_t k) {
-        vector s00 = {0}, s01 = {0}, s02 = {0}, s03 = {0} ;
-        vector s10 = {0}, s11 = {0}, s12 = {0}, s13 = {0} ;
-        vector s20 = {0}, s21 = {0}, s22 = {0}, s23 = {0} ;
-        vector s30 = {0}, s31 = {0}, s32 = {0}, s33 = {0} ;
+    static __attribute__((noinline)) hot block_4_4(real *__restrict__ to, Py_ssize_t to_down, const real *a, Py_ssize_t down, Py_ssize_t right,
+                      const real *__restrict__ b, Py_ssize_t b_down, Py_ssize_t k, int more) {
+        vector s00 = more ? *(vector *)(to + 0 * to_down + 0 * WIDTH) : (vector){0}, s01 = more ? *(vector *)(to + 0 * to_down + 1 * WIDTH) : (vector){0}, s02 = more ? *(vector *)(to + 0 * to_down + 2 * WIDTH) : (vector){0}, s03 = more ? *(vector *)(to + 0 * to_down + 3 * WIDTH) : (vector){0} ;
+        vector s10 = more ? *(vector *)(to + 1 * to_down + 0 * WIDTH) : (vector){0}, s11 = more ? *(vector *)(to + 1 * to_down + 1 * WIDTH) : (vector){0}, s12 = more ? *(vector *)(to + 1 * to_down + 2 * WIDTH) : (vector){0}, s13 = more ? *(vector *)(to + 1 * to_down + 3 * WIDTH) : (vector){0} ;
+        vector s20 = more ? *(vector *)(to + 2 * to_down + 0 * WIDTH) : (vector){0}, s21 = more ? *(vector *)(to + 2 * to_down + 1 * WIDTH) : (vector){0}, s22 = more ? *(vector *)(to + 2 * to_down + 2 * WIDTH) : (vector){0}, s23 = more ? *(vector *)(to + 2 * to_down + 3 * WIDTH) : (vector){0} ;
+        vector s30 = more ? *(vector *)(to + 3 * to_down + 0 * WIDTH) : (vector){0}, s31 = more ? *(vector *)(to + 3 * to_down + 1 * WIDTH) : (vector){0}, s32 = more ? *(vector *)(to + 3 * to_down + 2 * WIDTH) : (vector){0}, s33 = more ? *(vector *)(to + 3 * to_down + 3 * WIDTH) : (vector){0} ;
         for (Py_ssize_t p = 0; p < k; p++, a += right, b += b_down) {
             vector b0 = *(const vector *)(b + 0 * WIDTH), b1 = *(const vector *)(b + 1 * WIDTH), b2 = *(const vector *)(b + 2 * WIDTH), b3 = *(const vector *)(b + 3 * WIDTH) ;
 s00 = fma_vector(a[0 * down], b0, s00); s01 = fma_vector(a[0 * down], b1, s01); s02 = fma_vector(a[0 * down], b2, s02); s03 = fma_vector(a[0 * down], b3, s03); 
@@ -112,9 +159,9 @@ s30 = fma_vector(a[3 * down], b0, s30); s31 = fma_vector(a[3 * down], b1, s31); 
 *(vector *)(to + 3 * to_down + 0 * WIDTH) = s30; *(vector *)(to + 3 * to_down + 1 * WIDTH) = s31; *(vector *)(to + 3 * to_down + 2 * WIDTH) = s32; *(vector *)(to + 3 * to_down + 3 * WIDTH) = s33; 
     }
     /* 1 rows and 4 vectors of columns of to = a @ b; a(i, p) is a[i * down + p * right] */
-    static hot block_1_4(real *__restrict__ to, Py_ssize_t to_down, const real *a, Py_ssize_t down, Py_ssize_t right,
-                      const real *__restrict__ b, Py_ssize_t b_down, Py_ssize_t k) {
-        vector s00 = {0}, s01 = {0}, s02 = {0}, s03 = {0} ;
+    static __attribute__((noinline)) hot block_1_4(real *__restrict__ to, Py_ssize_t to_down, const real *a, Py_ssize_t down, Py_ssize_t right,
+                      const real *__restrict__ b, Py_ssize_t b_down, Py_ssize_t k, int more) {
+        vector s00 = more ? *(vector *)(to + 0 * to_down + 0 * WIDTH) : (vector){0}, s01 = more ? *(vector *)(to + 0 * to_down + 1 * WIDTH) : (vector){0}, s02 = more ? *(vector *)(to + 0 * to_down + 2 * WIDTH) : (vector){0}, s03 = more ? *(vector *)(to + 0 * to_down + 3 * WIDTH) : (vector){0} ;
         for (Py_ssize_t p = 0; p < k; p++, a += right, b += b_down) {
             vector b0 = *(const vector *)(b + 0 * WIDTH), b1 = *(const vector *)(b + 1 * WIDTH), b2 = *(const vector *)(b + 2 * WIDTH), b3 = *(const vector *)(b + 3 * WIDTH) ;
 s00 = fma_vector(a[0 * down], b0, s00); s01 = fma_vector(a[0 * down], b1, s01); s02 = fma_vector(a[0 * down], b2, s02); s03 = fma_vector(a[0 * down], b3, s03); 
@@ -122,12 +169,12 @@ s00 = fma_vector(a[0 * down], b0, s00); s01 = fma_vector(a[0 * down], b1, s01); 
 *(vector *)(to + 0 * to_down + 0 * WIDTH) = s00; *(vector *)(to + 0 * to_down + 1 * WIDTH) = s01; *(vector *)(to + 0 * to_down + 2 * WIDTH) = s02; *(vector *)(to + 0 * to_down + 3 * WIDTH) = s03; 
     }
     /* 4 rows and 1 vector of columns of to = a @ b; a(i, p) is a[i * down + p * right] */
-    static hot block_4_1(real *__restrict__ to, Py_ssize_t to_down, const real *a, Py_ssize_t down, Py_ssize_t right,
-                      const real *__restrict__ b, Py_ssize_t b_down, Py_ssize_t k) {
-        vector s00 = {0} ;
-        vector s10 = {0} ;
-        vector s20 = {0} ;
-        vector s30 = {0} ;
+    static __attribute__((noinline)) hot block_4_1(real *__restrict__ to, Py_ssize_t to_down, const real *a, Py_ssize_t down, Py_ssize_t right,
+                      const real *__restrict__ b, Py_ssize_t b_down, Py_ssize_t k, int more) {
+        vector s00 = more ? *(vector *)(to + 0 * to_down + 0 * WIDTH) : (vector){0} ;
+        vector s10 = more ? *(vector *)(to + 1 * to_down + 0 * WIDTH) : (vector){0} ;
+        vector s20 = more ? *(vector *)(to + 2 * to_down + 0 * WIDTH) : (vector){0} ;
+        vector s30 = more ? *(vector *)(to + 3 * to_down + 0 * WIDTH) : (vector){0} ;
         for (Py_ssize_t p = 0; p < k; p++, a += right, b += b_down) {
             vector b0 = *(const vector *)(b + 0 * WIDTH) ;
 s00 = fma_vector(a[0 * down], b0, s00); 
@@ -141,9 +188,9 @@ s30 = fma_vector(a[3 * down], b0, s30);
 *(vector *)(to + 3 * to_down + 0 * WIDTH) = s30; 
     }
     /* 1 rows and 1 vector of columns of to = a @ b; a(i, p) is a[i * down + p * right] */
-    static hot block_1_1(real *__restrict__ to, Py_ssize_t to_down, const real *a, Py_ssize_t down, Py_ssize_t right,
-                      const real *__restrict__ b, Py_ssize_t b_down, Py_ssize_t k) {
-        vector s00 = {0} ;
+    static __attribute__((noinline)) hot block_1_1(real *__restrict__ to, Py_ssize_t to_down, const real *a, Py_ssize_t down, Py_ssize_t right,
+                      const real *__restrict__ b, Py_ssize_t b_down, Py_ssize_t k, int more) {
+        vector s00 = more ? *(vector *)(to + 0 * to_down + 0 * WIDTH) : (vector){0} ;
         for (Py_ssize_t p = 0; p < k; p++, a += right, b += b_down) {
             vector b0 = *(const vector *)(b + 0 * WIDTH) ;
 s00 = fma_vector(a[0 * down], b0, s00); 
@@ -158,11 +205,13 @@ s00 = fma_vector(a[0 * down], b0, s00);
     ctypedef double real
     ctypedef real* rows
     real fma_real(real, real, real) noexcept nogil
+    void* large_memory(size_t) noexcept nogil
+    hot turn_eight(real*, Py_ssize_t, const char*, Py_ssize_t) noexcept nogil
     const Py_ssize_t WIDTH
-    hot block_4_4(real*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t) noexcept nogil
-    hot block_1_4(real*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t) noexcept nogil
-    hot block_4_1(real*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t) noexcept nogil
-    hot block_1_1(real*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t) noexcept nogil
+    hot block_4_4(real*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, int) noexcept nogil
+    hot block_1_4(real*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, int) noexcept nogil
+    hot block_4_1(real*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, int) noexcept nogil
+    hot block_1_1(real*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, int) noexcept nogil
     real exp "lane_exp"(real) noexcept nogil
     real log1p "lane_log1p"(real) noexcept nogil
     real tanh "lane_tanh"(real) noexcept nogil
@@ -186,23 +235,30 @@ cdef enum:
     INVARIANTS = 2410  # numbers that are computed once for a theta; first the penalty and its gradient
     PENALTY_ROWS = 0
     PREDICTIONS = 10
+    SUMMED_ROWS = 43  # the loss, and what is summed of its gradient row by row
+    VALUE_ROWS = 149  # all rows of the function that has most
+    SLICE = (1 << 15) // (LANES * sizeof(real))  # rows that stay in the first cache while they are multiplied
     LINE = 64 // sizeof(real)  # columns of a matrix are padded to so many
-    KEPT_LEFT = 42  # rows that a call keeps for the products of its tile: left operands,
-    KEPT_RIGHT = 96  # and columns of right operands
-    MOST_ROWS = 32
+    TURNED = 64  # columns of turned operands
+    PRODUCTS = 2368  # sums over the samples of a tile, of products of matrices
     MOST_COLUMNS = 64
     COST = 365  # about this many nanoseconds for a sample with its gradient
 
 
 cdef hot multiply(rows to, const real* a, Py_ssize_t down, Py_ssize_t right, const real* b, Py_ssize_t m, Py_ssize_t k, Py_ssize_t n) noexcept nogil:
     """to = a @ b for each lane: a (m, k) is the same for all, with the strides down and right; b (k, n) has rows of lanes."""
-    cdef Py_ssize_t i, j, panel, width = n * LANES
-    for panel in range(width // (4 * WIDTH)):
-        j = panel * 4 * WIDTH
+    cdef Py_ssize_t i, j, panel, slice, first, part, width = n * LANES
+    for slice in range((k + SLICE - 1) // SLICE):
+        first = slice * SLICE
+        part = min(k - first, SLICE)
         for i in range(0, m - 3, 4):
-            block_4_4(&to[i * width + j], width, &a[i * down], down, right, &b[j], width, k)
+            for panel in range(width // (4 * WIDTH)):
+                j = panel * 4 * WIDTH
+                block_4_4(&to[i * width + j], width, &a[i * down + first * right], down, right, &b[first * width + j], width, part, first > 0)
         for i in range(m - m % 4, m):
-            block_1_4(&to[i * width + j], width, &a[i * down], down, right, &b[j], width, k)
+            for panel in range(width // (4 * WIDTH)):
+                j = panel * 4 * WIDTH
+                block_1_4(&to[i * width + j], width, &a[i * down + first * right], down, right, &b[first * width + j], width, part, first > 0)
 
 
 cdef hot once(const double* theta, real* c) noexcept nogil:
@@ -226,9 +282,10 @@ cdef hot once(const double* theta, real* c) noexcept nogil:
 cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
     """Each lane's loss, times its weight."""
     cdef Py_ssize_t lane, row
-    cdef real p2048, matmul_1, tanh_1, p2400, y0, matmul_2, sum_1, floor_1, choice_1, largest_1, choice_2, \
-        exp_1, choice_3, choice_4, total_3, total_1, total_2, w, log1p_1
+    cdef real p2048, matmul_1, tanh_1, p2400, y0, matmul_2, sum_1, largest_1, largest_1_or_nan, floor_1, \
+        choice_1, choice_2, exp_1, choice_3, choice_4, total_1, total_2, total_3, w, log1p_1
     cdef bint condition_1, condition_2
+    cdef real[LANES] choice_1_by_lane, total_1_by_lane, largest_1_by_lane, total_2_by_lane, total_3_by_lane
     # matmul_1 = p0 @ u0, 32 x 1
     multiply(&out[1 * LANES], &c[0], 64, 1, &data[0], 32, 64, 1)
     for row in range(32):
@@ -238,58 +295,63 @@ cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
             tanh_1 = tanh(p2048 + matmul_1)
             out[(33 + row) * LANES + lane] = tanh_1
     # matmul_2 = p2080 @ tanh_1, 10 x 1
-    multiply(&out[65 * LANES], &c[2080], 32, 1, &out[33 * LANES], 10, 32, 1)
+    multiply(&out[1 * LANES], &c[2080], 32, 1, &out[33 * LANES], 10, 32, 1)
     for lane in range(LANES):
-        out[75 * LANES + lane] = -INFINITY
+        largest_1_by_lane[lane] = -INFINITY
     for row in range(10):
         p2400 = c[2400 + row]
         for lane in range(LANES):
             y0 = data[64 * LANES + lane]
-            matmul_2 = out[(65 + row) * LANES + lane]
+            matmul_2 = out[(1 + row) * LANES + lane]
             sum_1 = p2400 + matmul_2
-            out[(86 + row) * LANES + lane] = sum_1
-            out[(76 + row) * LANES + lane] = (row == y0)
-            out[75 * LANES + lane] = sum_1 if sum_1 > out[75 * LANES + lane] else (out[75 * LANES + lane] if out[75 * LANES + lane] >= sum_1 else sum_1 + out[75 * LANES + lane])
+            out[(21 + row) * LANES + lane] = sum_1
+            out[(11 + row) * LANES + lane] = 1.0 if (<real>row == y0) else 0.0
+            largest_1 = largest_1_by_lane[lane]
+            largest_1_or_nan = largest_1 + sum_1
+            largest_1_or_nan = largest_1 if largest_1 >= sum_1 else largest_1_or_nan
+            largest_1_by_lane[lane] = sum_1 if sum_1 > largest_1 else largest_1_or_nan
     for lane in range(LANES):
         y0 = data[64 * LANES + lane]
         floor_1 = floor(y0)
         choice_1 = 0.0 if (((0.0 <= y0) & (y0 < 10.0)) & (y0 == floor_1)) else NAN
-        out[96 * LANES + lane] = choice_1
+        choice_1_by_lane[lane] = choice_1
     for lane in range(LANES):
-        out[97 * LANES + lane] = 0.0
-        out[98 * LANES + lane] = 0.0
-        out[99 * LANES + lane] = 0.0
+        total_1_by_lane[lane] = 0.0
+        total_2_by_lane[lane] = 0.0
+        total_3_by_lane[lane] = 0.0
     for row in range(10):
         for lane in range(LANES):
-            sum_1 = out[(86 + row) * LANES + lane]
-            condition_1 = out[(76 + row) * LANES + lane] != 0.0
-            choice_1 = out[96 * LANES + lane]
-            largest_1 = out[75 * LANES + lane]
+            sum_1 = out[(21 + row) * LANES + lane]
+            condition_1 = out[(11 + row) * LANES + lane] != 0.0
+            choice_1 = choice_1_by_lane[lane]
+            largest_1 = largest_1_by_lane[lane]
             choice_2 = sum_1 if condition_1 else choice_1
             condition_2 = (sum_1 == largest_1)
             exp_1 = exp(sum_1 - largest_1)
             choice_3 = 0.0 if condition_2 else exp_1
             choice_4 = 1.0 if condition_2 else 0.0
-            out[97 * LANES + lane] += choice_2
-            out[98 * LANES + lane] += choice_4
-            out[99 * LANES + lane] += choice_3
+            total_1_by_lane[lane] += choice_2
+            total_2_by_lane[lane] += choice_4
+            total_3_by_lane[lane] += choice_3
     for lane in range(LANES):
-        total_3 = out[97 * LANES + lane]
-        largest_1 = out[75 * LANES + lane]
-        total_1 = out[98 * LANES + lane]
-        total_2 = out[99 * LANES + lane]
+        total_1 = total_1_by_lane[lane]
+        largest_1 = largest_1_by_lane[lane]
+        total_2 = total_2_by_lane[lane]
+        total_3 = total_3_by_lane[lane]
         w = data[WEIGHT_ROW * LANES + lane]
-        log1p_1 = log1p(total_1 - 1.0 + total_2)
-        out[lane] = (largest_1 + log1p_1 - total_3) * w
+        log1p_1 = log1p(total_2 - 1.0 + total_3)
+        out[lane] = (largest_1 + log1p_1 - total_1) * w
 
 
 cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
     """Each lane's loss and its derivative by each parameter, times its weight: backwards through the loss."""
     cdef Py_ssize_t lane, row
-    cdef real p2048, matmul_1, sum_2, tanh_1, size_1, exp_2, sum_3, p2400, y0, matmul_2, sum_1, w, floor_1, \
-        choice_1, largest_1, negative_1, choice_2, exp_1, choice_3, choice_4, choice_5, choice_6, \
-        total_3, total_1, total_2, sum_4, log1p_1, sum_5, matmul_3, product_2
+    cdef real p2048, matmul_1, sum_2, tanh_1, size_1, exp_2, sum_3, p2400, y0, matmul_2, sum_1, largest_1, \
+        largest_1_or_nan, w, floor_1, choice_1, negative_1, choice_2, exp_1, choice_3, choice_4, \
+        choice_5, choice_6, total_1, total_2, total_3, sum_4, log1p_1, sum_5, matmul_3, product_2
     cdef bint condition_1, condition_2
+    cdef real[LANES] choice_1_by_lane, total_1_by_lane, largest_1_by_lane, total_2_by_lane, total_3_by_lane, \
+        negative_1_by_lane, sum_5_by_lane
     # matmul_1 = p0 @ u0, 32 x 1
     multiply(&out[43 * LANES], &c[0], 64, 1, &data[0], 32, 64, 1)
     for row in range(32):
@@ -302,38 +364,41 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
             exp_2 = exp(size_1 * -2.0)
             sum_3 = 1.0 + exp_2
             out[(75 + row) * LANES + lane] = tanh_1
-            out[(196 + row) * LANES + lane] = exp_2 / (sum_3 * sum_3) * 4.0
+            out[(107 + row) * LANES + lane] = exp_2 / (sum_3 * sum_3) * 4.0
     # matmul_2 = p2080 @ tanh_1, 10 x 1
-    multiply(&out[107 * LANES], &c[2080], 32, 1, &out[75 * LANES], 10, 32, 1)
+    multiply(&out[43 * LANES], &c[2080], 32, 1, &out[75 * LANES], 10, 32, 1)
     for lane in range(LANES):
-        out[117 * LANES + lane] = -INFINITY
+        largest_1_by_lane[lane] = -INFINITY
     for row in range(10):
         p2400 = c[2400 + row]
         for lane in range(LANES):
             y0 = data[64 * LANES + lane]
-            matmul_2 = out[(107 + row) * LANES + lane]
+            matmul_2 = out[(43 + row) * LANES + lane]
             sum_1 = p2400 + matmul_2
-            out[(128 + row) * LANES + lane] = sum_1
-            out[(118 + row) * LANES + lane] = (row == y0)
-            out[117 * LANES + lane] = sum_1 if sum_1 > out[117 * LANES + lane] else (out[117 * LANES + lane] if out[117 * LANES + lane] >= sum_1 else sum_1 + out[117 * LANES + lane])
+            out[(63 + row) * LANES + lane] = sum_1
+            out[(53 + row) * LANES + lane] = 1.0 if (<real>row == y0) else 0.0
+            largest_1 = largest_1_by_lane[lane]
+            largest_1_or_nan = largest_1 + sum_1
+            largest_1_or_nan = largest_1 if largest_1 >= sum_1 else largest_1_or_nan
+            largest_1_by_lane[lane] = sum_1 if sum_1 > largest_1 else largest_1_or_nan
     for lane in range(LANES):
         y0 = data[64 * LANES + lane]
         w = data[WEIGHT_ROW * LANES + lane]
         floor_1 = floor(y0)
         choice_1 = 0.0 if (((0.0 <= y0) & (y0 < 10.0)) & (y0 == floor_1)) else NAN
-        out[138 * LANES + lane] = choice_1
-        out[142 * LANES + lane] = -w
+        choice_1_by_lane[lane] = choice_1
+        negative_1_by_lane[lane] = -w
     for lane in range(LANES):
-        out[139 * LANES + lane] = 0.0
-        out[140 * LANES + lane] = 0.0
-        out[141 * LANES + lane] = 0.0
+        total_1_by_lane[lane] = 0.0
+        total_2_by_lane[lane] = 0.0
+        total_3_by_lane[lane] = 0.0
     for row in range(10):
         for lane in range(LANES):
-            sum_1 = out[(128 + row) * LANES + lane]
-            condition_1 = out[(118 + row) * LANES + lane] != 0.0
-            choice_1 = out[138 * LANES + lane]
-            largest_1 = out[117 * LANES + lane]
-            negative_1 = out[142 * LANES + lane]
+            sum_1 = out[(63 + row) * LANES + lane]
+            condition_1 = out[(53 + row) * LANES + lane] != 0.0
+            choice_1 = choice_1_by_lane[lane]
+            largest_1 = largest_1_by_lane[lane]
+            negative_1 = negative_1_by_lane[lane]
             choice_2 = sum_1 if condition_1 else choice_1
             condition_2 = (sum_1 == largest_1)
             exp_1 = exp(sum_1 - largest_1)
@@ -341,34 +406,34 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
             choice_4 = 1.0 if condition_2 else 0.0
             choice_5 = 1.0 if condition_2 else exp_1
             choice_6 = negative_1 if condition_1 else choice_1
-            out[(143 + row) * LANES + lane] = choice_5
-            out[(154 + row) * LANES + lane] = choice_6
-            out[139 * LANES + lane] += choice_2
-            out[140 * LANES + lane] += choice_4
-            out[141 * LANES + lane] += choice_3
+            out[(43 + row) * LANES + lane] = choice_5
+            out[(139 + row) * LANES + lane] = choice_6
+            total_1_by_lane[lane] += choice_2
+            total_2_by_lane[lane] += choice_4
+            total_3_by_lane[lane] += choice_3
     for lane in range(LANES):
-        total_3 = out[139 * LANES + lane]
-        largest_1 = out[117 * LANES + lane]
-        total_1 = out[140 * LANES + lane]
-        total_2 = out[141 * LANES + lane]
+        total_1 = total_1_by_lane[lane]
+        largest_1 = largest_1_by_lane[lane]
+        total_2 = total_2_by_lane[lane]
+        total_3 = total_3_by_lane[lane]
         w = data[WEIGHT_ROW * LANES + lane]
-        sum_4 = total_1 - 1.0 + total_2
+        sum_4 = total_2 - 1.0 + total_3
         log1p_1 = log1p(sum_4)
-        out[lane] = (largest_1 + log1p_1 - total_3) * w  # L
-        out[153 * LANES + lane] = 1.0 + sum_4
+        out[lane] = (largest_1 + log1p_1 - total_1) * w  # L
+        sum_5_by_lane[lane] = 1.0 + sum_4
     for row in range(10):
         for lane in range(LANES):
             w = data[WEIGHT_ROW * LANES + lane]
-            choice_5 = out[(143 + row) * LANES + lane]
-            sum_5 = out[153 * LANES + lane]
-            choice_6 = out[(154 + row) * LANES + lane]
+            choice_5 = out[(43 + row) * LANES + lane]
+            sum_5 = sum_5_by_lane[lane]
+            choice_6 = out[(139 + row) * LANES + lane]
             out[(33 + row) * LANES + lane] = w * (choice_5 / sum_5) + choice_6  # dL/db2[0, 0]
     # matmul_3 = p2080.T @ sum_6, 32 x 1
-    multiply(&out[164 * LANES], &c[2080], 1, 32, &out[33 * LANES], 32, 10, 1)
+    multiply(&out[43 * LANES], &c[2080], 1, 32, &out[33 * LANES], 32, 10, 1)
     for row in range(32):
         for lane in range(LANES):
-            matmul_3 = out[(164 + row) * LANES + lane]
-            product_2 = out[(196 + row) * LANES + lane]
+            matmul_3 = out[(43 + row) * LANES + lane]
+            product_2 = out[(107 + row) * LANES + lane]
             out[(1 + row) * LANES + lane] = matmul_3 * product_2  # dL/db1[0, 0]
 
 
@@ -385,11 +450,11 @@ cdef hot predictions(const real* c, const real* data, rows out) noexcept nogil:
             tanh_1 = tanh(p2048 + matmul_1)
             out[(42 + row) * LANES + lane] = tanh_1
     # matmul_2 = p2080 @ tanh_1, 10 x 1
-    multiply(&out[74 * LANES], &c[2080], 32, 1, &out[42 * LANES], 10, 32, 1)
+    multiply(&out[10 * LANES], &c[2080], 32, 1, &out[42 * LANES], 10, 32, 1)
     for row in range(10):
         p2400 = c[2400 + row]
         for lane in range(LANES):
-            matmul_2 = out[(74 + row) * LANES + lane]
+            matmul_2 = out[(10 + row) * LANES + lane]
             out[row * LANES + lane] = p2400 + matmul_2
 
 
@@ -405,12 +470,19 @@ cdef struct Sweep:
     const real* c
     Py_ssize_t n_rows  # rows that the function fills: the loss, and with it the gradient; or the predictions
     Py_ssize_t n_sums  # sums that are wanted: of the loss, and of its gradient
-    Py_ssize_t scratch_rows
     Py_ssize_t n  # samples in the arrays below
     Column[3] columns  # inputs, targets, weights
     char* out  # NULL: sums are wanted; else rows first_row, ... of each sample go to one row of out
     Py_ssize_t first_row
     Py_ssize_t out_rows
+
+
+cdef struct Scratch:  # what a thread works in
+    real* data
+    real* values
+    double* sums
+    real* turned
+    double* products
 
 
 cdef inline hot add_exactly(double* high, double* low, double x) noexcept nogil:
@@ -489,7 +561,12 @@ cdef hot gather_table(rows to, Column table, Py_ssize_t columns, Py_ssize_t star
             memcpy(&to[index * LANES], at + index * table.column_stride, count * sizeof(real))
         return
     for first in range(0, count - 7, 8):
-        for index in range(columns):
+        index = 0
+        if table.column_stride == sizeof(real):
+            for index in range(0, columns - 7, 8):
+                turn_eight(&to[index * LANES + first], LANES, at + first * table.row_stride + index * sizeof(real), table.row_stride)
+            index = columns - columns % 8
+        for index in range(index, columns):
             for lane in range(8):
                 memcpy(&to[index * LANES + first + lane], at + (first + lane) * table.row_stride + index * table.column_stride, sizeof(real))
     for lane in range(count - count % 8, count):
@@ -509,11 +586,11 @@ cdef Py_ssize_t gather(Sweep* sweep, Py_ssize_t start, Py_ssize_t count, real* d
     cdef real* weights = &data[WEIGHT_ROW * LANES]
     if sweep.columns[WEIGHTS].base != NULL:
         gather_table(weights, sweep.columns[WEIGHTS], 1, start, count)
-    elif count == LANES:
-        return 0
     else:
         for lane in range(count):
             weights[lane] = 1.0
+        if count == LANES:
+            return 0
     for lane in range(LANES):
         masked[lane] = lane >= count or weights[lane] == 0.0
         n_masked += masked[lane]
@@ -543,72 +620,99 @@ cdef hot scatter(const real* values, Py_ssize_t n_rows, real* to, Py_ssize_t row
             to[lane * row_length + row] = values[row * LANES + lane]
 
 
-cdef void keep_left(real* kept, const real* values, Py_ssize_t n_rows, const unsigned char* masked, bint any_masked) noexcept nogil:
-    """A call's left operand, rows of lanes; masked lanes count as zero."""
-    cdef Py_ssize_t row, lane
-    memcpy(kept, values, n_rows * LANES * sizeof(real))
-    if any_masked:
-        for row in range(n_rows):
-            for lane in range(LANES):
-                if masked[lane]:
-                    kept[row * LANES + lane] = 0.0
+cdef hot turn(rows to, const real* values, Py_ssize_t p, Py_ssize_t k, Py_ssize_t down, Py_ssize_t right,
+              const unsigned char* masked) noexcept nogil:
+    """An operand of p times k rows of lanes, turned: lanes follow one another, and 4 vectors of columns lie together.
 
-
-cdef hot keep_right(rows kept, const real* values, Py_ssize_t p, Py_ssize_t k, Py_ssize_t call) noexcept nogil:
-    """A call's right operand (p, k), turned: lanes follow one another, panels of 4 vectors of columns lie together."""
-    cdef Py_ssize_t panel, first, width, q, lane, j, i, n = p * LANES
-    cdef real* to
+    Row (q, j) is q * down + j * right. Masked lanes count as zero.
+    """
+    cdef Py_ssize_t panel, first, width, q, lane, j, i
+    cdef const real* row
+    cdef real* part
     for panel in range((k + 4 * WIDTH - 1) // (4 * WIDTH)):
         first = panel * 4 * WIDTH
         width = min(4 * WIDTH, (k - first + LINE - 1) // LINE * LINE)
         for q in range(p):
-            to = &kept[(first * DEPTH + call * width) * n + q * LANES * width]
+            part = &to[(first * p + q * width) * LANES]
             for lane in range(0, LANES, 8):
-                for j in range(min(width, k - first)):
+                for j in range(0, min(width, k - first) - 7, 8):
+                    row = &values[(q * down + (first + j) * right) * LANES + lane]
+                    turn_eight(&part[lane * width + j], width, <const char*>row, right * LANES * sizeof(real))
+                for j in range(min(width, k - first) // 8 * 8, width):
+                    row = &values[(q * down + (first + j) * right) * LANES + lane]
                     for i in range(8):
-                        to[(lane + i) * width + j] = values[(q * k + first + j) * LANES + lane + i]
-                for j in range(k - first, width):
-                    for i in range(8):
-                        to[(lane + i) * width + j] = 0.0
+                        part[(lane + i) * width + j] = row[i] if j < k - first else 0.0
+            if masked != NULL:
+                for lane in range(LANES):
+                    if masked[lane]:
+                        memset(&part[lane * width], 0, width * sizeof(real))
 
 
-cdef hot add_block(double* sums, const real* block, Py_ssize_t m, Py_ssize_t width) noexcept nogil:
+cdef hot add_block(double* sums, rows block, Py_ssize_t size) noexcept nogil:
     cdef Py_ssize_t i
-    for i in range(m * width):
+    for i in range(size):
         sums[i] += block[i]
 
 
-cdef hot add_outer(double* node, const real* left, const real* right, Py_ssize_t m, Py_ssize_t p, Py_ssize_t k,
-                   Py_ssize_t calls, double* sums) noexcept nogil:
-    """The tile's sum of left @ right onto the pairs of node: in the module's arithmetic for each call, then in double."""
-    cdef Py_ssize_t panel, first, width, call, i, j, n = p * LANES
-    cdef const real* a
-    cdef const real* b
+cdef hot add_panel(double* sums, const real* a, Py_ssize_t down, const real* b, Py_ssize_t m, Py_ssize_t width) noexcept nogil:
+    """One call's a @ b onto sums: a (m, LANES) with rows ``down`` apart, b (LANES, width)."""
+    cdef Py_ssize_t i, j
     cdef real[16 * LINE] block
+    for i in range(0, m - 3, 4):
+        if width == 4 * WIDTH:
+            block_4_4(block, width, &a[i * down], down, 1, b, width, LANES, 0)
+        else:
+            for j in range(width // WIDTH):
+                block_4_1(&block[j * WIDTH], width, &a[i * down], down, 1, &b[j * WIDTH], width, LANES, 0)
+        add_block(&sums[i * width], block, 4 * width)
+    for i in range(m - m % 4, m):
+        if width == 4 * WIDTH:
+            block_1_4(block, width, &a[i * down], down, 1, b, width, LANES, 0)
+        else:
+            for j in range(width // WIDTH):
+                block_1_1(&block[j * WIDTH], width, &a[i * down], down, 1, &b[j * WIDTH], width, LANES, 0)
+        add_block(&sums[i * width], block, width)
+
+
+cdef hot add_outer(double* sums, const real* left, Py_ssize_t down, Py_ssize_t right, const real* turned,
+                   Py_ssize_t m, Py_ssize_t p, Py_ssize_t k) noexcept nogil:
+    """One call's sum of products onto sums: in the module's arithmetic over its lanes, in double from there on.
+
+    The left operand has m times p rows of lanes, (i, q) is row i * down + q * right; the other is turned.
+    """
+    cdef Py_ssize_t panel, first, width, q
     for panel in range((k + 4 * WIDTH - 1) // (4 * WIDTH)):
         first = panel * 4 * WIDTH
         width = min(4 * WIDTH, (k - first + LINE - 1) // LINE * LINE)
-        memset(sums, 0, m * width * sizeof(double))
-        for call in range(calls):
-            a = &left[call * KEPT_LEFT * LANES]
-            b = &right[(first * DEPTH + call * width) * n]
-            for i in range(0, m - 3, 4):
-                if width == 4 * WIDTH:
-                    block_4_4(block, width, &a[i * n], n, 1, b, width, n)
-                else:
-                    for j in range(width // WIDTH):
-                        block_4_1(&block[j * WIDTH], width, &a[i * n], n, 1, &b[j * WIDTH], width, n)
-                add_block(&sums[i * width], block, 4, width)
-            for i in range(m - m % 4, m):
-                if width == 4 * WIDTH:
-                    block_1_4(block, width, &a[i * n], n, 1, b, width, n)
-                else:
-                    for j in range(width // WIDTH):
-                        block_1_1(&block[j * WIDTH], width, &a[i * n], n, 1, &b[j * WIDTH], width, n)
-                add_block(&sums[i * width], block, 1, width)
-        for i in range(m):
-            for j in range(min(width, k - first)):
-                add_exactly(&node[2 * (i * k + first + j)], &node[2 * (i * k + first + j) + 1], sums[i * width + j])
+        for q in range(p):
+            add_panel(&sums[first * m], &left[q * right * LANES], down * LANES, &turned[(first * p + q * width) * LANES], m, width)
+
+
+cdef inline hot fold_sum(double* pair, double total, bint more) noexcept nogil:
+    if more:
+        add_exactly(&pair[0], &pair[1], total)
+    else:
+        pair[0] = total
+        pair[1] = 0.0
+
+
+cdef hot fold_outer(double* node, Py_ssize_t down, Py_ssize_t right, const double* sums, Py_ssize_t m, Py_ssize_t k, bint more) noexcept nogil:
+    """A tile's sums to the pairs of node, in the order in which these lie; ``more``: onto what is there."""
+    cdef Py_ssize_t panel, first, width, columns, i, j
+    cdef const double* part
+    for panel in range((k + 4 * WIDTH - 1) // (4 * WIDTH)):
+        first = panel * 4 * WIDTH
+        columns = min(4 * WIDTH, k - first)
+        width = (columns + LINE - 1) // LINE * LINE
+        part = &sums[first * m]
+        if down < right:
+            for j in range(columns):
+                for i in range(m):
+                    fold_sum(&node[2 * (i * down + (first + j) * right)], part[i * width + j], more)
+        else:
+            for i in range(m):
+                for j in range(columns):
+                    fold_sum(&node[2 * (i * down + (first + j) * right)], part[i * width + j], more)
 
 
 cdef hot write_outer(rows to, const real* left, const real* right, Py_ssize_t m, Py_ssize_t p, Py_ssize_t k,
@@ -630,13 +734,18 @@ cdef hot write_outer(rows to, const real* left, const real* right, Py_ssize_t m,
                     to[i * k + j] = factor * row[j]
 
 
-cdef void keep(const real* values, const real* data, const unsigned char* masked, bint any_masked, Py_ssize_t call,
-               real* left, real* right) noexcept nogil:
-    """The operands of a call, until its tile is complete."""
-    keep_left(&left[(call * KEPT_LEFT + 0) * LANES], &values[1 * LANES], 32, masked, any_masked)
-    keep_left(&left[(call * KEPT_LEFT + 32) * LANES], &values[33 * LANES], 10, masked, any_masked)
-    keep_right(&right[0 * DEPTH * LANES], &data[0 * LANES], 1, 64, call)
-    keep_right(&right[64 * DEPTH * LANES], &values[75 * LANES], 1, 32, call)
+cdef void add_outers(Scratch* scratch, const unsigned char* masked) noexcept nogil:
+    """The products of a call."""
+    turn(&scratch.turned[0 * LANES], &scratch.values[1 * LANES], 1, 32, 1, 1, masked)
+    turn(&scratch.turned[32 * LANES], &scratch.values[75 * LANES], 1, 32, 32, 1, masked)
+    add_outer(&scratch.products[0], &scratch.data[0 * LANES], 1, 64, &scratch.turned[0 * LANES], 64, 1, 32)
+    add_outer(&scratch.products[2048], &scratch.values[33 * LANES], 1, 1, &scratch.turned[32 * LANES], 10, 1, 32)
+
+
+cdef void fold_outers(Scratch* scratch, double* node) noexcept nogil:
+    """The products of a tile, each to its place among all parameters."""
+    fold_outer(&node[2 * 1], 1, 64, &scratch.products[0], 64, 32, 0)
+    fold_outer(&node[2 * 2081], 32, 1, &scratch.products[2048], 10, 32, 0)
 
 
 cdef void scatter_gradients(const real* values, const real* data, real* to, Py_ssize_t count) noexcept nogil:
@@ -651,81 +760,60 @@ cdef void scatter_gradients(const real* values, const real* data, real* to, Py_s
 
 cdef void fold_gradients(double* high, double* low, double* node) noexcept nogil:
     """The loss and the rows of the gradient, each to its place among all parameters."""
-    memset(node, 0, 2 * (1 + N_COLUMNS) * sizeof(double))
     fold(high, low, 1, node)
     fold(&high[1 * LANES], &low[1 * LANES], 32, &node[2 * 2049])
     fold(&high[33 * LANES], &low[33 * LANES], 10, &node[2 * 2401])
 
 
-cdef int sweep_block(Sweep* sweep, double* stack, double* weight_stack) noexcept nogil:
-    """All samples of a block: their rows to ``out``, or their sums to the first node of each stack.
-
-    Returns 0, or -1 if there is no memory.
-    """
+cdef void sweep_block(Sweep* sweep, Scratch* scratch, double* stack, double* weight_stack) noexcept nogil:
+    """All samples of a block: their rows to ``out``, or their sums to the first node of each stack."""
     cdef Py_ssize_t tile, call, start, count, n_masked, height = 0
     cdef Py_ssize_t n_rows = sweep.n_rows, n_sums = sweep.n_sums
     cdef Py_ssize_t n_lanes = LANES
-    cdef real* data = <real*>calloc((WEIGHT_ROW + 1) * LANES, sizeof(real))
-    cdef real* values = <real*>calloc((n_rows + sweep.scratch_rows) * LANES, sizeof(real))
-    cdef double* sums = <double*>calloc(2 * (n_rows + 1) * LANES, sizeof(double))
+    cdef real* data = scratch.data
+    cdef real* values = scratch.values
+    cdef double* sums = scratch.sums
     cdef double* low = &sums[(n_rows + 1) * LANES]
-    cdef Py_ssize_t kept
-    cdef bint gradients_wanted = n_sums > 1 and sweep.out == NULL
-    cdef real* left = <real*>malloc((KEPT_LEFT * DEPTH * LANES if gradients_wanted else 1) * sizeof(real))
-    cdef real* right = <real*>malloc((KEPT_RIGHT * DEPTH * LANES if gradients_wanted else 1) * sizeof(real))
-    cdef double* panel = <double*>malloc((MOST_ROWS * 4 * WIDTH if gradients_wanted else 1) * sizeof(double))
     cdef unsigned char[LANES] masked
     cdef bint weighted = sweep.columns[WEIGHTS].base != NULL
-    cdef bint failed = data == NULL or values == NULL or sums == NULL or left == NULL or right == NULL or panel == NULL
-    if not failed:
-        for start in range(n_lanes):
-            data[WEIGHT_ROW * LANES + start] = 1.0
-        for tile in range((sweep.n + TILE - 1) // TILE):
-            memset(sums, 0, 2 * (n_rows + 1) * LANES * sizeof(double))
-            kept = 0
-            for call in range(DEPTH):
-                start = tile * TILE + call * LANES
-                count = min(n_lanes, sweep.n - start)
-                if count <= 0:
-                    break
-                n_masked = gather(sweep, start, count, data, masked)
-                if n_masked == LANES:
-                    continue
-                sweep.function(sweep.c, data, values)
-                if sweep.out != NULL:
-                    if n_sums > 1:
-                        scatter_gradients(values, data, <real*>sweep.out + start * sweep.out_rows, count)
-                    else:
-                        scatter(&values[sweep.first_row * LANES], sweep.out_rows, <real*>sweep.out + start * sweep.out_rows, sweep.out_rows, count)
-                    continue
-                if gradients_wanted:
-                    keep(values, data, masked, n_masked > 0, kept, left, right)
-                    kept += 1
-                if n_masked:
-                    clear_masked(values, n_rows, masked)
-                    clear_masked(&data[WEIGHT_ROW * LANES], 1, masked)
-                accumulate(values, sums, low, n_rows)
-                if weighted:
-                    accumulate(&data[WEIGHT_ROW * LANES], &sums[n_rows * LANES], &low[n_rows * LANES], 1)
-            if sweep.out == NULL:
+    for tile in range((sweep.n + TILE - 1) // TILE):
+        memset(sums, 0, 2 * (n_rows + 1) * LANES * sizeof(double))
+        if n_sums > 1:
+            memset(scratch.products, 0, PRODUCTS * sizeof(double))
+        for call in range(DEPTH):
+            start = tile * TILE + call * LANES
+            count = min(n_lanes, sweep.n - start)
+            if count <= 0:
+                break
+            n_masked = gather(sweep, start, count, data, masked)
+            if n_masked == LANES:
+                continue
+            sweep.function(sweep.c, data, values)
+            if sweep.out != NULL:
                 if n_sums > 1:
-                    fold_gradients(sums, low, &stack[2 * n_sums * height])
-                    add_outer(&stack[2 * (n_sums * height + 1)], &left[0 * LANES], &right[0 * DEPTH * LANES], 32, 1, 64, kept, panel)
-                    add_outer(&stack[2 * (n_sums * height + 2081)], &left[32 * LANES], &right[64 * DEPTH * LANES], 10, 1, 32, kept, panel)
+                    scatter_gradients(values, data, <real*>sweep.out + start * sweep.out_rows, count)
                 else:
-                    fold(sums, low, 1, &stack[2 * height])
-                fold(&sums[n_rows * LANES], &low[n_rows * LANES], 1, &weight_stack[2 * height])
-                push(weight_stack, height + 1, tile, 1)
-                height = push(stack, height + 1, tile, n_sums)
-        collapse(stack, height, n_sums)
-        collapse(weight_stack, height, 1)
-    free(data)
-    free(values)
-    free(sums)
-    free(left)
-    free(right)
-    free(panel)
-    return -1 if failed else 0
+                    scatter(&values[sweep.first_row * LANES], sweep.out_rows, <real*>sweep.out + start * sweep.out_rows, sweep.out_rows, count)
+                continue
+            if n_sums > 1:
+                add_outers(scratch, masked if n_masked else NULL)
+            if n_masked:
+                clear_masked(values, n_rows, masked)
+                clear_masked(&data[WEIGHT_ROW * LANES], 1, masked)
+            accumulate(values, sums, low, n_rows)
+            if weighted:
+                accumulate(&data[WEIGHT_ROW * LANES], &sums[n_rows * LANES], &low[n_rows * LANES], 1)
+        if sweep.out == NULL:
+            if n_sums > 1:
+                fold_gradients(sums, low, &stack[2 * n_sums * height])
+                fold_outers(scratch, &stack[2 * n_sums * height])
+            else:
+                fold(sums, low, 1, &stack[2 * height])
+            fold(&sums[n_rows * LANES], &low[n_rows * LANES], 1, &weight_stack[2 * height])
+            push(weight_stack, height + 1, tile, 1)
+            height = push(stack, height + 1, tile, n_sums)
+    collapse(stack, height, n_sums)
+    collapse(weight_stack, height, 1)
 
 
 _DOUBLE = np.dtype(np.float64)
@@ -767,7 +855,7 @@ def per_sample_loss(theta, inputs, targets, *, out=None, threads=None):
     cdef _Bound data = _Bound(inputs, targets, None, threads)
     theta = _theta(theta)
     out = _result(out, (data.n,), (theta, *data.arrays))
-    _each(data, theta, losses, 1, 99, 1, 0, out)
+    _each(data, theta, losses, 1, 1, 0, out)
     return out
 
 
@@ -776,7 +864,7 @@ def per_sample_gradient(theta, inputs, targets, *, out=None, threads=None):
     cdef _Bound data = _Bound(inputs, targets, None, threads)
     theta = _theta(theta)
     out = _result(out, (data.n, N_PARAMETERS), (theta, *data.arrays))
-    _each(data, theta, gradients, 43, 185, N_COLUMNS, 1, out)
+    _each(data, theta, gradients, 43, N_COLUMNS, 1, out)
     return out
 
 
@@ -784,7 +872,7 @@ def predict(theta, inputs, *, threads=None):
     """The model's output for each row of inputs: (N, PREDICTIONS)."""
     cdef _Bound data = _Bound(inputs, _UNUSED, None, threads)
     out = np.empty((data.n, PREDICTIONS), _REAL)
-    _each(data, _theta(theta), predictions, PREDICTIONS, 74, PREDICTIONS, 0, out)
+    _each(data, _theta(theta), predictions, PREDICTIONS, PREDICTIONS, 0, out)
     return out
 
 
@@ -847,44 +935,104 @@ cdef class _Bound:
         return _mean(self, _theta(theta), out), out
 
 
+cdef class _Tree:
+    """The nodes of a tree of sums that wait for their siblings: those of the loss and its gradient, those of the weights."""
+
+    cdef double* nodes
+    cdef double* weights
+    cdef Py_ssize_t room
+
+    def __dealloc__(self):
+        free(self.nodes)
+        free(self.weights)
+
+    cdef int reserve(self, Py_ssize_t n, Py_ssize_t n_sums) except -1:
+        """Room for a node of each height that the tree of n samples has."""
+        cdef Py_ssize_t heights = 1, tiles = (n + TILE - 1) // TILE
+        while tiles > 1:
+            tiles //= 2
+            heights += 1
+        if heights * n_sums > self.room:
+            self.room = heights * n_sums
+            free(self.nodes)
+            free(self.weights)
+            self.nodes = <double*>large_memory(2 * self.room * sizeof(double))
+            self.weights = <double*>malloc(2 * 64 * sizeof(double))
+            if self.nodes == NULL or self.weights == NULL:
+                raise MemoryError()
+        return 0
+
+
+cdef class _Scratch:
+    """What one thread works in: kept when it is done, so that the next call finds it warm."""
+
+    cdef Scratch scratch
+    cdef _Tree tree  # the sums of the block that was done last
+
+    cdef void* memory
+
+    def __cinit__(self):
+        cdef Scratch* scratch = &self.scratch
+        self.tree = _Tree()
+        cdef size_t at = 64, data = at  # each part begins at a multiple of 64 bytes, so that no vector lies across two cache lines
+        at += (WEIGHT_ROW + 1) * LANES * sizeof(real) + 63 & ~63
+        cdef size_t values = at
+        at += VALUE_ROWS * LANES * sizeof(real) + 63 & ~63
+        cdef size_t sums = at
+        at += 2 * (SUMMED_ROWS + 1) * LANES * sizeof(double)
+        cdef size_t turned = at
+        at += TURNED * LANES * sizeof(real) + 63 & ~63
+        cdef size_t products = at
+        at += PRODUCTS * sizeof(double)
+        self.memory = large_memory(at)
+        if self.memory == NULL:
+            raise MemoryError()
+        cdef char* base = <char*>(<size_t>self.memory & ~<size_t>63)
+        scratch.data = <real*>(base + data)
+        scratch.values = <real*>(base + values)
+        scratch.sums = <double*>(base + sums)
+        scratch.turned = <real*>(base + turned)
+        scratch.products = <double*>(base + products)
+
+    def __dealloc__(self):
+        free(self.memory)
+
+
+_idle = []  # _Scratch that no thread works in
+
+
+cdef _Scratch _scratch():
+    try:
+        return _idle.pop()
+    except IndexError:
+        return _Scratch()
+
+
 cdef class _Job:
     """One sweep over bound arrays at one theta, a block at a time, from any thread."""
 
     cdef Sweep sweep
     cdef _Bound data
     cdef real* c
-    cdef double* stack
-    cdef double* weight_stack
+    cdef _Scratch root  # whose tree gets the sums of all blocks
     cdef Py_ssize_t block, height, done
     cdef object out
 
     def __dealloc__(self):
         free(self.c)
-        free(self.stack)
-        free(self.weight_stack)
-
-    cdef int reserve(self) except -1:
-        """Room for a node of each height that a tree of 2**62 tiles has."""
-        self.stack = <double*>calloc(64 * 2 * self.sweep.n_sums, sizeof(double))
-        self.weight_stack = <double*>calloc(64 * 2, sizeof(double))
-        if self.stack == NULL or self.weight_stack == NULL:
-            raise MemoryError()
-        return 0
 
     def run(self, Py_ssize_t index):
-        """Block ``index``; the job that holds its node."""
+        """Block ``index``; the scratch that holds its node."""
         PyErr_CheckSignals()
-        cdef _Job node = self if self.block >= self.data.n else _Job()
+        cdef _Scratch scratch = _scratch()
         cdef Sweep sweep = self.sweep
         cdef Column column
         cdef Py_ssize_t first = index * self.block
-        cdef int status
         sweep.n = min(self.block, self.data.n - first)
         if sweep.out != NULL:
             sweep.out += first * sweep.out_rows * sizeof(real)
-        elif node is not self:
-            node.sweep.n_sums = sweep.n_sums
-            node.reserve()
+        else:
+            scratch.tree.reserve(sweep.n, sweep.n_sums)
         converted = []  # kept until the sweep is done
         cdef int place
         for place in range(3):
@@ -900,21 +1048,22 @@ cdef class _Job:
         if sweep.columns[WEIGHTS].base != NULL:
             _check_weights(self.data.arrays[WEIGHTS][first:first + sweep.n])
         with nogil:
-            status = sweep_block(&sweep, node.stack, node.weight_stack)
-        if status:
-            raise MemoryError()
-        return node
+            sweep_block(&sweep, &scratch.scratch, scratch.tree.nodes, scratch.tree.weights)
+        return scratch
 
-    cdef int collect(self, _Job node) except -1:
+    cdef int collect(self, _Scratch scratch, Py_ssize_t blocks) except -1:
         """The next block's node, in order."""
-        if node is self or self.sweep.out != NULL:
-            return 0
         cdef Py_ssize_t n_sums = self.sweep.n_sums
-        memcpy(&self.stack[2 * n_sums * self.height], node.stack, 2 * n_sums * sizeof(double))
-        memcpy(&self.weight_stack[2 * self.height], node.weight_stack, 2 * sizeof(double))
-        push(self.weight_stack, self.height + 1, self.done, 1)
-        self.height = push(self.stack, self.height + 1, self.done, n_sums)
-        self.done += 1
+        if blocks == 1:
+            self.root = scratch
+            return 0
+        if self.sweep.out == NULL:
+            memcpy(&self.root.tree.nodes[2 * n_sums * self.height], scratch.tree.nodes, 2 * n_sums * sizeof(double))
+            memcpy(&self.root.tree.weights[2 * self.height], scratch.tree.weights, 2 * sizeof(double))
+            push(self.root.tree.weights, self.height + 1, self.done, 1)
+            self.height = push(self.root.tree.nodes, self.height + 1, self.done, n_sums)
+            self.done += 1
+        _idle.append(scratch)
         return 0
 
     cdef int sweep_all(self) except -1:
@@ -923,17 +1072,18 @@ cdef class _Job:
         if threads == 0:
             threads = _worthwhile_threads(n)
         self.block = _block_rows(n, threads)
-        if self.sweep.out == NULL:
-            self.reserve()
         cdef Py_ssize_t index, blocks = (n + self.block - 1) // self.block
+        if blocks > 1:
+            self.root = _scratch()
+            self.root.tree.reserve(blocks * TILE, self.sweep.n_sums)
         if threads == 1 or blocks == 1:
             for index in range(blocks):
-                self.collect(self.run(index))
+                self.collect(self.run(index), blocks)
         else:
             self.sweep_threaded(blocks, threads)
         if blocks > 1 and self.sweep.out == NULL:
-            collapse(self.stack, self.height, self.sweep.n_sums)
-            collapse(self.weight_stack, self.height, 1)
+            collapse(self.root.tree.nodes, self.height, self.sweep.n_sums)
+            collapse(self.root.tree.weights, self.height, 1)
         return 0
 
     cdef int sweep_threaded(self, Py_ssize_t blocks, Py_ssize_t threads) except -1:
@@ -945,15 +1095,15 @@ cdef class _Job:
             for index in range(blocks):
                 pending.append(pool.submit(self.run, index))
                 if len(pending) > 4 * threads:
-                    self.collect(pending.popleft().result())
+                    self.collect(pending.popleft().result(), blocks)
             while pending:
-                self.collect(pending.popleft().result())
+                self.collect(pending.popleft().result(), blocks)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
         return 0
 
 
-cdef _Job _job(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_ssize_t scratch_rows, Py_ssize_t n_sums):
+cdef _Job _job(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_ssize_t n_sums):
     cdef _Job job = _Job()
     cdef Py_buffer view
     job.c = <real*>calloc(INVARIANTS + 1, sizeof(real))
@@ -967,19 +1117,18 @@ cdef _Job _job(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_
     job.sweep.c = job.c
     job.sweep.n_rows = n_rows
     job.sweep.n_sums = n_sums
-    job.sweep.scratch_rows = scratch_rows
     return job
 
 
 cdef double _mean(_Bound data, theta, out) except? -1.0:
     """The risk; its gradient goes to ``out``, if that is not None."""
     cdef Py_ssize_t row
-    cdef _Job job = (_job(data, theta, losses, 1, 99, 1) if out is None
-                     else _job(data, theta, gradients, 43, 185, 1 + N_COLUMNS))
+    cdef _Job job = (_job(data, theta, losses, 1, 1) if out is None
+                     else _job(data, theta, gradients, 43, 1 + N_COLUMNS))
     if data.n == 0:
         _refuse(ArrayError, "inputs", "at least one sample", "none", "the mean over an empty data set is undefined")
     job.sweep_all()
-    cdef double total = <double>data.n if data.arrays[WEIGHTS] is None else job.weight_stack[0] + job.weight_stack[1]
+    cdef double total = <double>data.n if data.arrays[WEIGHTS] is None else job.root.tree.weights[0] + job.root.tree.weights[1]
     if not total - total == 0.0 or total == 0.0:
         _refuse(ArrayError, "weights", "a finite sum other than zero", total, "the weighted mean divides by it")
     cdef Py_buffer view
@@ -988,19 +1137,21 @@ cdef double _mean(_Bound data, theta, out) except? -1.0:
         for row in range(N_COLUMNS):
             (<real*>view.buf)[row] = <real>_quotient(job, row + 1, total)
         PyBuffer_Release(&view)
-    return _quotient(job, 0, total)
+    cdef double risk = _quotient(job, 0, total)
+    _idle.append(job.root)
+    return risk
 
 
 cdef double _quotient(_Job job, Py_ssize_t row, double total):
     """A row's sum over the total weight, plus the penalty's share."""
-    cdef double mean = (job.stack[2 * row] + job.stack[2 * row + 1]) / total
+    cdef double mean = (job.root.tree.nodes[2 * row] + job.root.tree.nodes[2 * row + 1]) / total
     return mean + job.c[row] if PENALTY_ROWS else mean
 
 
-cdef int _each(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_ssize_t scratch_rows,
-               Py_ssize_t out_rows, Py_ssize_t first_row, out) except -1:
+cdef int _each(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_ssize_t out_rows, Py_ssize_t first_row,
+               out) except -1:
     """Each sample's ``out_rows`` values, the function's rows from ``first_row`` on, into ``out``."""
-    cdef _Job job = _job(data, theta, function, n_rows, scratch_rows, 1 + first_row * N_COLUMNS)
+    cdef _Job job = _job(data, theta, function, n_rows, 1 + first_row * N_COLUMNS)
     cdef Py_buffer view
     if data.n == 0:
         return 0
@@ -1011,6 +1162,7 @@ cdef int _each(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_
     job.sweep.first_row = first_row
     job.sweep.out_rows = out_rows
     job.sweep_all()
+    _idle.append(job.root)
     return 0
 
 
@@ -1035,7 +1187,7 @@ cdef Py_ssize_t _worthwhile_threads(Py_ssize_t n):
 cdef Py_ssize_t _block_rows(Py_ssize_t n, Py_ssize_t threads):
     """Rows of a block: a power of two of tiles, 1 to 30 ms of work. No result depends on it."""
     cdef Py_ssize_t rows = TILE
-    while (rows * COST < 1_000_000 or (rows * COST < 15_000_000 and rows * 8 * threads < n)) and rows * (WEIGHT_ROW + 1) < 1 << 22:
+    while (rows * COST < 1_000_000 or (rows * COST < 15_000_000 and rows * 32 * threads < n)) and rows * (WEIGHT_ROW + 1) < 1 << 22:
         rows *= 2
     return rows
 

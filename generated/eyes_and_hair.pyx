@@ -24,7 +24,7 @@ dpenalty/dv = v/50
 In the code p0..p3 is a (4 x 1), p4..p8 is b (5 x 1), p9..p12 is u (4 x 1), p13..p17 is v (5 x 1), u0..u3 is
 eyes (4 x 1), u4..u8 is hair (5 x 1), y0 is target.
 
-For each sample 45 operations for the loss, 69 for the loss with its gradient; 79 once for a theta.
+For each sample 43 operations for the loss, 66 for the loss with its gradient; 79 once for a theta.
 Sums over samples are compensated and merged in an order that depends on N alone: the same bits for any number of
 threads and any layout of the arrays. Needs NumPy alone.
 """
@@ -37,7 +37,7 @@ import numpy as np
 
 from cpython.buffer cimport PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 # What the C compiler has to know; the mathematics begins at `once`.
@@ -75,6 +75,43 @@ cdef extern from *:
     #define hot hot_function void
     typedef double real;
     typedef real *__restrict__ rows;
+    typedef real eight __attribute__((vector_size(8 * sizeof(real)), aligned(1), may_alias));
+    #define EXCHANGE(a, b, i0, i1, i2, i3, i4, i5, i6, i7, distance) do { \
+        eight upper = __builtin_shufflevector(a, b, i0, i1, i2, i3, i4, i5, i6, i7); \
+        b = __builtin_shufflevector(a, b, i0 + distance, i1 + distance, i2 + distance, i3 + distance, \
+                                    i4 + distance, i5 + distance, i6 + distance, i7 + distance); \
+        a = upper; \
+    } while (0)
+    /* to[j * to_down + i] = from[i * down + j]; down is in bytes; the eight rows that follow are fetched ahead */
+    static inline hot turn_eight(real *__restrict__ to, Py_ssize_t to_down, const char *from, Py_ssize_t down) {
+        eight r0 = *(const eight *)(from + 0 * down);
+        __builtin_prefetch(from + 8 * down, 0, 2);
+        eight r1 = *(const eight *)(from + 1 * down);
+        __builtin_prefetch(from + 9 * down, 0, 2);
+        eight r2 = *(const eight *)(from + 2 * down);
+        __builtin_prefetch(from + 10 * down, 0, 2);
+        eight r3 = *(const eight *)(from + 3 * down);
+        __builtin_prefetch(from + 11 * down, 0, 2);
+        eight r4 = *(const eight *)(from + 4 * down);
+        __builtin_prefetch(from + 12 * down, 0, 2);
+        eight r5 = *(const eight *)(from + 5 * down);
+        __builtin_prefetch(from + 13 * down, 0, 2);
+        eight r6 = *(const eight *)(from + 6 * down);
+        __builtin_prefetch(from + 14 * down, 0, 2);
+        eight r7 = *(const eight *)(from + 7 * down);
+        __builtin_prefetch(from + 15 * down, 0, 2);
+EXCHANGE(r0, r1, 0, 8, 2, 10, 4, 12, 6, 14, 1); EXCHANGE(r2, r3, 0, 8, 2, 10, 4, 12, 6, 14, 1); EXCHANGE(r4, r5, 0, 8, 2, 10, 4, 12, 6, 14, 1); EXCHANGE(r6, r7, 0, 8, 2, 10, 4, 12, 6, 14, 1); 
+EXCHANGE(r0, r2, 0, 1, 8, 9, 4, 5, 12, 13, 2); EXCHANGE(r1, r3, 0, 1, 8, 9, 4, 5, 12, 13, 2); EXCHANGE(r4, r6, 0, 1, 8, 9, 4, 5, 12, 13, 2); EXCHANGE(r5, r7, 0, 1, 8, 9, 4, 5, 12, 13, 2); 
+EXCHANGE(r0, r4, 0, 1, 2, 3, 8, 9, 10, 11, 4); EXCHANGE(r1, r5, 0, 1, 2, 3, 8, 9, 10, 11, 4); EXCHANGE(r2, r6, 0, 1, 2, 3, 8, 9, 10, 11, 4); EXCHANGE(r3, r7, 0, 1, 2, 3, 8, 9, 10, 11, 4); 
+        *(eight *)(to + 0 * to_down) = r0;
+        *(eight *)(to + 1 * to_down) = r1;
+        *(eight *)(to + 2 * to_down) = r2;
+        *(eight *)(to + 3 * to_down) = r3;
+        *(eight *)(to + 4 * to_down) = r4;
+        *(eight *)(to + 5 * to_down) = r5;
+        *(eight *)(to + 6 * to_down) = r6;
+        *(eight *)(to + 7 * to_down) = r7;
+    }
     #define fma_real __builtin_fma
     /* vectors as wide as the processor's; GCC and Clang make whole loops over them one instruction */
     #if defined(__AVX512F__)
@@ -92,12 +129,12 @@ cdef extern from *:
         return r;
     }
     /* 4 rows and 4 vectors of columns of to = a @ b; a(i, p) is a[i * down + p * right] */
-    static hot block_4_4(real *__restrict__ to, Py_ssize_t to_down, const real *a, Py_ssize_t down, Py_ssize_t right,
-                      const real *__restrict__ b, Py_ssize_t b_down, Py_ssize_t k) {
-        vector s00 = {0}, s01 = {0}, s02 = {0}, s03 = {0} ;
-        vector s10 = {0}, s11 = {0}, s12 = {0}, s13 = {0} ;
-        vector s20 = {0}, s21 = {0}, s22 = {0}, s23 = {0} ;
-        vector s30 = {0}, s31 = {0}, s32 = {0}, s33 = {0} ;
+    static __attribute__((noinline)) hot block_4_4(real *__restrict__ to, Py_ssize_t to_down, const real *a, Py_ssize_t down, Py_ssize_t right,
+                      const real *__restrict__ b, Py_ssize_t b_down, Py_ssize_t k, int more) {
+        vector s00 = more ? *(vector *)(to + 0 * to_down + 0 * WIDTH) : (vector){0}, s01 = more ? *(vector *)(to + 0 * to_down + 1 * WIDTH) : (vector){0}, s02 = more ? *(vector *)(to + 0 * to_down + 2 * WIDTH) : (vector){0}, s03 = more ? *(vector *)(to + 0 * to_down + 3 * WIDTH) : (vector){0} ;
+        vector s10 = more ? *(vector *)(to + 1 * to_down + 0 * WIDTH) : (vector){0}, s11 = more ? *(vector *)(to + 1 * to_down + 1 * WIDTH) : (vector){0}, s12 = more ? *(vector *)(to + 1 * to_down + 2 * WIDTH) : (vector){0}, s13 = more ? *(vector *)(to + 1 * to_down + 3 * WIDTH) : (vector){0} ;
+        vector s20 = more ? *(vector *)(to + 2 * to_down + 0 * WIDTH) : (vector){0}, s21 = more ? *(vector *)(to + 2 * to_down + 1 * WIDTH) : (vector){0}, s22 = more ? *(vector *)(to + 2 * to_down + 2 * WIDTH) : (vector){0}, s23 = more ? *(vector *)(to + 2 * to_down + 3 * WIDTH) : (vector){0} ;
+        vector s30 = more ? *(vector *)(to + 3 * to_down + 0 * WIDTH) : (vector){0}, s31 = more ? *(vector *)(to + 3 * to_down + 1 * WIDTH) : (vector){0}, s32 = more ? *(vector *)(to + 3 * to_down + 2 * WIDTH) : (vector){0}, s33 = more ? *(vector *)(to + 3 * to_down + 3 * WIDTH) : (vector){0} ;
         for (Py_ssize_t p = 0; p < k; p++, a += right, b += b_down) {
             vector b0 = *(const vector *)(b + 0 * WIDTH), b1 = *(const vector *)(b + 1 * WIDTH), b2 = *(const vector *)(b + 2 * WIDTH), b3 = *(const vector *)(b + 3 * WIDTH) ;
 s00 = fma_vector(a[0 * down], b0, s00); s01 = fma_vector(a[0 * down], b1, s01); s02 = fma_vector(a[0 * down], b2, s02); s03 = fma_vector(a[0 * down], b3, s03); 
@@ -111,9 +148,9 @@ s30 = fma_vector(a[3 * down], b0, s30); s31 = fma_vector(a[3 * down], b1, s31); 
 *(vector *)(to + 3 * to_down + 0 * WIDTH) = s30; *(vector *)(to + 3 * to_down + 1 * WIDTH) = s31; *(vector *)(to + 3 * to_down + 2 * WIDTH) = s32; *(vector *)(to + 3 * to_down + 3 * WIDTH) = s33; 
     }
     /* 1 rows and 4 vectors of columns of to = a @ b; a(i, p) is a[i * down + p * right] */
-    static hot block_1_4(real *__restrict__ to, Py_ssize_t to_down, const real *a, Py_ssize_t down, Py_ssize_t right,
-                      const real *__restrict__ b, Py_ssize_t b_down, Py_ssize_t k) {
-        vector s00 = {0}, s01 = {0}, s02 = {0}, s03 = {0} ;
+    static __attribute__((noinline)) hot block_1_4(real *__restrict__ to, Py_ssize_t to_down, const real *a, Py_ssize_t down, Py_ssize_t right,
+                      const real *__restrict__ b, Py_ssize_t b_down, Py_ssize_t k, int more) {
+        vector s00 = more ? *(vector *)(to + 0 * to_down + 0 * WIDTH) : (vector){0}, s01 = more ? *(vector *)(to + 0 * to_down + 1 * WIDTH) : (vector){0}, s02 = more ? *(vector *)(to + 0 * to_down + 2 * WIDTH) : (vector){0}, s03 = more ? *(vector *)(to + 0 * to_down + 3 * WIDTH) : (vector){0} ;
         for (Py_ssize_t p = 0; p < k; p++, a += right, b += b_down) {
             vector b0 = *(const vector *)(b + 0 * WIDTH), b1 = *(const vector *)(b + 1 * WIDTH), b2 = *(const vector *)(b + 2 * WIDTH), b3 = *(const vector *)(b + 3 * WIDTH) ;
 s00 = fma_vector(a[0 * down], b0, s00); s01 = fma_vector(a[0 * down], b1, s01); s02 = fma_vector(a[0 * down], b2, s02); s03 = fma_vector(a[0 * down], b3, s03); 
@@ -126,9 +163,10 @@ s00 = fma_vector(a[0 * down], b0, s00); s01 = fma_vector(a[0 * down], b1, s01); 
     ctypedef double real
     ctypedef real* rows
     real fma_real(real, real, real) noexcept nogil
+    hot turn_eight(real*, Py_ssize_t, const char*, Py_ssize_t) noexcept nogil
     const Py_ssize_t WIDTH
-    hot block_4_4(real*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t) noexcept nogil
-    hot block_1_4(real*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t) noexcept nogil
+    hot block_4_4(real*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, int) noexcept nogil
+    hot block_1_4(real*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, int) noexcept nogil
     real exp "lane_exp"(real) noexcept nogil
 
 PARAMETERS = (('a', (4, 1)), ('b', (5, 1)), ('u', (4, 1)), ('v', (5, 1)))
@@ -148,18 +186,26 @@ cdef enum:
     INVARIANTS = 37  # numbers that are computed once for a theta; first the penalty and its gradient
     PENALTY_ROWS = 19
     PREDICTIONS = 1
+    SUMMED_ROWS = 19  # the loss, and what is summed of its gradient row by row
+    VALUE_ROWS = 19  # all rows of the function that has most
+    SLICE = (1 << 15) // (LANES * sizeof(real))  # rows that stay in the first cache while they are multiplied
     COST = 15  # about this many nanoseconds for a sample with its gradient
 
 
 cdef hot multiply(rows to, const real* a, Py_ssize_t down, Py_ssize_t right, const real* b, Py_ssize_t m, Py_ssize_t k, Py_ssize_t n) noexcept nogil:
     """to = a @ b for each lane: a (m, k) is the same for all, with the strides down and right; b (k, n) has rows of lanes."""
-    cdef Py_ssize_t i, j, panel, width = n * LANES
-    for panel in range(width // (4 * WIDTH)):
-        j = panel * 4 * WIDTH
+    cdef Py_ssize_t i, j, panel, slice, first, part, width = n * LANES
+    for slice in range((k + SLICE - 1) // SLICE):
+        first = slice * SLICE
+        part = min(k - first, SLICE)
         for i in range(0, m - 3, 4):
-            block_4_4(&to[i * width + j], width, &a[i * down], down, right, &b[j], width, k)
+            for panel in range(width // (4 * WIDTH)):
+                j = panel * 4 * WIDTH
+                block_4_4(&to[i * width + j], width, &a[i * down + first * right], down, right, &b[first * width + j], width, part, first > 0)
         for i in range(m - m % 4, m):
-            block_1_4(&to[i * width + j], width, &a[i * down], down, right, &b[j], width, k)
+            for panel in range(width // (4 * WIDTH)):
+                j = panel * 4 * WIDTH
+                block_1_4(&to[i * width + j], width, &a[i * down + first * right], down, right, &b[first * width + j], width, part, first > 0)
 
 
 cdef hot once(const double* theta, real* c) noexcept nogil:
@@ -208,20 +254,21 @@ cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
     """Each lane's loss, times its weight."""
     cdef Py_ssize_t lane, row
     cdef real y0, matmul_1, matmul_2, matmul_3, matmul_4, w, sum_6, exp_1
+    cdef real[LANES] matmul_1_by_lane, matmul_2_by_lane, matmul_3_by_lane, matmul_4_by_lane
     # matmul_1 = p0 @ u0, 1 x 1
-    multiply(&out[1 * LANES], &c[19], 4, 1, &data[0], 1, 4, 1)
+    multiply(&matmul_1_by_lane[0], &c[19], 4, 1, &data[0], 1, 4, 1)
     # matmul_2 = p4 @ u4, 1 x 1
-    multiply(&out[2 * LANES], &c[23], 5, 1, &data[4 * LANES], 1, 5, 1)
+    multiply(&matmul_2_by_lane[0], &c[23], 5, 1, &data[4 * LANES], 1, 5, 1)
     # matmul_3 = u0 @ p9, 1 x 1
-    multiply(&out[3 * LANES], &c[28], 1, 1, &data[0], 1, 4, 1)
+    multiply(&matmul_3_by_lane[0], &c[28], 1, 1, &data[0], 1, 4, 1)
     # matmul_4 = p13 @ u4, 1 x 1
-    multiply(&out[4 * LANES], &c[32], 5, 1, &data[4 * LANES], 1, 5, 1)
+    multiply(&matmul_4_by_lane[0], &c[32], 5, 1, &data[4 * LANES], 1, 5, 1)
     for lane in range(LANES):
         y0 = data[9 * LANES + lane]
-        matmul_1 = out[1 * LANES + lane]
-        matmul_2 = out[2 * LANES + lane]
-        matmul_3 = out[3 * LANES + lane]
-        matmul_4 = out[4 * LANES + lane]
+        matmul_1 = matmul_1_by_lane[lane]
+        matmul_2 = matmul_2_by_lane[lane]
+        matmul_3 = matmul_3_by_lane[lane]
+        matmul_4 = matmul_4_by_lane[lane]
         w = data[WEIGHT_ROW * LANES + lane]
         sum_6 = matmul_4 * matmul_3 + (matmul_1 + matmul_2)
         exp_1 = exp(sum_6)
@@ -233,40 +280,42 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
     cdef Py_ssize_t lane, row
     cdef real y0, matmul_1, matmul_2, matmul_3, matmul_4, w, sum_6, exp_1, difference_1, u4, product_12, u0, \
         product_13
+    cdef real[LANES] matmul_1_by_lane, matmul_2_by_lane, matmul_3_by_lane, matmul_4_by_lane, difference_1_by_lane, \
+        product_12_by_lane, product_13_by_lane
     # matmul_1 = p0 @ u0, 1 x 1
-    multiply(&out[19 * LANES], &c[19], 4, 1, &data[0], 1, 4, 1)
+    multiply(&matmul_1_by_lane[0], &c[19], 4, 1, &data[0], 1, 4, 1)
     # matmul_2 = p4 @ u4, 1 x 1
-    multiply(&out[20 * LANES], &c[23], 5, 1, &data[4 * LANES], 1, 5, 1)
+    multiply(&matmul_2_by_lane[0], &c[23], 5, 1, &data[4 * LANES], 1, 5, 1)
     # matmul_3 = u0 @ p9, 1 x 1
-    multiply(&out[21 * LANES], &c[28], 1, 1, &data[0], 1, 4, 1)
+    multiply(&matmul_3_by_lane[0], &c[28], 1, 1, &data[0], 1, 4, 1)
     # matmul_4 = p13 @ u4, 1 x 1
-    multiply(&out[22 * LANES], &c[32], 5, 1, &data[4 * LANES], 1, 5, 1)
+    multiply(&matmul_4_by_lane[0], &c[32], 5, 1, &data[4 * LANES], 1, 5, 1)
     for lane in range(LANES):
         y0 = data[9 * LANES + lane]
-        matmul_1 = out[19 * LANES + lane]
-        matmul_2 = out[20 * LANES + lane]
-        matmul_3 = out[21 * LANES + lane]
-        matmul_4 = out[22 * LANES + lane]
+        matmul_1 = matmul_1_by_lane[lane]
+        matmul_2 = matmul_2_by_lane[lane]
+        matmul_3 = matmul_3_by_lane[lane]
+        matmul_4 = matmul_4_by_lane[lane]
         w = data[WEIGHT_ROW * LANES + lane]
         sum_6 = matmul_4 * matmul_3 + (matmul_1 + matmul_2)
         exp_1 = exp(sum_6)
         difference_1 = exp_1 * w - y0 * w
         out[lane] = (exp_1 - y0 * sum_6) * w  # L
-        out[24 * LANES + lane] = difference_1
-        out[23 * LANES + lane] = matmul_3 * difference_1
-        out[25 * LANES + lane] = matmul_4 * difference_1
+        difference_1_by_lane[lane] = difference_1
+        product_12_by_lane[lane] = matmul_3 * difference_1
+        product_13_by_lane[lane] = matmul_4 * difference_1
     for row in range(5):
         for lane in range(LANES):
             u4 = data[(4 + row) * LANES + lane]
-            difference_1 = out[24 * LANES + lane]
-            product_12 = out[23 * LANES + lane]
+            difference_1 = difference_1_by_lane[lane]
+            product_12 = product_12_by_lane[lane]
             out[(14 + row) * LANES + lane] = product_12 * u4  # dL/dv[0, 0]
             out[(5 + row) * LANES + lane] = difference_1 * u4  # dL/db[0, 0]
     for row in range(4):
         for lane in range(LANES):
             u0 = data[row * LANES + lane]
-            difference_1 = out[24 * LANES + lane]
-            product_13 = out[25 * LANES + lane]
+            difference_1 = difference_1_by_lane[lane]
+            product_13 = product_13_by_lane[lane]
             out[(10 + row) * LANES + lane] = u0 * product_13  # dL/du[0, 0]
             out[(1 + row) * LANES + lane] = u0 * difference_1  # dL/da[0, 0]
 
@@ -275,19 +324,20 @@ cdef hot predictions(const real* c, const real* data, rows out) noexcept nogil:
     """Each lane's outputs of the model."""
     cdef Py_ssize_t lane, row
     cdef real matmul_1, matmul_2, matmul_3, matmul_4
+    cdef real[LANES] matmul_1_by_lane, matmul_2_by_lane, matmul_3_by_lane, matmul_4_by_lane
     # matmul_1 = p0 @ u0, 1 x 1
-    multiply(&out[1 * LANES], &c[19], 4, 1, &data[0], 1, 4, 1)
+    multiply(&matmul_1_by_lane[0], &c[19], 4, 1, &data[0], 1, 4, 1)
     # matmul_2 = p4 @ u4, 1 x 1
-    multiply(&out[2 * LANES], &c[23], 5, 1, &data[4 * LANES], 1, 5, 1)
+    multiply(&matmul_2_by_lane[0], &c[23], 5, 1, &data[4 * LANES], 1, 5, 1)
     # matmul_3 = u0 @ p9, 1 x 1
-    multiply(&out[3 * LANES], &c[28], 1, 1, &data[0], 1, 4, 1)
+    multiply(&matmul_3_by_lane[0], &c[28], 1, 1, &data[0], 1, 4, 1)
     # matmul_4 = p13 @ u4, 1 x 1
-    multiply(&out[4 * LANES], &c[32], 5, 1, &data[4 * LANES], 1, 5, 1)
+    multiply(&matmul_4_by_lane[0], &c[32], 5, 1, &data[4 * LANES], 1, 5, 1)
     for lane in range(LANES):
-        matmul_1 = out[1 * LANES + lane]
-        matmul_2 = out[2 * LANES + lane]
-        matmul_3 = out[3 * LANES + lane]
-        matmul_4 = out[4 * LANES + lane]
+        matmul_1 = matmul_1_by_lane[lane]
+        matmul_2 = matmul_2_by_lane[lane]
+        matmul_3 = matmul_3_by_lane[lane]
+        matmul_4 = matmul_4_by_lane[lane]
         out[lane] = matmul_4 * matmul_3 + (matmul_1 + matmul_2)
 
 
@@ -303,12 +353,17 @@ cdef struct Sweep:
     const real* c
     Py_ssize_t n_rows  # rows that the function fills: the loss, and with it the gradient; or the predictions
     Py_ssize_t n_sums  # sums that are wanted: of the loss, and of its gradient
-    Py_ssize_t scratch_rows
     Py_ssize_t n  # samples in the arrays below
     Column[3] columns  # inputs, targets, weights
     char* out  # NULL: sums are wanted; else rows first_row, ... of each sample go to one row of out
     Py_ssize_t first_row
     Py_ssize_t out_rows
+
+
+cdef struct Scratch:  # what a thread works in
+    real* data
+    real* values
+    double* sums
 
 
 cdef inline hot add_exactly(double* high, double* low, double x) noexcept nogil:
@@ -387,7 +442,12 @@ cdef hot gather_table(rows to, Column table, Py_ssize_t columns, Py_ssize_t star
             memcpy(&to[index * LANES], at + index * table.column_stride, count * sizeof(real))
         return
     for first in range(0, count - 7, 8):
-        for index in range(columns):
+        index = 0
+        if table.column_stride == sizeof(real):
+            for index in range(0, columns - 7, 8):
+                turn_eight(&to[index * LANES + first], LANES, at + first * table.row_stride + index * sizeof(real), table.row_stride)
+            index = columns - columns % 8
+        for index in range(index, columns):
             for lane in range(8):
                 memcpy(&to[index * LANES + first + lane], at + (first + lane) * table.row_stride + index * table.column_stride, sizeof(real))
     for lane in range(count - count % 8, count):
@@ -407,11 +467,11 @@ cdef Py_ssize_t gather(Sweep* sweep, Py_ssize_t start, Py_ssize_t count, real* d
     cdef real* weights = &data[WEIGHT_ROW * LANES]
     if sweep.columns[WEIGHTS].base != NULL:
         gather_table(weights, sweep.columns[WEIGHTS], 1, start, count)
-    elif count == LANES:
-        return 0
     else:
         for lane in range(count):
             weights[lane] = 1.0
+        if count == LANES:
+            return 0
     for lane in range(LANES):
         masked[lane] = lane >= count or weights[lane] == 0.0
         n_masked += masked[lane]
@@ -441,55 +501,44 @@ cdef hot scatter(const real* values, Py_ssize_t n_rows, real* to, Py_ssize_t row
             to[lane * row_length + row] = values[row * LANES + lane]
 
 
-cdef int sweep_block(Sweep* sweep, double* stack, double* weight_stack) noexcept nogil:
-    """All samples of a block: their rows to ``out``, or their sums to the first node of each stack.
-
-    Returns 0, or -1 if there is no memory.
-    """
+cdef void sweep_block(Sweep* sweep, Scratch* scratch, double* stack, double* weight_stack) noexcept nogil:
+    """All samples of a block: their rows to ``out``, or their sums to the first node of each stack."""
     cdef Py_ssize_t tile, call, start, count, n_masked, height = 0
     cdef Py_ssize_t n_rows = sweep.n_rows, n_sums = sweep.n_sums
     cdef Py_ssize_t n_lanes = LANES
-    cdef real* data = <real*>calloc((WEIGHT_ROW + 1) * LANES, sizeof(real))
-    cdef real* values = <real*>calloc((n_rows + sweep.scratch_rows) * LANES, sizeof(real))
-    cdef double* sums = <double*>calloc(2 * (n_rows + 1) * LANES, sizeof(double))
+    cdef real* data = scratch.data
+    cdef real* values = scratch.values
+    cdef double* sums = scratch.sums
     cdef double* low = &sums[(n_rows + 1) * LANES]
     cdef unsigned char[LANES] masked
     cdef bint weighted = sweep.columns[WEIGHTS].base != NULL
-    cdef bint failed = data == NULL or values == NULL or sums == NULL
-    if not failed:
-        for start in range(n_lanes):
-            data[WEIGHT_ROW * LANES + start] = 1.0
-        for tile in range((sweep.n + TILE - 1) // TILE):
-            memset(sums, 0, 2 * (n_rows + 1) * LANES * sizeof(double))
-            for call in range(DEPTH):
-                start = tile * TILE + call * LANES
-                count = min(n_lanes, sweep.n - start)
-                if count <= 0:
-                    break
-                n_masked = gather(sweep, start, count, data, masked)
-                if n_masked == LANES:
-                    continue
-                sweep.function(sweep.c, data, values)
-                if sweep.out != NULL:
-                    scatter(&values[sweep.first_row * LANES], sweep.out_rows, <real*>sweep.out + start * sweep.out_rows, sweep.out_rows, count)
-                    continue
-                if n_masked:
-                    clear_masked(values, n_rows, masked)
-                    clear_masked(&data[WEIGHT_ROW * LANES], 1, masked)
-                accumulate(values, sums, low, n_rows)
-                if weighted:
-                    accumulate(&data[WEIGHT_ROW * LANES], &sums[n_rows * LANES], &low[n_rows * LANES], 1)
-            if sweep.out == NULL:
-                fold(sums, low, n_rows, &stack[2 * n_sums * height])
-                fold(&sums[n_rows * LANES], &low[n_rows * LANES], 1, &weight_stack[2 * height])
-                push(weight_stack, height + 1, tile, 1)
-                height = push(stack, height + 1, tile, n_sums)
-        collapse(stack, height, n_sums)
-        collapse(weight_stack, height, 1)
-    free(data)
-    free(values)
-    free(sums)
-    return -1 if failed else 0
+    for tile in range((sweep.n + TILE - 1) // TILE):
+        memset(sums, 0, 2 * (n_rows + 1) * LANES * sizeof(double))
+        for call in range(DEPTH):
+            start = tile * TILE + call * LANES
+            count = min(n_lanes, sweep.n - start)
+            if count <= 0:
+                break
+            n_masked = gather(sweep, start, count, data, masked)
+            if n_masked == LANES:
+                continue
+            sweep.function(sweep.c, data, values)
+            if sweep.out != NULL:
+                scatter(&values[sweep.first_row * LANES], sweep.out_rows, <real*>sweep.out + start * sweep.out_rows, sweep.out_rows, count)
+                continue
+            if n_masked:
+                clear_masked(values, n_rows, masked)
+                clear_masked(&data[WEIGHT_ROW * LANES], 1, masked)
+            accumulate(values, sums, low, n_rows)
+            if weighted:
+                accumulate(&data[WEIGHT_ROW * LANES], &sums[n_rows * LANES], &low[n_rows * LANES], 1)
+        if sweep.out == NULL:
+            fold(sums, low, n_rows, &stack[2 * n_sums * height])
+            fold(&sums[n_rows * LANES], &low[n_rows * LANES], 1, &weight_stack[2 * height])
+            push(weight_stack, height + 1, tile, 1)
+            height = push(stack, height + 1, tile, n_sums)
+    collapse(stack, height, n_sums)
+    collapse(weight_stack, height, 1)
 
 
 _DOUBLE = np.dtype(np.float64)
@@ -531,7 +580,7 @@ def per_sample_loss(theta, inputs, targets, *, out=None, threads=None):
     cdef _Bound data = _Bound(inputs, targets, None, threads)
     theta = _theta(theta)
     out = _result(out, (data.n,), (theta, *data.arrays))
-    _each(data, theta, losses, 1, 4, 1, 0, out)
+    _each(data, theta, losses, 1, 1, 0, out)
     return out
 
 
@@ -540,7 +589,7 @@ def per_sample_gradient(theta, inputs, targets, *, out=None, threads=None):
     cdef _Bound data = _Bound(inputs, targets, None, threads)
     theta = _theta(theta)
     out = _result(out, (data.n, N_PARAMETERS), (theta, *data.arrays))
-    _each(data, theta, gradients, 19, 7, N_COLUMNS, 1, out)
+    _each(data, theta, gradients, 19, N_COLUMNS, 1, out)
     return out
 
 
@@ -548,7 +597,7 @@ def predict(theta, inputs, *, threads=None):
     """The model's output for each row of inputs: (N, PREDICTIONS)."""
     cdef _Bound data = _Bound(inputs, _UNUSED, None, threads)
     out = np.empty((data.n, PREDICTIONS), _REAL)
-    _each(data, _theta(theta), predictions, PREDICTIONS, 4, PREDICTIONS, 0, out)
+    _each(data, _theta(theta), predictions, PREDICTIONS, PREDICTIONS, 0, out)
     return out
 
 
@@ -611,44 +660,98 @@ cdef class _Bound:
         return _mean(self, _theta(theta), out), out
 
 
+cdef class _Tree:
+    """The nodes of a tree of sums that wait for their siblings: those of the loss and its gradient, those of the weights."""
+
+    cdef double* nodes
+    cdef double* weights
+    cdef Py_ssize_t room
+
+    def __dealloc__(self):
+        free(self.nodes)
+        free(self.weights)
+
+    cdef int reserve(self, Py_ssize_t n, Py_ssize_t n_sums) except -1:
+        """Room for a node of each height that the tree of n samples has."""
+        cdef Py_ssize_t heights = 1, tiles = (n + TILE - 1) // TILE
+        while tiles > 1:
+            tiles //= 2
+            heights += 1
+        if heights * n_sums > self.room:
+            self.room = heights * n_sums
+            free(self.nodes)
+            free(self.weights)
+            self.nodes = <double*>malloc(2 * self.room * sizeof(double))
+            self.weights = <double*>malloc(2 * 64 * sizeof(double))
+            if self.nodes == NULL or self.weights == NULL:
+                raise MemoryError()
+        return 0
+
+
+cdef class _Scratch:
+    """What one thread works in: kept when it is done, so that the next call finds it warm."""
+
+    cdef Scratch scratch
+    cdef _Tree tree  # the sums of the block that was done last
+
+    cdef void* memory
+
+    def __cinit__(self):
+        cdef Scratch* scratch = &self.scratch
+        self.tree = _Tree()
+        cdef size_t at = 64, data = at  # each part begins at a multiple of 64 bytes, so that no vector lies across two cache lines
+        at += (WEIGHT_ROW + 1) * LANES * sizeof(real) + 63 & ~63
+        cdef size_t values = at
+        at += VALUE_ROWS * LANES * sizeof(real) + 63 & ~63
+        cdef size_t sums = at
+        at += 2 * (SUMMED_ROWS + 1) * LANES * sizeof(double)
+        self.memory = malloc(at)
+        if self.memory == NULL:
+            raise MemoryError()
+        cdef char* base = <char*>(<size_t>self.memory & ~<size_t>63)
+        scratch.data = <real*>(base + data)
+        scratch.values = <real*>(base + values)
+        scratch.sums = <double*>(base + sums)
+
+    def __dealloc__(self):
+        free(self.memory)
+
+
+_idle = []  # _Scratch that no thread works in
+
+
+cdef _Scratch _scratch():
+    try:
+        return _idle.pop()
+    except IndexError:
+        return _Scratch()
+
+
 cdef class _Job:
     """One sweep over bound arrays at one theta, a block at a time, from any thread."""
 
     cdef Sweep sweep
     cdef _Bound data
     cdef real* c
-    cdef double* stack
-    cdef double* weight_stack
+    cdef _Scratch root  # whose tree gets the sums of all blocks
     cdef Py_ssize_t block, height, done
     cdef object out
 
     def __dealloc__(self):
         free(self.c)
-        free(self.stack)
-        free(self.weight_stack)
-
-    cdef int reserve(self) except -1:
-        """Room for a node of each height that a tree of 2**62 tiles has."""
-        self.stack = <double*>calloc(64 * 2 * self.sweep.n_sums, sizeof(double))
-        self.weight_stack = <double*>calloc(64 * 2, sizeof(double))
-        if self.stack == NULL or self.weight_stack == NULL:
-            raise MemoryError()
-        return 0
 
     def run(self, Py_ssize_t index):
-        """Block ``index``; the job that holds its node."""
+        """Block ``index``; the scratch that holds its node."""
         PyErr_CheckSignals()
-        cdef _Job node = self if self.block >= self.data.n else _Job()
+        cdef _Scratch scratch = _scratch()
         cdef Sweep sweep = self.sweep
         cdef Column column
         cdef Py_ssize_t first = index * self.block
-        cdef int status
         sweep.n = min(self.block, self.data.n - first)
         if sweep.out != NULL:
             sweep.out += first * sweep.out_rows * sizeof(real)
-        elif node is not self:
-            node.sweep.n_sums = sweep.n_sums
-            node.reserve()
+        else:
+            scratch.tree.reserve(sweep.n, sweep.n_sums)
         converted = []  # kept until the sweep is done
         cdef int place
         for place in range(3):
@@ -664,21 +767,22 @@ cdef class _Job:
         if sweep.columns[WEIGHTS].base != NULL:
             _check_weights(self.data.arrays[WEIGHTS][first:first + sweep.n])
         with nogil:
-            status = sweep_block(&sweep, node.stack, node.weight_stack)
-        if status:
-            raise MemoryError()
-        return node
+            sweep_block(&sweep, &scratch.scratch, scratch.tree.nodes, scratch.tree.weights)
+        return scratch
 
-    cdef int collect(self, _Job node) except -1:
+    cdef int collect(self, _Scratch scratch, Py_ssize_t blocks) except -1:
         """The next block's node, in order."""
-        if node is self or self.sweep.out != NULL:
-            return 0
         cdef Py_ssize_t n_sums = self.sweep.n_sums
-        memcpy(&self.stack[2 * n_sums * self.height], node.stack, 2 * n_sums * sizeof(double))
-        memcpy(&self.weight_stack[2 * self.height], node.weight_stack, 2 * sizeof(double))
-        push(self.weight_stack, self.height + 1, self.done, 1)
-        self.height = push(self.stack, self.height + 1, self.done, n_sums)
-        self.done += 1
+        if blocks == 1:
+            self.root = scratch
+            return 0
+        if self.sweep.out == NULL:
+            memcpy(&self.root.tree.nodes[2 * n_sums * self.height], scratch.tree.nodes, 2 * n_sums * sizeof(double))
+            memcpy(&self.root.tree.weights[2 * self.height], scratch.tree.weights, 2 * sizeof(double))
+            push(self.root.tree.weights, self.height + 1, self.done, 1)
+            self.height = push(self.root.tree.nodes, self.height + 1, self.done, n_sums)
+            self.done += 1
+        _idle.append(scratch)
         return 0
 
     cdef int sweep_all(self) except -1:
@@ -687,17 +791,18 @@ cdef class _Job:
         if threads == 0:
             threads = _worthwhile_threads(n)
         self.block = _block_rows(n, threads)
-        if self.sweep.out == NULL:
-            self.reserve()
         cdef Py_ssize_t index, blocks = (n + self.block - 1) // self.block
+        if blocks > 1:
+            self.root = _scratch()
+            self.root.tree.reserve(blocks * TILE, self.sweep.n_sums)
         if threads == 1 or blocks == 1:
             for index in range(blocks):
-                self.collect(self.run(index))
+                self.collect(self.run(index), blocks)
         else:
             self.sweep_threaded(blocks, threads)
         if blocks > 1 and self.sweep.out == NULL:
-            collapse(self.stack, self.height, self.sweep.n_sums)
-            collapse(self.weight_stack, self.height, 1)
+            collapse(self.root.tree.nodes, self.height, self.sweep.n_sums)
+            collapse(self.root.tree.weights, self.height, 1)
         return 0
 
     cdef int sweep_threaded(self, Py_ssize_t blocks, Py_ssize_t threads) except -1:
@@ -709,15 +814,15 @@ cdef class _Job:
             for index in range(blocks):
                 pending.append(pool.submit(self.run, index))
                 if len(pending) > 4 * threads:
-                    self.collect(pending.popleft().result())
+                    self.collect(pending.popleft().result(), blocks)
             while pending:
-                self.collect(pending.popleft().result())
+                self.collect(pending.popleft().result(), blocks)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
         return 0
 
 
-cdef _Job _job(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_ssize_t scratch_rows, Py_ssize_t n_sums):
+cdef _Job _job(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_ssize_t n_sums):
     cdef _Job job = _Job()
     cdef Py_buffer view
     job.c = <real*>calloc(INVARIANTS + 1, sizeof(real))
@@ -731,19 +836,18 @@ cdef _Job _job(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_
     job.sweep.c = job.c
     job.sweep.n_rows = n_rows
     job.sweep.n_sums = n_sums
-    job.sweep.scratch_rows = scratch_rows
     return job
 
 
 cdef double _mean(_Bound data, theta, out) except? -1.0:
     """The risk; its gradient goes to ``out``, if that is not None."""
     cdef Py_ssize_t row
-    cdef _Job job = (_job(data, theta, losses, 1, 4, 1) if out is None
-                     else _job(data, theta, gradients, 19, 7, 1 + N_COLUMNS))
+    cdef _Job job = (_job(data, theta, losses, 1, 1) if out is None
+                     else _job(data, theta, gradients, 19, 1 + N_COLUMNS))
     if data.n == 0:
         _refuse(ArrayError, "inputs", "at least one sample", "none", "the mean over an empty data set is undefined")
     job.sweep_all()
-    cdef double total = <double>data.n if data.arrays[WEIGHTS] is None else job.weight_stack[0] + job.weight_stack[1]
+    cdef double total = <double>data.n if data.arrays[WEIGHTS] is None else job.root.tree.weights[0] + job.root.tree.weights[1]
     if not total - total == 0.0 or total == 0.0:
         _refuse(ArrayError, "weights", "a finite sum other than zero", total, "the weighted mean divides by it")
     cdef Py_buffer view
@@ -752,19 +856,21 @@ cdef double _mean(_Bound data, theta, out) except? -1.0:
         for row in range(N_COLUMNS):
             (<real*>view.buf)[row] = <real>_quotient(job, row + 1, total)
         PyBuffer_Release(&view)
-    return _quotient(job, 0, total)
+    cdef double risk = _quotient(job, 0, total)
+    _idle.append(job.root)
+    return risk
 
 
 cdef double _quotient(_Job job, Py_ssize_t row, double total):
     """A row's sum over the total weight, plus the penalty's share."""
-    cdef double mean = (job.stack[2 * row] + job.stack[2 * row + 1]) / total
+    cdef double mean = (job.root.tree.nodes[2 * row] + job.root.tree.nodes[2 * row + 1]) / total
     return mean + job.c[row] if PENALTY_ROWS else mean
 
 
-cdef int _each(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_ssize_t scratch_rows,
-               Py_ssize_t out_rows, Py_ssize_t first_row, out) except -1:
+cdef int _each(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_ssize_t out_rows, Py_ssize_t first_row,
+               out) except -1:
     """Each sample's ``out_rows`` values, the function's rows from ``first_row`` on, into ``out``."""
-    cdef _Job job = _job(data, theta, function, n_rows, scratch_rows, 1 + first_row * N_COLUMNS)
+    cdef _Job job = _job(data, theta, function, n_rows, 1 + first_row * N_COLUMNS)
     cdef Py_buffer view
     if data.n == 0:
         return 0
@@ -775,6 +881,7 @@ cdef int _each(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_
     job.sweep.first_row = first_row
     job.sweep.out_rows = out_rows
     job.sweep_all()
+    _idle.append(job.root)
     return 0
 
 
@@ -799,7 +906,7 @@ cdef Py_ssize_t _worthwhile_threads(Py_ssize_t n):
 cdef Py_ssize_t _block_rows(Py_ssize_t n, Py_ssize_t threads):
     """Rows of a block: a power of two of tiles, 1 to 30 ms of work. No result depends on it."""
     cdef Py_ssize_t rows = TILE
-    while (rows * COST < 1_000_000 or (rows * COST < 15_000_000 and rows * 8 * threads < n)) and rows * (WEIGHT_ROW + 1) < 1 << 22:
+    while (rows * COST < 1_000_000 or (rows * COST < 15_000_000 and rows * 32 * threads < n)) and rows * (WEIGHT_ROW + 1) < 1 << 22:
         rows *= 2
     return rows
 

@@ -35,7 +35,7 @@ import numpy as np
 from cpython.buffer cimport PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport INFINITY, NAN, floor as c_floor, log as c_log, pow as c_pow, tan as c_tan
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 # What the C compiler has to know; the mathematics begins at `once`.
@@ -100,6 +100,8 @@ cdef enum:
     INVARIANTS = 10  # numbers that are computed once for a theta; first the penalty and its gradient
     PENALTY_ROWS = 0
     PREDICTIONS = 0
+    SUMMED_ROWS = 5  # the loss, and what is summed of its gradient row by row
+    VALUE_ROWS = 5  # all rows of the function that has most
     COST = 9  # about this many nanoseconds for a sample with its gradient
 
 
@@ -238,12 +240,17 @@ cdef struct Sweep:
     const real* c
     Py_ssize_t n_rows  # rows that the function fills: the loss, and with it the gradient; or the predictions
     Py_ssize_t n_sums  # sums that are wanted: of the loss, and of its gradient
-    Py_ssize_t scratch_rows
     Py_ssize_t n  # samples in the arrays below
     Column[3] columns  # inputs, targets, weights
     char* out  # NULL: sums are wanted; else rows first_row, ... of each sample go to one row of out
     Py_ssize_t first_row
     Py_ssize_t out_rows
+
+
+cdef struct Scratch:  # what a thread works in
+    real* data
+    real* values
+    double* sums
 
 
 cdef inline hot add_exactly(double* high, double* low, double x) noexcept nogil:
@@ -342,11 +349,11 @@ cdef Py_ssize_t gather(Sweep* sweep, Py_ssize_t start, Py_ssize_t count, real* d
     cdef real* weights = &data[WEIGHT_ROW * LANES]
     if sweep.columns[WEIGHTS].base != NULL:
         gather_table(weights, sweep.columns[WEIGHTS], 1, start, count)
-    elif count == LANES:
-        return 0
     else:
         for lane in range(count):
             weights[lane] = 1.0
+        if count == LANES:
+            return 0
     for lane in range(LANES):
         masked[lane] = lane >= count or weights[lane] == 0.0
         n_masked += masked[lane]
@@ -376,55 +383,44 @@ cdef hot scatter(const real* values, Py_ssize_t n_rows, real* to, Py_ssize_t row
             to[lane * row_length + row] = values[row * LANES + lane]
 
 
-cdef int sweep_block(Sweep* sweep, double* stack, double* weight_stack) noexcept nogil:
-    """All samples of a block: their rows to ``out``, or their sums to the first node of each stack.
-
-    Returns 0, or -1 if there is no memory.
-    """
+cdef void sweep_block(Sweep* sweep, Scratch* scratch, double* stack, double* weight_stack) noexcept nogil:
+    """All samples of a block: their rows to ``out``, or their sums to the first node of each stack."""
     cdef Py_ssize_t tile, call, start, count, n_masked, height = 0
     cdef Py_ssize_t n_rows = sweep.n_rows, n_sums = sweep.n_sums
     cdef Py_ssize_t n_lanes = LANES
-    cdef real* data = <real*>calloc((WEIGHT_ROW + 1) * LANES, sizeof(real))
-    cdef real* values = <real*>calloc((n_rows + sweep.scratch_rows) * LANES, sizeof(real))
-    cdef double* sums = <double*>calloc(2 * (n_rows + 1) * LANES, sizeof(double))
+    cdef real* data = scratch.data
+    cdef real* values = scratch.values
+    cdef double* sums = scratch.sums
     cdef double* low = &sums[(n_rows + 1) * LANES]
     cdef unsigned char[LANES] masked
     cdef bint weighted = sweep.columns[WEIGHTS].base != NULL
-    cdef bint failed = data == NULL or values == NULL or sums == NULL
-    if not failed:
-        for start in range(n_lanes):
-            data[WEIGHT_ROW * LANES + start] = 1.0
-        for tile in range((sweep.n + TILE - 1) // TILE):
-            memset(sums, 0, 2 * (n_rows + 1) * LANES * sizeof(double))
-            for call in range(DEPTH):
-                start = tile * TILE + call * LANES
-                count = min(n_lanes, sweep.n - start)
-                if count <= 0:
-                    break
-                n_masked = gather(sweep, start, count, data, masked)
-                if n_masked == LANES:
-                    continue
-                sweep.function(sweep.c, data, values)
-                if sweep.out != NULL:
-                    scatter(&values[sweep.first_row * LANES], sweep.out_rows, <real*>sweep.out + start * sweep.out_rows, sweep.out_rows, count)
-                    continue
-                if n_masked:
-                    clear_masked(values, n_rows, masked)
-                    clear_masked(&data[WEIGHT_ROW * LANES], 1, masked)
-                accumulate(values, sums, low, n_rows)
-                if weighted:
-                    accumulate(&data[WEIGHT_ROW * LANES], &sums[n_rows * LANES], &low[n_rows * LANES], 1)
-            if sweep.out == NULL:
-                fold(sums, low, n_rows, &stack[2 * n_sums * height])
-                fold(&sums[n_rows * LANES], &low[n_rows * LANES], 1, &weight_stack[2 * height])
-                push(weight_stack, height + 1, tile, 1)
-                height = push(stack, height + 1, tile, n_sums)
-        collapse(stack, height, n_sums)
-        collapse(weight_stack, height, 1)
-    free(data)
-    free(values)
-    free(sums)
-    return -1 if failed else 0
+    for tile in range((sweep.n + TILE - 1) // TILE):
+        memset(sums, 0, 2 * (n_rows + 1) * LANES * sizeof(double))
+        for call in range(DEPTH):
+            start = tile * TILE + call * LANES
+            count = min(n_lanes, sweep.n - start)
+            if count <= 0:
+                break
+            n_masked = gather(sweep, start, count, data, masked)
+            if n_masked == LANES:
+                continue
+            sweep.function(sweep.c, data, values)
+            if sweep.out != NULL:
+                scatter(&values[sweep.first_row * LANES], sweep.out_rows, <real*>sweep.out + start * sweep.out_rows, sweep.out_rows, count)
+                continue
+            if n_masked:
+                clear_masked(values, n_rows, masked)
+                clear_masked(&data[WEIGHT_ROW * LANES], 1, masked)
+            accumulate(values, sums, low, n_rows)
+            if weighted:
+                accumulate(&data[WEIGHT_ROW * LANES], &sums[n_rows * LANES], &low[n_rows * LANES], 1)
+        if sweep.out == NULL:
+            fold(sums, low, n_rows, &stack[2 * n_sums * height])
+            fold(&sums[n_rows * LANES], &low[n_rows * LANES], 1, &weight_stack[2 * height])
+            push(weight_stack, height + 1, tile, 1)
+            height = push(stack, height + 1, tile, n_sums)
+    collapse(stack, height, n_sums)
+    collapse(weight_stack, height, 1)
 
 
 _DOUBLE = np.dtype(np.float64)
@@ -466,7 +462,7 @@ def per_sample_loss(theta, inputs, targets, *, out=None, threads=None):
     cdef _Bound data = _Bound(inputs, targets, None, threads)
     theta = _theta(theta)
     out = _result(out, (data.n,), (theta, *data.arrays))
-    _each(data, theta, losses, 1, 0, 1, 0, out)
+    _each(data, theta, losses, 1, 1, 0, out)
     return out
 
 
@@ -475,7 +471,7 @@ def per_sample_gradient(theta, inputs, targets, *, out=None, threads=None):
     cdef _Bound data = _Bound(inputs, targets, None, threads)
     theta = _theta(theta)
     out = _result(out, (data.n, N_PARAMETERS), (theta, *data.arrays))
-    _each(data, theta, gradients, 5, 0, N_COLUMNS, 1, out)
+    _each(data, theta, gradients, 5, N_COLUMNS, 1, out)
     return out
 
 
@@ -543,44 +539,98 @@ cdef class _Bound:
         return _mean(self, _theta(theta), out), out
 
 
+cdef class _Tree:
+    """The nodes of a tree of sums that wait for their siblings: those of the loss and its gradient, those of the weights."""
+
+    cdef double* nodes
+    cdef double* weights
+    cdef Py_ssize_t room
+
+    def __dealloc__(self):
+        free(self.nodes)
+        free(self.weights)
+
+    cdef int reserve(self, Py_ssize_t n, Py_ssize_t n_sums) except -1:
+        """Room for a node of each height that the tree of n samples has."""
+        cdef Py_ssize_t heights = 1, tiles = (n + TILE - 1) // TILE
+        while tiles > 1:
+            tiles //= 2
+            heights += 1
+        if heights * n_sums > self.room:
+            self.room = heights * n_sums
+            free(self.nodes)
+            free(self.weights)
+            self.nodes = <double*>malloc(2 * self.room * sizeof(double))
+            self.weights = <double*>malloc(2 * 64 * sizeof(double))
+            if self.nodes == NULL or self.weights == NULL:
+                raise MemoryError()
+        return 0
+
+
+cdef class _Scratch:
+    """What one thread works in: kept when it is done, so that the next call finds it warm."""
+
+    cdef Scratch scratch
+    cdef _Tree tree  # the sums of the block that was done last
+
+    cdef void* memory
+
+    def __cinit__(self):
+        cdef Scratch* scratch = &self.scratch
+        self.tree = _Tree()
+        cdef size_t at = 64, data = at  # each part begins at a multiple of 64 bytes, so that no vector lies across two cache lines
+        at += (WEIGHT_ROW + 1) * LANES * sizeof(real) + 63 & ~63
+        cdef size_t values = at
+        at += VALUE_ROWS * LANES * sizeof(real) + 63 & ~63
+        cdef size_t sums = at
+        at += 2 * (SUMMED_ROWS + 1) * LANES * sizeof(double)
+        self.memory = malloc(at)
+        if self.memory == NULL:
+            raise MemoryError()
+        cdef char* base = <char*>(<size_t>self.memory & ~<size_t>63)
+        scratch.data = <real*>(base + data)
+        scratch.values = <real*>(base + values)
+        scratch.sums = <double*>(base + sums)
+
+    def __dealloc__(self):
+        free(self.memory)
+
+
+_idle = []  # _Scratch that no thread works in
+
+
+cdef _Scratch _scratch():
+    try:
+        return _idle.pop()
+    except IndexError:
+        return _Scratch()
+
+
 cdef class _Job:
     """One sweep over bound arrays at one theta, a block at a time, from any thread."""
 
     cdef Sweep sweep
     cdef _Bound data
     cdef real* c
-    cdef double* stack
-    cdef double* weight_stack
+    cdef _Scratch root  # whose tree gets the sums of all blocks
     cdef Py_ssize_t block, height, done
     cdef object out
 
     def __dealloc__(self):
         free(self.c)
-        free(self.stack)
-        free(self.weight_stack)
-
-    cdef int reserve(self) except -1:
-        """Room for a node of each height that a tree of 2**62 tiles has."""
-        self.stack = <double*>calloc(64 * 2 * self.sweep.n_sums, sizeof(double))
-        self.weight_stack = <double*>calloc(64 * 2, sizeof(double))
-        if self.stack == NULL or self.weight_stack == NULL:
-            raise MemoryError()
-        return 0
 
     def run(self, Py_ssize_t index):
-        """Block ``index``; the job that holds its node."""
+        """Block ``index``; the scratch that holds its node."""
         PyErr_CheckSignals()
-        cdef _Job node = self if self.block >= self.data.n else _Job()
+        cdef _Scratch scratch = _scratch()
         cdef Sweep sweep = self.sweep
         cdef Column column
         cdef Py_ssize_t first = index * self.block
-        cdef int status
         sweep.n = min(self.block, self.data.n - first)
         if sweep.out != NULL:
             sweep.out += first * sweep.out_rows * sizeof(real)
-        elif node is not self:
-            node.sweep.n_sums = sweep.n_sums
-            node.reserve()
+        else:
+            scratch.tree.reserve(sweep.n, sweep.n_sums)
         converted = []  # kept until the sweep is done
         cdef int place
         for place in range(3):
@@ -596,21 +646,22 @@ cdef class _Job:
         if sweep.columns[WEIGHTS].base != NULL:
             _check_weights(self.data.arrays[WEIGHTS][first:first + sweep.n])
         with nogil:
-            status = sweep_block(&sweep, node.stack, node.weight_stack)
-        if status:
-            raise MemoryError()
-        return node
+            sweep_block(&sweep, &scratch.scratch, scratch.tree.nodes, scratch.tree.weights)
+        return scratch
 
-    cdef int collect(self, _Job node) except -1:
+    cdef int collect(self, _Scratch scratch, Py_ssize_t blocks) except -1:
         """The next block's node, in order."""
-        if node is self or self.sweep.out != NULL:
-            return 0
         cdef Py_ssize_t n_sums = self.sweep.n_sums
-        memcpy(&self.stack[2 * n_sums * self.height], node.stack, 2 * n_sums * sizeof(double))
-        memcpy(&self.weight_stack[2 * self.height], node.weight_stack, 2 * sizeof(double))
-        push(self.weight_stack, self.height + 1, self.done, 1)
-        self.height = push(self.stack, self.height + 1, self.done, n_sums)
-        self.done += 1
+        if blocks == 1:
+            self.root = scratch
+            return 0
+        if self.sweep.out == NULL:
+            memcpy(&self.root.tree.nodes[2 * n_sums * self.height], scratch.tree.nodes, 2 * n_sums * sizeof(double))
+            memcpy(&self.root.tree.weights[2 * self.height], scratch.tree.weights, 2 * sizeof(double))
+            push(self.root.tree.weights, self.height + 1, self.done, 1)
+            self.height = push(self.root.tree.nodes, self.height + 1, self.done, n_sums)
+            self.done += 1
+        _idle.append(scratch)
         return 0
 
     cdef int sweep_all(self) except -1:
@@ -619,17 +670,18 @@ cdef class _Job:
         if threads == 0:
             threads = _worthwhile_threads(n)
         self.block = _block_rows(n, threads)
-        if self.sweep.out == NULL:
-            self.reserve()
         cdef Py_ssize_t index, blocks = (n + self.block - 1) // self.block
+        if blocks > 1:
+            self.root = _scratch()
+            self.root.tree.reserve(blocks * TILE, self.sweep.n_sums)
         if threads == 1 or blocks == 1:
             for index in range(blocks):
-                self.collect(self.run(index))
+                self.collect(self.run(index), blocks)
         else:
             self.sweep_threaded(blocks, threads)
         if blocks > 1 and self.sweep.out == NULL:
-            collapse(self.stack, self.height, self.sweep.n_sums)
-            collapse(self.weight_stack, self.height, 1)
+            collapse(self.root.tree.nodes, self.height, self.sweep.n_sums)
+            collapse(self.root.tree.weights, self.height, 1)
         return 0
 
     cdef int sweep_threaded(self, Py_ssize_t blocks, Py_ssize_t threads) except -1:
@@ -641,15 +693,15 @@ cdef class _Job:
             for index in range(blocks):
                 pending.append(pool.submit(self.run, index))
                 if len(pending) > 4 * threads:
-                    self.collect(pending.popleft().result())
+                    self.collect(pending.popleft().result(), blocks)
             while pending:
-                self.collect(pending.popleft().result())
+                self.collect(pending.popleft().result(), blocks)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
         return 0
 
 
-cdef _Job _job(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_ssize_t scratch_rows, Py_ssize_t n_sums):
+cdef _Job _job(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_ssize_t n_sums):
     cdef _Job job = _Job()
     cdef Py_buffer view
     job.c = <real*>calloc(INVARIANTS + 1, sizeof(real))
@@ -663,19 +715,18 @@ cdef _Job _job(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_
     job.sweep.c = job.c
     job.sweep.n_rows = n_rows
     job.sweep.n_sums = n_sums
-    job.sweep.scratch_rows = scratch_rows
     return job
 
 
 cdef double _mean(_Bound data, theta, out) except? -1.0:
     """The risk; its gradient goes to ``out``, if that is not None."""
     cdef Py_ssize_t row
-    cdef _Job job = (_job(data, theta, losses, 1, 0, 1) if out is None
-                     else _job(data, theta, gradients, 5, 0, 1 + N_COLUMNS))
+    cdef _Job job = (_job(data, theta, losses, 1, 1) if out is None
+                     else _job(data, theta, gradients, 5, 1 + N_COLUMNS))
     if data.n == 0:
         _refuse(ArrayError, "inputs", "at least one sample", "none", "the mean over an empty data set is undefined")
     job.sweep_all()
-    cdef double total = <double>data.n if data.arrays[WEIGHTS] is None else job.weight_stack[0] + job.weight_stack[1]
+    cdef double total = <double>data.n if data.arrays[WEIGHTS] is None else job.root.tree.weights[0] + job.root.tree.weights[1]
     if not total - total == 0.0 or total == 0.0:
         _refuse(ArrayError, "weights", "a finite sum other than zero", total, "the weighted mean divides by it")
     cdef Py_buffer view
@@ -684,19 +735,21 @@ cdef double _mean(_Bound data, theta, out) except? -1.0:
         for row in range(N_COLUMNS):
             (<real*>view.buf)[row] = <real>_quotient(job, row + 1, total)
         PyBuffer_Release(&view)
-    return _quotient(job, 0, total)
+    cdef double risk = _quotient(job, 0, total)
+    _idle.append(job.root)
+    return risk
 
 
 cdef double _quotient(_Job job, Py_ssize_t row, double total):
     """A row's sum over the total weight, plus the penalty's share."""
-    cdef double mean = (job.stack[2 * row] + job.stack[2 * row + 1]) / total
+    cdef double mean = (job.root.tree.nodes[2 * row] + job.root.tree.nodes[2 * row + 1]) / total
     return mean + job.c[row] if PENALTY_ROWS else mean
 
 
-cdef int _each(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_ssize_t scratch_rows,
-               Py_ssize_t out_rows, Py_ssize_t first_row, out) except -1:
+cdef int _each(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_ssize_t out_rows, Py_ssize_t first_row,
+               out) except -1:
     """Each sample's ``out_rows`` values, the function's rows from ``first_row`` on, into ``out``."""
-    cdef _Job job = _job(data, theta, function, n_rows, scratch_rows, 1 + first_row * N_COLUMNS)
+    cdef _Job job = _job(data, theta, function, n_rows, 1 + first_row * N_COLUMNS)
     cdef Py_buffer view
     if data.n == 0:
         return 0
@@ -707,6 +760,7 @@ cdef int _each(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_
     job.sweep.first_row = first_row
     job.sweep.out_rows = out_rows
     job.sweep_all()
+    _idle.append(job.root)
     return 0
 
 
@@ -731,7 +785,7 @@ cdef Py_ssize_t _worthwhile_threads(Py_ssize_t n):
 cdef Py_ssize_t _block_rows(Py_ssize_t n, Py_ssize_t threads):
     """Rows of a block: a power of two of tiles, 1 to 30 ms of work. No result depends on it."""
     cdef Py_ssize_t rows = TILE
-    while (rows * COST < 1_000_000 or (rows * COST < 15_000_000 and rows * 8 * threads < n)) and rows * (WEIGHT_ROW + 1) < 1 << 22:
+    while (rows * COST < 1_000_000 or (rows * COST < 15_000_000 and rows * 32 * threads < n)) and rows * (WEIGHT_ROW + 1) < 1 << 22:
         rows *= 2
     return rows
 

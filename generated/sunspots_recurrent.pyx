@@ -37,7 +37,7 @@ A dot makes a function or an operation elementwise; [i = j] is 1 where it holds,
 In the code p0..p3 is U (4 x 1), p4..p19 is W (4 x 4), p20..p23 is b (4 x 1), p24..p27 is V (1 x 4), p28 is c (1
 x 1), u0 is x1, u1 is x2, u2 is x3, y0 is target.
 
-For each sample 122 operations for the loss, 383 for the loss with its gradient; 133 once for a theta.
+For each sample 121 operations for the loss, 382 for the loss with its gradient; 125 once for a theta.
 Sums over samples are compensated and merged in an order that depends on N alone: the same bits for any number of
 threads and any layout of the arrays. Needs NumPy alone.
 """
@@ -88,6 +88,53 @@ cdef extern from *:
     #define hot hot_function void
     typedef double real;
     typedef real *__restrict__ rows;
+    typedef real eight __attribute__((vector_size(8 * sizeof(real)), aligned(1), may_alias));
+    #define EXCHANGE(a, b, i0, i1, i2, i3, i4, i5, i6, i7, distance) do { \
+        eight upper = __builtin_shufflevector(a, b, i0, i1, i2, i3, i4, i5, i6, i7); \
+        b = __builtin_shufflevector(a, b, i0 + distance, i1 + distance, i2 + distance, i3 + distance, \
+                                    i4 + distance, i5 + distance, i6 + distance, i7 + distance); \
+        a = upper; \
+    } while (0)
+    /* to[j * to_down + i] = from[i * down + j]; down is in bytes; the eight rows that follow are fetched ahead */
+    static inline hot turn_eight(real *__restrict__ to, Py_ssize_t to_down, const char *from, Py_ssize_t down) {
+        eight r0 = *(const eight *)(from + 0 * down);
+        __builtin_prefetch(from + 8 * down, 0, 2);
+        eight r1 = *(const eight *)(from + 1 * down);
+        __builtin_prefetch(from + 9 * down, 0, 2);
+        eight r2 = *(const eight *)(from + 2 * down);
+        __builtin_prefetch(from + 10 * down, 0, 2);
+        eight r3 = *(const eight *)(from + 3 * down);
+        __builtin_prefetch(from + 11 * down, 0, 2);
+        eight r4 = *(const eight *)(from + 4 * down);
+        __builtin_prefetch(from + 12 * down, 0, 2);
+        eight r5 = *(const eight *)(from + 5 * down);
+        __builtin_prefetch(from + 13 * down, 0, 2);
+        eight r6 = *(const eight *)(from + 6 * down);
+        __builtin_prefetch(from + 14 * down, 0, 2);
+        eight r7 = *(const eight *)(from + 7 * down);
+        __builtin_prefetch(from + 15 * down, 0, 2);
+EXCHANGE(r0, r1, 0, 8, 2, 10, 4, 12, 6, 14, 1); EXCHANGE(r2, r3, 0, 8, 2, 10, 4, 12, 6, 14, 1); EXCHANGE(r4, r5, 0, 8, 2, 10, 4, 12, 6, 14, 1); EXCHANGE(r6, r7, 0, 8, 2, 10, 4, 12, 6, 14, 1); 
+EXCHANGE(r0, r2, 0, 1, 8, 9, 4, 5, 12, 13, 2); EXCHANGE(r1, r3, 0, 1, 8, 9, 4, 5, 12, 13, 2); EXCHANGE(r4, r6, 0, 1, 8, 9, 4, 5, 12, 13, 2); EXCHANGE(r5, r7, 0, 1, 8, 9, 4, 5, 12, 13, 2); 
+EXCHANGE(r0, r4, 0, 1, 2, 3, 8, 9, 10, 11, 4); EXCHANGE(r1, r5, 0, 1, 2, 3, 8, 9, 10, 11, 4); EXCHANGE(r2, r6, 0, 1, 2, 3, 8, 9, 10, 11, 4); EXCHANGE(r3, r7, 0, 1, 2, 3, 8, 9, 10, 11, 4); 
+        *(eight *)(to + 0 * to_down) = r0;
+        *(eight *)(to + 1 * to_down) = r1;
+        *(eight *)(to + 2 * to_down) = r2;
+        *(eight *)(to + 3 * to_down) = r3;
+        *(eight *)(to + 4 * to_down) = r4;
+        *(eight *)(to + 5 * to_down) = r5;
+        *(eight *)(to + 6 * to_down) = r6;
+        *(eight *)(to + 7 * to_down) = r7;
+    }
+    #if defined(__linux__)
+    #include <sys/mman.h>
+    #endif
+    static void *large_memory(size_t size) {  /* in pages of 2 MB, where the system has them */
+        void *memory = NULL;
+    #if defined(__linux__)
+        if (size >= (size_t)2 << 20 && posix_memalign(&memory, (size_t)2 << 20, size) == 0) madvise(memory, size, MADV_HUGEPAGE);
+    #endif
+        return memory != NULL ? memory : malloc(size);
+    }
     #define fma_real __builtin_fma
     /* vectors as wide as the processor's; GCC and Clang make whole loops over them one instruction */
     #if defined(__AVX512F__)
@@ -105,12 +152,12 @@ cdef extern from *:
         return r;
     }
     /* 4 rows and 4 vectors of columns of to = a @ b; a(i, p) is a[i * down + p * right] */
-    static hot block_4_4(real *__restrict__ to, Py_ssize_t to_down, const real *a, Py_ssize_t down, Py_ssize_t right,
-                      const real *__restrict__ b, Py_ssize_t b_down, Py_ssize_t k) {
-        vector s00 = {0}, s01 = {0}, s02 = {0}, s03 = {0} ;
-        vector s10 = {0}, s11 = {0}, s12 = {0}, s13 = {0} ;
-        vector s20 = {0}, s21 = {0}, s22 = {0}, s23 = {0} ;
-        vector s30 = {0}, s31 = {0}, s32 = {0}, s33 = {0} ;
+    static __attribute__((noinline)) hot block_4_4(real *__restrict__ to, Py_ssize_t to_down, const real *a, Py_ssize_t down, Py_ssize_t right,
+                      const real *__restrict__ b, Py_ssize_t b_down, Py_ssize_t k, int more) {
+        vector s00 = more ? *(vector *)(to + 0 * to_down + 0 * WIDTH) : (vector){0}, s01 = more ? *(vector *)(to + 0 * to_down + 1 * WIDTH) : (vector){0}, s02 = more ? *(vector *)(to + 0 * to_down + 2 * WIDTH) : (vector){0}, s03 = more ? *(vector *)(to + 0 * to_down + 3 * WIDTH) : (vector){0} ;
+        vector s10 = more ? *(vector *)(to + 1 * to_down + 0 * WIDTH) : (vector){0}, s11 = more ? *(vector *)(to + 1 * to_down + 1 * WIDTH) : (vector){0}, s12 = more ? *(vector *)(to + 1 * to_down + 2 * WIDTH) : (vector){0}, s13 = more ? *(vector *)(to + 1 * to_down + 3 * WIDTH) : (vector){0} ;
+        vector s20 = more ? *(vector *)(to + 2 * to_down + 0 * WIDTH) : (vector){0}, s21 = more ? *(vector *)(to + 2 * to_down + 1 * WIDTH) : (vector){0}, s22 = more ? *(vector *)(to + 2 * to_down + 2 * WIDTH) : (vector){0}, s23 = more ? *(vector *)(to + 2 * to_down + 3 * WIDTH) : (vector){0} ;
+        vector s30 = more ? *(vector *)(to + 3 * to_down + 0 * WIDTH) : (vector){0}, s31 = more ? *(vector *)(to + 3 * to_down + 1 * WIDTH) : (vector){0}, s32 = more ? *(vector *)(to + 3 * to_down + 2 * WIDTH) : (vector){0}, s33 = more ? *(vector *)(to + 3 * to_down + 3 * WIDTH) : (vector){0} ;
         for (Py_ssize_t p = 0; p < k; p++, a += right, b += b_down) {
             vector b0 = *(const vector *)(b + 0 * WIDTH), b1 = *(const vector *)(b + 1 * WIDTH), b2 = *(const vector *)(b + 2 * WIDTH), b3 = *(const vector *)(b + 3 * WIDTH) ;
 s00 = fma_vector(a[0 * down], b0, s00); s01 = fma_vector(a[0 * down], b1, s01); s02 = fma_vector(a[0 * down], b2, s02); s03 = fma_vector(a[0 * down], b3, s03); 
@@ -124,9 +171,9 @@ s30 = fma_vector(a[3 * down], b0, s30); s31 = fma_vector(a[3 * down], b1, s31); 
 *(vector *)(to + 3 * to_down + 0 * WIDTH) = s30; *(vector *)(to + 3 * to_down + 1 * WIDTH) = s31; *(vector *)(to + 3 * to_down + 2 * WIDTH) = s32; *(vector *)(to + 3 * to_down + 3 * WIDTH) = s33; 
     }
     /* 1 rows and 4 vectors of columns of to = a @ b; a(i, p) is a[i * down + p * right] */
-    static hot block_1_4(real *__restrict__ to, Py_ssize_t to_down, const real *a, Py_ssize_t down, Py_ssize_t right,
-                      const real *__restrict__ b, Py_ssize_t b_down, Py_ssize_t k) {
-        vector s00 = {0}, s01 = {0}, s02 = {0}, s03 = {0} ;
+    static __attribute__((noinline)) hot block_1_4(real *__restrict__ to, Py_ssize_t to_down, const real *a, Py_ssize_t down, Py_ssize_t right,
+                      const real *__restrict__ b, Py_ssize_t b_down, Py_ssize_t k, int more) {
+        vector s00 = more ? *(vector *)(to + 0 * to_down + 0 * WIDTH) : (vector){0}, s01 = more ? *(vector *)(to + 0 * to_down + 1 * WIDTH) : (vector){0}, s02 = more ? *(vector *)(to + 0 * to_down + 2 * WIDTH) : (vector){0}, s03 = more ? *(vector *)(to + 0 * to_down + 3 * WIDTH) : (vector){0} ;
         for (Py_ssize_t p = 0; p < k; p++, a += right, b += b_down) {
             vector b0 = *(const vector *)(b + 0 * WIDTH), b1 = *(const vector *)(b + 1 * WIDTH), b2 = *(const vector *)(b + 2 * WIDTH), b3 = *(const vector *)(b + 3 * WIDTH) ;
 s00 = fma_vector(a[0 * down], b0, s00); s01 = fma_vector(a[0 * down], b1, s01); s02 = fma_vector(a[0 * down], b2, s02); s03 = fma_vector(a[0 * down], b3, s03); 
@@ -134,12 +181,12 @@ s00 = fma_vector(a[0 * down], b0, s00); s01 = fma_vector(a[0 * down], b1, s01); 
 *(vector *)(to + 0 * to_down + 0 * WIDTH) = s00; *(vector *)(to + 0 * to_down + 1 * WIDTH) = s01; *(vector *)(to + 0 * to_down + 2 * WIDTH) = s02; *(vector *)(to + 0 * to_down + 3 * WIDTH) = s03; 
     }
     /* 4 rows and 1 vector of columns of to = a @ b; a(i, p) is a[i * down + p * right] */
-    static hot block_4_1(real *__restrict__ to, Py_ssize_t to_down, const real *a, Py_ssize_t down, Py_ssize_t right,
-                      const real *__restrict__ b, Py_ssize_t b_down, Py_ssize_t k) {
-        vector s00 = {0} ;
-        vector s10 = {0} ;
-        vector s20 = {0} ;
-        vector s30 = {0} ;
+    static __attribute__((noinline)) hot block_4_1(real *__restrict__ to, Py_ssize_t to_down, const real *a, Py_ssize_t down, Py_ssize_t right,
+                      const real *__restrict__ b, Py_ssize_t b_down, Py_ssize_t k, int more) {
+        vector s00 = more ? *(vector *)(to + 0 * to_down + 0 * WIDTH) : (vector){0} ;
+        vector s10 = more ? *(vector *)(to + 1 * to_down + 0 * WIDTH) : (vector){0} ;
+        vector s20 = more ? *(vector *)(to + 2 * to_down + 0 * WIDTH) : (vector){0} ;
+        vector s30 = more ? *(vector *)(to + 3 * to_down + 0 * WIDTH) : (vector){0} ;
         for (Py_ssize_t p = 0; p < k; p++, a += right, b += b_down) {
             vector b0 = *(const vector *)(b + 0 * WIDTH) ;
 s00 = fma_vector(a[0 * down], b0, s00); 
@@ -153,9 +200,9 @@ s30 = fma_vector(a[3 * down], b0, s30);
 *(vector *)(to + 3 * to_down + 0 * WIDTH) = s30; 
     }
     /* 1 rows and 1 vector of columns of to = a @ b; a(i, p) is a[i * down + p * right] */
-    static hot block_1_1(real *__restrict__ to, Py_ssize_t to_down, const real *a, Py_ssize_t down, Py_ssize_t right,
-                      const real *__restrict__ b, Py_ssize_t b_down, Py_ssize_t k) {
-        vector s00 = {0} ;
+    static __attribute__((noinline)) hot block_1_1(real *__restrict__ to, Py_ssize_t to_down, const real *a, Py_ssize_t down, Py_ssize_t right,
+                      const real *__restrict__ b, Py_ssize_t b_down, Py_ssize_t k, int more) {
+        vector s00 = more ? *(vector *)(to + 0 * to_down + 0 * WIDTH) : (vector){0} ;
         for (Py_ssize_t p = 0; p < k; p++, a += right, b += b_down) {
             vector b0 = *(const vector *)(b + 0 * WIDTH) ;
 s00 = fma_vector(a[0 * down], b0, s00); 
@@ -169,15 +216,16 @@ s00 = fma_vector(a[0 * down], b0, s00);
     ctypedef double real
     ctypedef real* rows
     real fma_real(real, real, real) noexcept nogil
+    void* large_memory(size_t) noexcept nogil
+    hot turn_eight(real*, Py_ssize_t, const char*, Py_ssize_t) noexcept nogil
     const Py_ssize_t WIDTH
-    hot block_4_4(real*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t) noexcept nogil
-    hot block_1_4(real*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t) noexcept nogil
-    hot block_4_1(real*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t) noexcept nogil
-    hot block_1_1(real*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t) noexcept nogil
+    hot block_4_4(real*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, int) noexcept nogil
+    hot block_1_4(real*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, int) noexcept nogil
+    hot block_4_1(real*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, int) noexcept nogil
+    hot block_1_1(real*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, int) noexcept nogil
     real exp "lane_exp"(real) noexcept nogil
     real tanh "lane_tanh"(real) noexcept nogil
     real fabs "fabs"(real) noexcept nogil
-    real fmod "fmod"(real, real) noexcept nogil
 
 PARAMETERS = (('U', (4, 1)), ('W', (4, 4)), ('b', (4, 1)), ('V', (1, 4)), ('c', (1, 1)))
 INPUTS = (('x1', ()), ('x2', ()), ('x3', ()))
@@ -196,23 +244,30 @@ cdef enum:
     INVARIANTS = 91  # numbers that are computed once for a theta; first the penalty and its gradient
     PENALTY_ROWS = 30
     PREDICTIONS = 1
+    SUMMED_ROWS = 14  # the loss, and what is summed of its gradient row by row
+    VALUE_ROWS = 54  # all rows of the function that has most
+    SLICE = (1 << 15) // (LANES * sizeof(real))  # rows that stay in the first cache while they are multiplied
     LINE = 64 // sizeof(real)  # columns of a matrix are padded to so many
-    KEPT_LEFT = 8  # rows that a call keeps for the products of its tile: left operands,
-    KEPT_RIGHT = 16  # and columns of right operands
-    MOST_ROWS = 4
+    TURNED = 16  # columns of turned operands
+    PRODUCTS = 64  # sums over the samples of a tile, of products of matrices
     MOST_COLUMNS = 4
     COST = 81  # about this many nanoseconds for a sample with its gradient
 
 
 cdef hot multiply(rows to, const real* a, Py_ssize_t down, Py_ssize_t right, const real* b, Py_ssize_t m, Py_ssize_t k, Py_ssize_t n) noexcept nogil:
     """to = a @ b for each lane: a (m, k) is the same for all, with the strides down and right; b (k, n) has rows of lanes."""
-    cdef Py_ssize_t i, j, panel, width = n * LANES
-    for panel in range(width // (4 * WIDTH)):
-        j = panel * 4 * WIDTH
+    cdef Py_ssize_t i, j, panel, slice, first, part, width = n * LANES
+    for slice in range((k + SLICE - 1) // SLICE):
+        first = slice * SLICE
+        part = min(k - first, SLICE)
         for i in range(0, m - 3, 4):
-            block_4_4(&to[i * width + j], width, &a[i * down], down, right, &b[j], width, k)
+            for panel in range(width // (4 * WIDTH)):
+                j = panel * 4 * WIDTH
+                block_4_4(&to[i * width + j], width, &a[i * down + first * right], down, right, &b[first * width + j], width, part, first > 0)
         for i in range(m - m % 4, m):
-            block_1_4(&to[i * width + j], width, &a[i * down], down, right, &b[j], width, k)
+            for panel in range(width // (4 * WIDTH)):
+                j = panel * 4 * WIDTH
+                block_1_4(&to[i * width + j], width, &a[i * down + first * right], down, right, &b[first * width + j], width, part, first > 0)
 
 
 cdef void copy_rows(real* to, Py_ssize_t to_down, Py_ssize_t to_right, const real* from_, Py_ssize_t down, Py_ssize_t right,
@@ -228,8 +283,8 @@ cdef hot once(const double* theta, real* c) noexcept nogil:
     """What no sample changes: computed once for a theta."""
     cdef Py_ssize_t row
     cdef real p28 = <real>theta[28]
-    cdef real p0, p20, p24, p4, product_1, product_2, product_3, total_1, total_2, total_3, product_7, fmod_1, \
-        choice_1, product_8, sum_4, product_9, transpose_1, product_10, total_4
+    cdef real p0, p20, p24, p4, product_1, product_2, product_3, total_1, total_2, total_3, product_7, \
+        product_8, sum_4, transpose_1, product_9, total_4
     for row in range(4):
         p0 = <real>theta[row]
         p20 = <real>theta[20 + row]
@@ -258,19 +313,16 @@ cdef hot once(const double* theta, real* c) noexcept nogil:
         total_2 += p24 * p24
         total_3 += p20 * p20
     product_7 = total_3 * 5e-05
-    fmod_1 = fmod(row, 2.0)
-    choice_1 = 1.0 if (fmod_1 == 0.0) else 0.0
-    product_8 = p28 * p28 * choice_1 * 5e-05
+    product_8 = p28 * p28 * 5e-05
     sum_4 = total_1 * 5e-05 + total_2 * 5e-05
-    product_9 = choice_1 * 5e-05
-    c[29] = p28 * product_9 + p28 * product_9
+    c[29] = p28 * 5e-05 + p28 * 5e-05
     # transpose_1 = transpose of p4, 4 x 4
     copy_rows(&c[59], 4, 1, &c[34], 1, 4, 4, 4, 1)
     total_4 = 0.0
     for row in range(16):
         transpose_1 = c[59 + row]
-        product_10 = transpose_1 * 5e-05
-        c[75 + row] = product_10 + product_10
+        product_9 = transpose_1 * 5e-05
+        c[75 + row] = product_9 + product_9
         total_4 += transpose_1 * transpose_1
     c[0] = product_8 + (product_7 + (total_4 * 5e-05 + sum_4))
     # transpose_2 = transpose of sum_6, 4 x 4
@@ -283,6 +335,7 @@ cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
     cdef real p28 = c[58]
     cdef real p0, p20, u0, u1, u2, tanh_1, matmul_1, sum_8, tanh_2, matmul_2, sum_9, tanh_3, y0, matmul_3, w, \
         difference_1
+    cdef real[LANES] matmul_3_by_lane
     for row in range(4):
         p0 = c[30 + row]
         p20 = c[50 + row]
@@ -292,29 +345,29 @@ cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
             u2 = data[2 * LANES + lane]
             tanh_1 = tanh(p20 + p0 * u0)
             out[(1 + row) * LANES + lane] = tanh_1
-            out[(9 + row) * LANES + lane] = p20 + p0 * u1
-            out[(21 + row) * LANES + lane] = p20 + p0 * u2
+            out[(5 + row) * LANES + lane] = p20 + p0 * u1
+            out[(9 + row) * LANES + lane] = p20 + p0 * u2
     # matmul_1 = p4 @ tanh_1, 4 x 1
+    multiply(&out[13 * LANES], &c[34], 4, 1, &out[1 * LANES], 4, 4, 1)
+    for row in range(4):
+        for lane in range(LANES):
+            matmul_1 = out[(13 + row) * LANES + lane]
+            sum_8 = out[(5 + row) * LANES + lane]
+            tanh_2 = tanh(matmul_1 + sum_8)
+            out[(1 + row) * LANES + lane] = tanh_2
+    # matmul_2 = p4 @ tanh_2, 4 x 1
     multiply(&out[5 * LANES], &c[34], 4, 1, &out[1 * LANES], 4, 4, 1)
     for row in range(4):
         for lane in range(LANES):
-            matmul_1 = out[(5 + row) * LANES + lane]
-            sum_8 = out[(9 + row) * LANES + lane]
-            tanh_2 = tanh(matmul_1 + sum_8)
-            out[(13 + row) * LANES + lane] = tanh_2
-    # matmul_2 = p4 @ tanh_2, 4 x 1
-    multiply(&out[17 * LANES], &c[34], 4, 1, &out[13 * LANES], 4, 4, 1)
-    for row in range(4):
-        for lane in range(LANES):
-            matmul_2 = out[(17 + row) * LANES + lane]
-            sum_9 = out[(21 + row) * LANES + lane]
+            matmul_2 = out[(5 + row) * LANES + lane]
+            sum_9 = out[(9 + row) * LANES + lane]
             tanh_3 = tanh(matmul_2 + sum_9)
-            out[(25 + row) * LANES + lane] = tanh_3
+            out[(1 + row) * LANES + lane] = tanh_3
     # matmul_3 = p24 @ tanh_3, 1 x 1
-    multiply(&out[29 * LANES], &c[54], 4, 1, &out[25 * LANES], 1, 4, 1)
+    multiply(&matmul_3_by_lane[0], &c[54], 4, 1, &out[1 * LANES], 1, 4, 1)
     for lane in range(LANES):
         y0 = data[3 * LANES + lane]
-        matmul_3 = out[29 * LANES + lane]
+        matmul_3 = matmul_3_by_lane[lane]
         w = data[WEIGHT_ROW * LANES + lane]
         difference_1 = p28 + matmul_3 - y0
         out[lane] = difference_1 * difference_1 * 0.5 * w
@@ -326,8 +379,9 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
     cdef real p28 = c[58]
     cdef real p0, p20, u0, u1, u2, sum_10, tanh_1, size_1, exp_1, sum_11, matmul_1, sum_8, sum_12, tanh_2, \
         size_2, exp_2, sum_13, matmul_2, sum_9, sum_14, tanh_3, size_3, exp_3, sum_15, y0, matmul_3, w, \
-        difference_1, p24, product_16, product_15, product_17, matmul_4, product_14, product_20, \
-        matmul_5, product_13, product_21, product_19, sum_16, product_22
+        difference_1, p24, product_15, product_14, product_16, matmul_4, product_13, product_19, \
+        matmul_5, product_12, product_20, product_18, sum_16, product_21
+    cdef real[LANES] matmul_3_by_lane
     for row in range(4):
         p0 = c[30 + row]
         p20 = c[50 + row]
@@ -341,40 +395,40 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
             exp_1 = exp(size_1 * -2.0)
             sum_11 = 1.0 + exp_1
             out[(14 + row) * LANES + lane] = tanh_1
-            out[(22 + row) * LANES + lane] = p20 + p0 * u1
-            out[(34 + row) * LANES + lane] = p20 + p0 * u2
-            out[(67 + row) * LANES + lane] = exp_1 / (sum_11 * sum_11) * 4.0
+            out[(18 + row) * LANES + lane] = p20 + p0 * u1
+            out[(22 + row) * LANES + lane] = p20 + p0 * u2
+            out[(26 + row) * LANES + lane] = exp_1 / (sum_11 * sum_11) * 4.0
     # matmul_1 = p4 @ tanh_1, 4 x 1
-    multiply(&out[18 * LANES], &c[34], 4, 1, &out[14 * LANES], 4, 4, 1)
+    multiply(&out[30 * LANES], &c[34], 4, 1, &out[14 * LANES], 4, 4, 1)
     for row in range(4):
         for lane in range(LANES):
-            matmul_1 = out[(18 + row) * LANES + lane]
-            sum_8 = out[(22 + row) * LANES + lane]
+            matmul_1 = out[(30 + row) * LANES + lane]
+            sum_8 = out[(18 + row) * LANES + lane]
             sum_12 = matmul_1 + sum_8
             tanh_2 = tanh(sum_12)
             size_2 = fabs(sum_12)
             exp_2 = exp(size_2 * -2.0)
             sum_13 = 1.0 + exp_2
-            out[(26 + row) * LANES + lane] = tanh_2
-            out[(55 + row) * LANES + lane] = exp_2 / (sum_13 * sum_13) * 4.0
+            out[(34 + row) * LANES + lane] = tanh_2
+            out[(38 + row) * LANES + lane] = exp_2 / (sum_13 * sum_13) * 4.0
     # matmul_2 = p4 @ tanh_2, 4 x 1
-    multiply(&out[30 * LANES], &c[34], 4, 1, &out[26 * LANES], 4, 4, 1)
+    multiply(&out[18 * LANES], &c[34], 4, 1, &out[34 * LANES], 4, 4, 1)
     for row in range(4):
         for lane in range(LANES):
-            matmul_2 = out[(30 + row) * LANES + lane]
-            sum_9 = out[(34 + row) * LANES + lane]
+            matmul_2 = out[(18 + row) * LANES + lane]
+            sum_9 = out[(22 + row) * LANES + lane]
             sum_14 = matmul_2 + sum_9
             tanh_3 = tanh(sum_14)
             size_3 = fabs(sum_14)
             exp_3 = exp(size_3 * -2.0)
-            sum_15 = 1.0 + exp_3
-            out[(38 + row) * LANES + lane] = tanh_3
-            out[(43 + row) * LANES + lane] = exp_3 / (sum_15 * sum_15) * 4.0
+            sum_15 = exp_3 + 1.0
+            out[(30 + row) * LANES + lane] = tanh_3
+            out[(42 + row) * LANES + lane] = exp_3 / (sum_15 * sum_15) * 4.0
     # matmul_3 = p24 @ tanh_3, 1 x 1
-    multiply(&out[42 * LANES], &c[54], 4, 1, &out[38 * LANES], 1, 4, 1)
+    multiply(&matmul_3_by_lane[0], &c[54], 4, 1, &out[30 * LANES], 1, 4, 1)
     for lane in range(LANES):
         y0 = data[3 * LANES + lane]
-        matmul_3 = out[42 * LANES + lane]
+        matmul_3 = matmul_3_by_lane[lane]
         w = data[WEIGHT_ROW * LANES + lane]
         difference_1 = p28 + matmul_3 - y0
         out[lane] = difference_1 * difference_1 * 0.5 * w  # L
@@ -383,38 +437,38 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
         p24 = c[54 + row]
         for lane in range(LANES):
             u2 = data[2 * LANES + lane]
-            tanh_3 = out[(38 + row) * LANES + lane]
-            product_16 = out[13 * LANES + lane]
-            product_15 = out[(43 + row) * LANES + lane]
-            product_17 = p24 * product_16 * product_15
-            out[(9 + row) * LANES + lane] = product_16 * tanh_3  # dL/dV[0, 0]
-            out[(47 + row) * LANES + lane] = product_17
-            out[(79 + row) * LANES + lane] = u2 * product_17
-    # matmul_4 = p4.T @ product_17, 4 x 1
-    multiply(&out[51 * LANES], &c[34], 1, 4, &out[47 * LANES], 4, 4, 1)
+            tanh_3 = out[(30 + row) * LANES + lane]
+            product_15 = out[13 * LANES + lane]
+            product_14 = out[(42 + row) * LANES + lane]
+            product_16 = p24 * product_15 * product_14
+            out[(9 + row) * LANES + lane] = product_15 * tanh_3  # dL/dV[0, 0]
+            out[(18 + row) * LANES + lane] = product_16
+            out[(22 + row) * LANES + lane] = u2 * product_16
+    # matmul_4 = p4.T @ product_16, 4 x 1
+    multiply(&out[30 * LANES], &c[34], 1, 4, &out[18 * LANES], 4, 4, 1)
     for row in range(4):
         for lane in range(LANES):
             u1 = data[1 * LANES + lane]
-            product_17 = out[(47 + row) * LANES + lane]
-            matmul_4 = out[(51 + row) * LANES + lane]
-            product_14 = out[(55 + row) * LANES + lane]
-            product_20 = matmul_4 * product_14
-            out[(59 + row) * LANES + lane] = product_20
-            out[(75 + row) * LANES + lane] = u1 * product_20
-            out[(71 + row) * LANES + lane] = product_17 + product_20
-    # matmul_5 = p4.T @ product_20, 4 x 1
-    multiply(&out[63 * LANES], &c[34], 1, 4, &out[59 * LANES], 4, 4, 1)
+            product_16 = out[(18 + row) * LANES + lane]
+            matmul_4 = out[(30 + row) * LANES + lane]
+            product_13 = out[(38 + row) * LANES + lane]
+            product_19 = matmul_4 * product_13
+            out[(42 + row) * LANES + lane] = product_19
+            out[(50 + row) * LANES + lane] = u1 * product_19
+            out[(46 + row) * LANES + lane] = product_16 + product_19
+    # matmul_5 = p4.T @ product_19, 4 x 1
+    multiply(&out[30 * LANES], &c[34], 1, 4, &out[42 * LANES], 4, 4, 1)
     for row in range(4):
         for lane in range(LANES):
             u0 = data[lane]
-            matmul_5 = out[(63 + row) * LANES + lane]
-            product_13 = out[(67 + row) * LANES + lane]
-            product_21 = out[(75 + row) * LANES + lane]
-            product_19 = out[(79 + row) * LANES + lane]
-            sum_16 = out[(71 + row) * LANES + lane]
-            product_22 = matmul_5 * product_13
-            out[(5 + row) * LANES + lane] = product_22 + sum_16  # dL/db[0, 0]
-            out[(1 + row) * LANES + lane] = product_19 + (u0 * product_22 + product_21)  # dL/dU[0, 0]
+            matmul_5 = out[(30 + row) * LANES + lane]
+            product_12 = out[(26 + row) * LANES + lane]
+            product_20 = out[(50 + row) * LANES + lane]
+            product_18 = out[(22 + row) * LANES + lane]
+            sum_16 = out[(46 + row) * LANES + lane]
+            product_21 = matmul_5 * product_12
+            out[(5 + row) * LANES + lane] = product_21 + sum_16  # dL/db[0, 0]
+            out[(1 + row) * LANES + lane] = product_18 + (u0 * product_21 + product_20)  # dL/dU[0, 0]
 
 
 cdef hot predictions(const real* c, const real* data, rows out) noexcept nogil:
@@ -422,6 +476,7 @@ cdef hot predictions(const real* c, const real* data, rows out) noexcept nogil:
     cdef Py_ssize_t lane, row
     cdef real p28 = c[58]
     cdef real p0, p20, u0, u1, u2, tanh_1, matmul_1, sum_8, tanh_2, matmul_2, sum_9, tanh_3, matmul_3
+    cdef real[LANES] matmul_3_by_lane
     for row in range(4):
         p0 = c[30 + row]
         p20 = c[50 + row]
@@ -431,28 +486,28 @@ cdef hot predictions(const real* c, const real* data, rows out) noexcept nogil:
             u2 = data[2 * LANES + lane]
             tanh_1 = tanh(p20 + p0 * u0)
             out[(1 + row) * LANES + lane] = tanh_1
-            out[(9 + row) * LANES + lane] = p20 + p0 * u1
-            out[(21 + row) * LANES + lane] = p20 + p0 * u2
+            out[(5 + row) * LANES + lane] = p20 + p0 * u1
+            out[(9 + row) * LANES + lane] = p20 + p0 * u2
     # matmul_1 = p4 @ tanh_1, 4 x 1
+    multiply(&out[13 * LANES], &c[34], 4, 1, &out[1 * LANES], 4, 4, 1)
+    for row in range(4):
+        for lane in range(LANES):
+            matmul_1 = out[(13 + row) * LANES + lane]
+            sum_8 = out[(5 + row) * LANES + lane]
+            tanh_2 = tanh(matmul_1 + sum_8)
+            out[(1 + row) * LANES + lane] = tanh_2
+    # matmul_2 = p4 @ tanh_2, 4 x 1
     multiply(&out[5 * LANES], &c[34], 4, 1, &out[1 * LANES], 4, 4, 1)
     for row in range(4):
         for lane in range(LANES):
-            matmul_1 = out[(5 + row) * LANES + lane]
-            sum_8 = out[(9 + row) * LANES + lane]
-            tanh_2 = tanh(matmul_1 + sum_8)
-            out[(13 + row) * LANES + lane] = tanh_2
-    # matmul_2 = p4 @ tanh_2, 4 x 1
-    multiply(&out[17 * LANES], &c[34], 4, 1, &out[13 * LANES], 4, 4, 1)
-    for row in range(4):
-        for lane in range(LANES):
-            matmul_2 = out[(17 + row) * LANES + lane]
-            sum_9 = out[(21 + row) * LANES + lane]
+            matmul_2 = out[(5 + row) * LANES + lane]
+            sum_9 = out[(9 + row) * LANES + lane]
             tanh_3 = tanh(matmul_2 + sum_9)
-            out[(25 + row) * LANES + lane] = tanh_3
+            out[(1 + row) * LANES + lane] = tanh_3
     # matmul_3 = p24 @ tanh_3, 1 x 1
-    multiply(&out[29 * LANES], &c[54], 4, 1, &out[25 * LANES], 1, 4, 1)
+    multiply(&matmul_3_by_lane[0], &c[54], 4, 1, &out[1 * LANES], 1, 4, 1)
     for lane in range(LANES):
-        matmul_3 = out[29 * LANES + lane]
+        matmul_3 = matmul_3_by_lane[lane]
         out[lane] = p28 + matmul_3
 
 
@@ -468,12 +523,19 @@ cdef struct Sweep:
     const real* c
     Py_ssize_t n_rows  # rows that the function fills: the loss, and with it the gradient; or the predictions
     Py_ssize_t n_sums  # sums that are wanted: of the loss, and of its gradient
-    Py_ssize_t scratch_rows
     Py_ssize_t n  # samples in the arrays below
     Column[3] columns  # inputs, targets, weights
     char* out  # NULL: sums are wanted; else rows first_row, ... of each sample go to one row of out
     Py_ssize_t first_row
     Py_ssize_t out_rows
+
+
+cdef struct Scratch:  # what a thread works in
+    real* data
+    real* values
+    double* sums
+    real* turned
+    double* products
 
 
 cdef inline hot add_exactly(double* high, double* low, double x) noexcept nogil:
@@ -552,7 +614,12 @@ cdef hot gather_table(rows to, Column table, Py_ssize_t columns, Py_ssize_t star
             memcpy(&to[index * LANES], at + index * table.column_stride, count * sizeof(real))
         return
     for first in range(0, count - 7, 8):
-        for index in range(columns):
+        index = 0
+        if table.column_stride == sizeof(real):
+            for index in range(0, columns - 7, 8):
+                turn_eight(&to[index * LANES + first], LANES, at + first * table.row_stride + index * sizeof(real), table.row_stride)
+            index = columns - columns % 8
+        for index in range(index, columns):
             for lane in range(8):
                 memcpy(&to[index * LANES + first + lane], at + (first + lane) * table.row_stride + index * table.column_stride, sizeof(real))
     for lane in range(count - count % 8, count):
@@ -572,11 +639,11 @@ cdef Py_ssize_t gather(Sweep* sweep, Py_ssize_t start, Py_ssize_t count, real* d
     cdef real* weights = &data[WEIGHT_ROW * LANES]
     if sweep.columns[WEIGHTS].base != NULL:
         gather_table(weights, sweep.columns[WEIGHTS], 1, start, count)
-    elif count == LANES:
-        return 0
     else:
         for lane in range(count):
             weights[lane] = 1.0
+        if count == LANES:
+            return 0
     for lane in range(LANES):
         masked[lane] = lane >= count or weights[lane] == 0.0
         n_masked += masked[lane]
@@ -606,72 +673,99 @@ cdef hot scatter(const real* values, Py_ssize_t n_rows, real* to, Py_ssize_t row
             to[lane * row_length + row] = values[row * LANES + lane]
 
 
-cdef void keep_left(real* kept, const real* values, Py_ssize_t n_rows, const unsigned char* masked, bint any_masked) noexcept nogil:
-    """A call's left operand, rows of lanes; masked lanes count as zero."""
-    cdef Py_ssize_t row, lane
-    memcpy(kept, values, n_rows * LANES * sizeof(real))
-    if any_masked:
-        for row in range(n_rows):
-            for lane in range(LANES):
-                if masked[lane]:
-                    kept[row * LANES + lane] = 0.0
+cdef hot turn(rows to, const real* values, Py_ssize_t p, Py_ssize_t k, Py_ssize_t down, Py_ssize_t right,
+              const unsigned char* masked) noexcept nogil:
+    """An operand of p times k rows of lanes, turned: lanes follow one another, and 4 vectors of columns lie together.
 
-
-cdef hot keep_right(rows kept, const real* values, Py_ssize_t p, Py_ssize_t k, Py_ssize_t call) noexcept nogil:
-    """A call's right operand (p, k), turned: lanes follow one another, panels of 4 vectors of columns lie together."""
-    cdef Py_ssize_t panel, first, width, q, lane, j, i, n = p * LANES
-    cdef real* to
+    Row (q, j) is q * down + j * right. Masked lanes count as zero.
+    """
+    cdef Py_ssize_t panel, first, width, q, lane, j, i
+    cdef const real* row
+    cdef real* part
     for panel in range((k + 4 * WIDTH - 1) // (4 * WIDTH)):
         first = panel * 4 * WIDTH
         width = min(4 * WIDTH, (k - first + LINE - 1) // LINE * LINE)
         for q in range(p):
-            to = &kept[(first * DEPTH + call * width) * n + q * LANES * width]
+            part = &to[(first * p + q * width) * LANES]
             for lane in range(0, LANES, 8):
-                for j in range(min(width, k - first)):
+                for j in range(0, min(width, k - first) - 7, 8):
+                    row = &values[(q * down + (first + j) * right) * LANES + lane]
+                    turn_eight(&part[lane * width + j], width, <const char*>row, right * LANES * sizeof(real))
+                for j in range(min(width, k - first) // 8 * 8, width):
+                    row = &values[(q * down + (first + j) * right) * LANES + lane]
                     for i in range(8):
-                        to[(lane + i) * width + j] = values[(q * k + first + j) * LANES + lane + i]
-                for j in range(k - first, width):
-                    for i in range(8):
-                        to[(lane + i) * width + j] = 0.0
+                        part[(lane + i) * width + j] = row[i] if j < k - first else 0.0
+            if masked != NULL:
+                for lane in range(LANES):
+                    if masked[lane]:
+                        memset(&part[lane * width], 0, width * sizeof(real))
 
 
-cdef hot add_block(double* sums, const real* block, Py_ssize_t m, Py_ssize_t width) noexcept nogil:
+cdef hot add_block(double* sums, rows block, Py_ssize_t size) noexcept nogil:
     cdef Py_ssize_t i
-    for i in range(m * width):
+    for i in range(size):
         sums[i] += block[i]
 
 
-cdef hot add_outer(double* node, const real* left, const real* right, Py_ssize_t m, Py_ssize_t p, Py_ssize_t k,
-                   Py_ssize_t calls, double* sums) noexcept nogil:
-    """The tile's sum of left @ right onto the pairs of node: in the module's arithmetic for each call, then in double."""
-    cdef Py_ssize_t panel, first, width, call, i, j, n = p * LANES
-    cdef const real* a
-    cdef const real* b
+cdef hot add_panel(double* sums, const real* a, Py_ssize_t down, const real* b, Py_ssize_t m, Py_ssize_t width) noexcept nogil:
+    """One call's a @ b onto sums: a (m, LANES) with rows ``down`` apart, b (LANES, width)."""
+    cdef Py_ssize_t i, j
     cdef real[16 * LINE] block
+    for i in range(0, m - 3, 4):
+        if width == 4 * WIDTH:
+            block_4_4(block, width, &a[i * down], down, 1, b, width, LANES, 0)
+        else:
+            for j in range(width // WIDTH):
+                block_4_1(&block[j * WIDTH], width, &a[i * down], down, 1, &b[j * WIDTH], width, LANES, 0)
+        add_block(&sums[i * width], block, 4 * width)
+    for i in range(m - m % 4, m):
+        if width == 4 * WIDTH:
+            block_1_4(block, width, &a[i * down], down, 1, b, width, LANES, 0)
+        else:
+            for j in range(width // WIDTH):
+                block_1_1(&block[j * WIDTH], width, &a[i * down], down, 1, &b[j * WIDTH], width, LANES, 0)
+        add_block(&sums[i * width], block, width)
+
+
+cdef hot add_outer(double* sums, const real* left, Py_ssize_t down, Py_ssize_t right, const real* turned,
+                   Py_ssize_t m, Py_ssize_t p, Py_ssize_t k) noexcept nogil:
+    """One call's sum of products onto sums: in the module's arithmetic over its lanes, in double from there on.
+
+    The left operand has m times p rows of lanes, (i, q) is row i * down + q * right; the other is turned.
+    """
+    cdef Py_ssize_t panel, first, width, q
     for panel in range((k + 4 * WIDTH - 1) // (4 * WIDTH)):
         first = panel * 4 * WIDTH
         width = min(4 * WIDTH, (k - first + LINE - 1) // LINE * LINE)
-        memset(sums, 0, m * width * sizeof(double))
-        for call in range(calls):
-            a = &left[call * KEPT_LEFT * LANES]
-            b = &right[(first * DEPTH + call * width) * n]
-            for i in range(0, m - 3, 4):
-                if width == 4 * WIDTH:
-                    block_4_4(block, width, &a[i * n], n, 1, b, width, n)
-                else:
-                    for j in range(width // WIDTH):
-                        block_4_1(&block[j * WIDTH], width, &a[i * n], n, 1, &b[j * WIDTH], width, n)
-                add_block(&sums[i * width], block, 4, width)
-            for i in range(m - m % 4, m):
-                if width == 4 * WIDTH:
-                    block_1_4(block, width, &a[i * n], n, 1, b, width, n)
-                else:
-                    for j in range(width // WIDTH):
-                        block_1_1(&block[j * WIDTH], width, &a[i * n], n, 1, &b[j * WIDTH], width, n)
-                add_block(&sums[i * width], block, 1, width)
-        for i in range(m):
-            for j in range(min(width, k - first)):
-                add_exactly(&node[2 * (i * k + first + j)], &node[2 * (i * k + first + j) + 1], sums[i * width + j])
+        for q in range(p):
+            add_panel(&sums[first * m], &left[q * right * LANES], down * LANES, &turned[(first * p + q * width) * LANES], m, width)
+
+
+cdef inline hot fold_sum(double* pair, double total, bint more) noexcept nogil:
+    if more:
+        add_exactly(&pair[0], &pair[1], total)
+    else:
+        pair[0] = total
+        pair[1] = 0.0
+
+
+cdef hot fold_outer(double* node, Py_ssize_t down, Py_ssize_t right, const double* sums, Py_ssize_t m, Py_ssize_t k, bint more) noexcept nogil:
+    """A tile's sums to the pairs of node, in the order in which these lie; ``more``: onto what is there."""
+    cdef Py_ssize_t panel, first, width, columns, i, j
+    cdef const double* part
+    for panel in range((k + 4 * WIDTH - 1) // (4 * WIDTH)):
+        first = panel * 4 * WIDTH
+        columns = min(4 * WIDTH, k - first)
+        width = (columns + LINE - 1) // LINE * LINE
+        part = &sums[first * m]
+        if down < right:
+            for j in range(columns):
+                for i in range(m):
+                    fold_sum(&node[2 * (i * down + (first + j) * right)], part[i * width + j], more)
+        else:
+            for i in range(m):
+                for j in range(columns):
+                    fold_sum(&node[2 * (i * down + (first + j) * right)], part[i * width + j], more)
 
 
 cdef hot write_outer(rows to, const real* left, const real* right, Py_ssize_t m, Py_ssize_t p, Py_ssize_t k,
@@ -693,13 +787,18 @@ cdef hot write_outer(rows to, const real* left, const real* right, Py_ssize_t m,
                     to[i * k + j] = factor * row[j]
 
 
-cdef void keep(const real* values, const real* data, const unsigned char* masked, bint any_masked, Py_ssize_t call,
-               real* left, real* right) noexcept nogil:
-    """The operands of a call, until its tile is complete."""
-    keep_left(&left[(call * KEPT_LEFT + 0) * LANES], &values[47 * LANES], 4, masked, any_masked)
-    keep_left(&left[(call * KEPT_LEFT + 4) * LANES], &values[59 * LANES], 4, masked, any_masked)
-    keep_right(&right[0 * DEPTH * LANES], &values[26 * LANES], 1, 4, call)
-    keep_right(&right[8 * DEPTH * LANES], &values[14 * LANES], 1, 4, call)
+cdef void add_outers(Scratch* scratch, const unsigned char* masked) noexcept nogil:
+    """The products of a call."""
+    turn(&scratch.turned[0 * LANES], &scratch.values[34 * LANES], 1, 4, 4, 1, masked)
+    turn(&scratch.turned[8 * LANES], &scratch.values[14 * LANES], 1, 4, 4, 1, masked)
+    add_outer(&scratch.products[0], &scratch.values[18 * LANES], 1, 1, &scratch.turned[0 * LANES], 4, 1, 4)
+    add_outer(&scratch.products[32], &scratch.values[42 * LANES], 1, 1, &scratch.turned[8 * LANES], 4, 1, 4)
+
+
+cdef void fold_outers(Scratch* scratch, double* node) noexcept nogil:
+    """The products of a tile, each to its place among all parameters."""
+    fold_outer(&node[2 * 5], 4, 1, &scratch.products[0], 4, 4, 0)
+    fold_outer(&node[2 * 5], 4, 1, &scratch.products[32], 4, 4, 1)
 
 
 cdef void scatter_gradients(const real* values, const real* data, real* to, Py_ssize_t count) noexcept nogil:
@@ -708,87 +807,66 @@ cdef void scatter_gradients(const real* values, const real* data, real* to, Py_s
     scatter(&values[1 * LANES], 4, &to[0], N_COLUMNS, count)
     scatter(&values[5 * LANES], 9, &to[20], N_COLUMNS, count)
     for lane in range(count):
-        write_outer(&to[lane * N_COLUMNS + 4], &values[47 * LANES], &values[26 * LANES], 4, 1, 4, lane, 0)
-        write_outer(&to[lane * N_COLUMNS + 4], &values[59 * LANES], &values[14 * LANES], 4, 1, 4, lane, 1)
+        write_outer(&to[lane * N_COLUMNS + 4], &values[18 * LANES], &values[34 * LANES], 4, 1, 4, lane, 0)
+        write_outer(&to[lane * N_COLUMNS + 4], &values[42 * LANES], &values[14 * LANES], 4, 1, 4, lane, 1)
 
 
 cdef void fold_gradients(double* high, double* low, double* node) noexcept nogil:
     """The loss and the rows of the gradient, each to its place among all parameters."""
-    memset(node, 0, 2 * (1 + N_COLUMNS) * sizeof(double))
     fold(high, low, 1, node)
     fold(&high[1 * LANES], &low[1 * LANES], 4, &node[2 * 1])
     fold(&high[5 * LANES], &low[5 * LANES], 9, &node[2 * 21])
 
 
-cdef int sweep_block(Sweep* sweep, double* stack, double* weight_stack) noexcept nogil:
-    """All samples of a block: their rows to ``out``, or their sums to the first node of each stack.
-
-    Returns 0, or -1 if there is no memory.
-    """
+cdef void sweep_block(Sweep* sweep, Scratch* scratch, double* stack, double* weight_stack) noexcept nogil:
+    """All samples of a block: their rows to ``out``, or their sums to the first node of each stack."""
     cdef Py_ssize_t tile, call, start, count, n_masked, height = 0
     cdef Py_ssize_t n_rows = sweep.n_rows, n_sums = sweep.n_sums
     cdef Py_ssize_t n_lanes = LANES
-    cdef real* data = <real*>calloc((WEIGHT_ROW + 1) * LANES, sizeof(real))
-    cdef real* values = <real*>calloc((n_rows + sweep.scratch_rows) * LANES, sizeof(real))
-    cdef double* sums = <double*>calloc(2 * (n_rows + 1) * LANES, sizeof(double))
+    cdef real* data = scratch.data
+    cdef real* values = scratch.values
+    cdef double* sums = scratch.sums
     cdef double* low = &sums[(n_rows + 1) * LANES]
-    cdef Py_ssize_t kept
-    cdef bint gradients_wanted = n_sums > 1 and sweep.out == NULL
-    cdef real* left = <real*>malloc((KEPT_LEFT * DEPTH * LANES if gradients_wanted else 1) * sizeof(real))
-    cdef real* right = <real*>malloc((KEPT_RIGHT * DEPTH * LANES if gradients_wanted else 1) * sizeof(real))
-    cdef double* panel = <double*>malloc((MOST_ROWS * 4 * WIDTH if gradients_wanted else 1) * sizeof(double))
     cdef unsigned char[LANES] masked
     cdef bint weighted = sweep.columns[WEIGHTS].base != NULL
-    cdef bint failed = data == NULL or values == NULL or sums == NULL or left == NULL or right == NULL or panel == NULL
-    if not failed:
-        for start in range(n_lanes):
-            data[WEIGHT_ROW * LANES + start] = 1.0
-        for tile in range((sweep.n + TILE - 1) // TILE):
-            memset(sums, 0, 2 * (n_rows + 1) * LANES * sizeof(double))
-            kept = 0
-            for call in range(DEPTH):
-                start = tile * TILE + call * LANES
-                count = min(n_lanes, sweep.n - start)
-                if count <= 0:
-                    break
-                n_masked = gather(sweep, start, count, data, masked)
-                if n_masked == LANES:
-                    continue
-                sweep.function(sweep.c, data, values)
-                if sweep.out != NULL:
-                    if n_sums > 1:
-                        scatter_gradients(values, data, <real*>sweep.out + start * sweep.out_rows, count)
-                    else:
-                        scatter(&values[sweep.first_row * LANES], sweep.out_rows, <real*>sweep.out + start * sweep.out_rows, sweep.out_rows, count)
-                    continue
-                if gradients_wanted:
-                    keep(values, data, masked, n_masked > 0, kept, left, right)
-                    kept += 1
-                if n_masked:
-                    clear_masked(values, n_rows, masked)
-                    clear_masked(&data[WEIGHT_ROW * LANES], 1, masked)
-                accumulate(values, sums, low, n_rows)
-                if weighted:
-                    accumulate(&data[WEIGHT_ROW * LANES], &sums[n_rows * LANES], &low[n_rows * LANES], 1)
-            if sweep.out == NULL:
+    for tile in range((sweep.n + TILE - 1) // TILE):
+        memset(sums, 0, 2 * (n_rows + 1) * LANES * sizeof(double))
+        if n_sums > 1:
+            memset(scratch.products, 0, PRODUCTS * sizeof(double))
+        for call in range(DEPTH):
+            start = tile * TILE + call * LANES
+            count = min(n_lanes, sweep.n - start)
+            if count <= 0:
+                break
+            n_masked = gather(sweep, start, count, data, masked)
+            if n_masked == LANES:
+                continue
+            sweep.function(sweep.c, data, values)
+            if sweep.out != NULL:
                 if n_sums > 1:
-                    fold_gradients(sums, low, &stack[2 * n_sums * height])
-                    add_outer(&stack[2 * (n_sums * height + 5)], &left[0 * LANES], &right[0 * DEPTH * LANES], 4, 1, 4, kept, panel)
-                    add_outer(&stack[2 * (n_sums * height + 5)], &left[4 * LANES], &right[8 * DEPTH * LANES], 4, 1, 4, kept, panel)
+                    scatter_gradients(values, data, <real*>sweep.out + start * sweep.out_rows, count)
                 else:
-                    fold(sums, low, 1, &stack[2 * height])
-                fold(&sums[n_rows * LANES], &low[n_rows * LANES], 1, &weight_stack[2 * height])
-                push(weight_stack, height + 1, tile, 1)
-                height = push(stack, height + 1, tile, n_sums)
-        collapse(stack, height, n_sums)
-        collapse(weight_stack, height, 1)
-    free(data)
-    free(values)
-    free(sums)
-    free(left)
-    free(right)
-    free(panel)
-    return -1 if failed else 0
+                    scatter(&values[sweep.first_row * LANES], sweep.out_rows, <real*>sweep.out + start * sweep.out_rows, sweep.out_rows, count)
+                continue
+            if n_sums > 1:
+                add_outers(scratch, masked if n_masked else NULL)
+            if n_masked:
+                clear_masked(values, n_rows, masked)
+                clear_masked(&data[WEIGHT_ROW * LANES], 1, masked)
+            accumulate(values, sums, low, n_rows)
+            if weighted:
+                accumulate(&data[WEIGHT_ROW * LANES], &sums[n_rows * LANES], &low[n_rows * LANES], 1)
+        if sweep.out == NULL:
+            if n_sums > 1:
+                fold_gradients(sums, low, &stack[2 * n_sums * height])
+                fold_outers(scratch, &stack[2 * n_sums * height])
+            else:
+                fold(sums, low, 1, &stack[2 * height])
+            fold(&sums[n_rows * LANES], &low[n_rows * LANES], 1, &weight_stack[2 * height])
+            push(weight_stack, height + 1, tile, 1)
+            height = push(stack, height + 1, tile, n_sums)
+    collapse(stack, height, n_sums)
+    collapse(weight_stack, height, 1)
 
 
 _DOUBLE = np.dtype(np.float64)
@@ -830,7 +908,7 @@ def per_sample_loss(theta, inputs, targets, *, out=None, threads=None):
     cdef _Bound data = _Bound(inputs, targets, None, threads)
     theta = _theta(theta)
     out = _result(out, (data.n,), (theta, *data.arrays))
-    _each(data, theta, losses, 1, 29, 1, 0, out)
+    _each(data, theta, losses, 1, 1, 0, out)
     return out
 
 
@@ -839,7 +917,7 @@ def per_sample_gradient(theta, inputs, targets, *, out=None, threads=None):
     cdef _Bound data = _Bound(inputs, targets, None, threads)
     theta = _theta(theta)
     out = _result(out, (data.n, N_PARAMETERS), (theta, *data.arrays))
-    _each(data, theta, gradients, 14, 69, N_COLUMNS, 1, out)
+    _each(data, theta, gradients, 14, N_COLUMNS, 1, out)
     return out
 
 
@@ -847,7 +925,7 @@ def predict(theta, inputs, *, threads=None):
     """The model's output for each row of inputs: (N, PREDICTIONS)."""
     cdef _Bound data = _Bound(inputs, _UNUSED, None, threads)
     out = np.empty((data.n, PREDICTIONS), _REAL)
-    _each(data, _theta(theta), predictions, PREDICTIONS, 29, PREDICTIONS, 0, out)
+    _each(data, _theta(theta), predictions, PREDICTIONS, PREDICTIONS, 0, out)
     return out
 
 
@@ -910,44 +988,104 @@ cdef class _Bound:
         return _mean(self, _theta(theta), out), out
 
 
+cdef class _Tree:
+    """The nodes of a tree of sums that wait for their siblings: those of the loss and its gradient, those of the weights."""
+
+    cdef double* nodes
+    cdef double* weights
+    cdef Py_ssize_t room
+
+    def __dealloc__(self):
+        free(self.nodes)
+        free(self.weights)
+
+    cdef int reserve(self, Py_ssize_t n, Py_ssize_t n_sums) except -1:
+        """Room for a node of each height that the tree of n samples has."""
+        cdef Py_ssize_t heights = 1, tiles = (n + TILE - 1) // TILE
+        while tiles > 1:
+            tiles //= 2
+            heights += 1
+        if heights * n_sums > self.room:
+            self.room = heights * n_sums
+            free(self.nodes)
+            free(self.weights)
+            self.nodes = <double*>large_memory(2 * self.room * sizeof(double))
+            self.weights = <double*>malloc(2 * 64 * sizeof(double))
+            if self.nodes == NULL or self.weights == NULL:
+                raise MemoryError()
+        return 0
+
+
+cdef class _Scratch:
+    """What one thread works in: kept when it is done, so that the next call finds it warm."""
+
+    cdef Scratch scratch
+    cdef _Tree tree  # the sums of the block that was done last
+
+    cdef void* memory
+
+    def __cinit__(self):
+        cdef Scratch* scratch = &self.scratch
+        self.tree = _Tree()
+        cdef size_t at = 64, data = at  # each part begins at a multiple of 64 bytes, so that no vector lies across two cache lines
+        at += (WEIGHT_ROW + 1) * LANES * sizeof(real) + 63 & ~63
+        cdef size_t values = at
+        at += VALUE_ROWS * LANES * sizeof(real) + 63 & ~63
+        cdef size_t sums = at
+        at += 2 * (SUMMED_ROWS + 1) * LANES * sizeof(double)
+        cdef size_t turned = at
+        at += TURNED * LANES * sizeof(real) + 63 & ~63
+        cdef size_t products = at
+        at += PRODUCTS * sizeof(double)
+        self.memory = large_memory(at)
+        if self.memory == NULL:
+            raise MemoryError()
+        cdef char* base = <char*>(<size_t>self.memory & ~<size_t>63)
+        scratch.data = <real*>(base + data)
+        scratch.values = <real*>(base + values)
+        scratch.sums = <double*>(base + sums)
+        scratch.turned = <real*>(base + turned)
+        scratch.products = <double*>(base + products)
+
+    def __dealloc__(self):
+        free(self.memory)
+
+
+_idle = []  # _Scratch that no thread works in
+
+
+cdef _Scratch _scratch():
+    try:
+        return _idle.pop()
+    except IndexError:
+        return _Scratch()
+
+
 cdef class _Job:
     """One sweep over bound arrays at one theta, a block at a time, from any thread."""
 
     cdef Sweep sweep
     cdef _Bound data
     cdef real* c
-    cdef double* stack
-    cdef double* weight_stack
+    cdef _Scratch root  # whose tree gets the sums of all blocks
     cdef Py_ssize_t block, height, done
     cdef object out
 
     def __dealloc__(self):
         free(self.c)
-        free(self.stack)
-        free(self.weight_stack)
-
-    cdef int reserve(self) except -1:
-        """Room for a node of each height that a tree of 2**62 tiles has."""
-        self.stack = <double*>calloc(64 * 2 * self.sweep.n_sums, sizeof(double))
-        self.weight_stack = <double*>calloc(64 * 2, sizeof(double))
-        if self.stack == NULL or self.weight_stack == NULL:
-            raise MemoryError()
-        return 0
 
     def run(self, Py_ssize_t index):
-        """Block ``index``; the job that holds its node."""
+        """Block ``index``; the scratch that holds its node."""
         PyErr_CheckSignals()
-        cdef _Job node = self if self.block >= self.data.n else _Job()
+        cdef _Scratch scratch = _scratch()
         cdef Sweep sweep = self.sweep
         cdef Column column
         cdef Py_ssize_t first = index * self.block
-        cdef int status
         sweep.n = min(self.block, self.data.n - first)
         if sweep.out != NULL:
             sweep.out += first * sweep.out_rows * sizeof(real)
-        elif node is not self:
-            node.sweep.n_sums = sweep.n_sums
-            node.reserve()
+        else:
+            scratch.tree.reserve(sweep.n, sweep.n_sums)
         converted = []  # kept until the sweep is done
         cdef int place
         for place in range(3):
@@ -963,21 +1101,22 @@ cdef class _Job:
         if sweep.columns[WEIGHTS].base != NULL:
             _check_weights(self.data.arrays[WEIGHTS][first:first + sweep.n])
         with nogil:
-            status = sweep_block(&sweep, node.stack, node.weight_stack)
-        if status:
-            raise MemoryError()
-        return node
+            sweep_block(&sweep, &scratch.scratch, scratch.tree.nodes, scratch.tree.weights)
+        return scratch
 
-    cdef int collect(self, _Job node) except -1:
+    cdef int collect(self, _Scratch scratch, Py_ssize_t blocks) except -1:
         """The next block's node, in order."""
-        if node is self or self.sweep.out != NULL:
-            return 0
         cdef Py_ssize_t n_sums = self.sweep.n_sums
-        memcpy(&self.stack[2 * n_sums * self.height], node.stack, 2 * n_sums * sizeof(double))
-        memcpy(&self.weight_stack[2 * self.height], node.weight_stack, 2 * sizeof(double))
-        push(self.weight_stack, self.height + 1, self.done, 1)
-        self.height = push(self.stack, self.height + 1, self.done, n_sums)
-        self.done += 1
+        if blocks == 1:
+            self.root = scratch
+            return 0
+        if self.sweep.out == NULL:
+            memcpy(&self.root.tree.nodes[2 * n_sums * self.height], scratch.tree.nodes, 2 * n_sums * sizeof(double))
+            memcpy(&self.root.tree.weights[2 * self.height], scratch.tree.weights, 2 * sizeof(double))
+            push(self.root.tree.weights, self.height + 1, self.done, 1)
+            self.height = push(self.root.tree.nodes, self.height + 1, self.done, n_sums)
+            self.done += 1
+        _idle.append(scratch)
         return 0
 
     cdef int sweep_all(self) except -1:
@@ -986,17 +1125,18 @@ cdef class _Job:
         if threads == 0:
             threads = _worthwhile_threads(n)
         self.block = _block_rows(n, threads)
-        if self.sweep.out == NULL:
-            self.reserve()
         cdef Py_ssize_t index, blocks = (n + self.block - 1) // self.block
+        if blocks > 1:
+            self.root = _scratch()
+            self.root.tree.reserve(blocks * TILE, self.sweep.n_sums)
         if threads == 1 or blocks == 1:
             for index in range(blocks):
-                self.collect(self.run(index))
+                self.collect(self.run(index), blocks)
         else:
             self.sweep_threaded(blocks, threads)
         if blocks > 1 and self.sweep.out == NULL:
-            collapse(self.stack, self.height, self.sweep.n_sums)
-            collapse(self.weight_stack, self.height, 1)
+            collapse(self.root.tree.nodes, self.height, self.sweep.n_sums)
+            collapse(self.root.tree.weights, self.height, 1)
         return 0
 
     cdef int sweep_threaded(self, Py_ssize_t blocks, Py_ssize_t threads) except -1:
@@ -1008,15 +1148,15 @@ cdef class _Job:
             for index in range(blocks):
                 pending.append(pool.submit(self.run, index))
                 if len(pending) > 4 * threads:
-                    self.collect(pending.popleft().result())
+                    self.collect(pending.popleft().result(), blocks)
             while pending:
-                self.collect(pending.popleft().result())
+                self.collect(pending.popleft().result(), blocks)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
         return 0
 
 
-cdef _Job _job(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_ssize_t scratch_rows, Py_ssize_t n_sums):
+cdef _Job _job(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_ssize_t n_sums):
     cdef _Job job = _Job()
     cdef Py_buffer view
     job.c = <real*>calloc(INVARIANTS + 1, sizeof(real))
@@ -1030,19 +1170,18 @@ cdef _Job _job(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_
     job.sweep.c = job.c
     job.sweep.n_rows = n_rows
     job.sweep.n_sums = n_sums
-    job.sweep.scratch_rows = scratch_rows
     return job
 
 
 cdef double _mean(_Bound data, theta, out) except? -1.0:
     """The risk; its gradient goes to ``out``, if that is not None."""
     cdef Py_ssize_t row
-    cdef _Job job = (_job(data, theta, losses, 1, 29, 1) if out is None
-                     else _job(data, theta, gradients, 14, 69, 1 + N_COLUMNS))
+    cdef _Job job = (_job(data, theta, losses, 1, 1) if out is None
+                     else _job(data, theta, gradients, 14, 1 + N_COLUMNS))
     if data.n == 0:
         _refuse(ArrayError, "inputs", "at least one sample", "none", "the mean over an empty data set is undefined")
     job.sweep_all()
-    cdef double total = <double>data.n if data.arrays[WEIGHTS] is None else job.weight_stack[0] + job.weight_stack[1]
+    cdef double total = <double>data.n if data.arrays[WEIGHTS] is None else job.root.tree.weights[0] + job.root.tree.weights[1]
     if not total - total == 0.0 or total == 0.0:
         _refuse(ArrayError, "weights", "a finite sum other than zero", total, "the weighted mean divides by it")
     cdef Py_buffer view
@@ -1051,19 +1190,21 @@ cdef double _mean(_Bound data, theta, out) except? -1.0:
         for row in range(N_COLUMNS):
             (<real*>view.buf)[row] = <real>_quotient(job, row + 1, total)
         PyBuffer_Release(&view)
-    return _quotient(job, 0, total)
+    cdef double risk = _quotient(job, 0, total)
+    _idle.append(job.root)
+    return risk
 
 
 cdef double _quotient(_Job job, Py_ssize_t row, double total):
     """A row's sum over the total weight, plus the penalty's share."""
-    cdef double mean = (job.stack[2 * row] + job.stack[2 * row + 1]) / total
+    cdef double mean = (job.root.tree.nodes[2 * row] + job.root.tree.nodes[2 * row + 1]) / total
     return mean + job.c[row] if PENALTY_ROWS else mean
 
 
-cdef int _each(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_ssize_t scratch_rows,
-               Py_ssize_t out_rows, Py_ssize_t first_row, out) except -1:
+cdef int _each(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_ssize_t out_rows, Py_ssize_t first_row,
+               out) except -1:
     """Each sample's ``out_rows`` values, the function's rows from ``first_row`` on, into ``out``."""
-    cdef _Job job = _job(data, theta, function, n_rows, scratch_rows, 1 + first_row * N_COLUMNS)
+    cdef _Job job = _job(data, theta, function, n_rows, 1 + first_row * N_COLUMNS)
     cdef Py_buffer view
     if data.n == 0:
         return 0
@@ -1074,6 +1215,7 @@ cdef int _each(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_
     job.sweep.first_row = first_row
     job.sweep.out_rows = out_rows
     job.sweep_all()
+    _idle.append(job.root)
     return 0
 
 
@@ -1098,7 +1240,7 @@ cdef Py_ssize_t _worthwhile_threads(Py_ssize_t n):
 cdef Py_ssize_t _block_rows(Py_ssize_t n, Py_ssize_t threads):
     """Rows of a block: a power of two of tiles, 1 to 30 ms of work. No result depends on it."""
     cdef Py_ssize_t rows = TILE
-    while (rows * COST < 1_000_000 or (rows * COST < 15_000_000 and rows * 8 * threads < n)) and rows * (WEIGHT_ROW + 1) < 1 << 22:
+    while (rows * COST < 1_000_000 or (rows * COST < 15_000_000 and rows * 32 * threads < n)) and rows * (WEIGHT_ROW + 1) < 1 << 22:
         rows *= 2
     return rows
 

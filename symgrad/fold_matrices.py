@@ -89,6 +89,10 @@ def _place(builder: Builder, arguments: Arguments, attribute: Any) -> int | None
     return builder.constant(0.0) if size_of(attribute) == 1 else None  # the only element is the first
 
 
+def _assemble(builder: Builder, arguments: Arguments, attribute: Any) -> int | None:
+    return arguments[0] if size_of(attribute) == 1 else None
+
+
 RULES: dict[str, Rule] = {
     "transpose": _transpose,
     "matmul": _matmul,
@@ -96,5 +100,6 @@ RULES: dict[str, Rule] = {
     "largest": _largest,
     "slice": _slice,
     "place": _place,
+    "assemble": _assemble,
     "embed": _embed,
 }

@@ -48,7 +48,7 @@ def _padded(columns: int, line: int) -> int:
 
 
 def _columns_cost(columns: int, line: int) -> int:
-    """Multiplications for a row of a product with so many columns: single lines take twice the time of four together."""
+    """Multiplications for a row of a product: columns in single lines take twice the time of four lines together."""
     return _padded(columns, line) + _padded(columns % (4 * line), line)
 
 

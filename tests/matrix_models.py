@@ -108,7 +108,8 @@ class Modeller(Maker):
             lambda: self.greatest(depth),
             lambda: sp.log(sp.Sum(sp.exp(B[i, 0] + s), (i, 0, 2))) * v[0, 0],
             lambda: sp.sqrt(sp.Trace(u * u.T) + 1),
-            lambda: sp.MatPow(u.T * u + sp.Identity(1), s)[0, 0] * s,
+            lambda: sp.Trace(sp.Inverse(sp.MatAdd(u.T * self.matrix(3, 3, 0) ** 2 * u, 9 * sp.Identity(1)))),
+            lambda: sp.Trace(sp.MatPow(u.T * u + sp.Identity(1), self.rng.choice([s, sp.Rational(-1, 2), 3]))),
             lambda: sp.Piecewise((sp.sqrt(s), s > 0), (self.element(0), True)),
         ]
         return self.rng.choice(makers)()

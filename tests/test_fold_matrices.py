@@ -127,6 +127,7 @@ def zeros(rows: int, columns: int) -> Any:
         ("matmul", ["o", ("transpose", "c")], None, "mul(transpose(c), total(o))"),
         ("total", [("fill", "p", [1, 1])], None, "p"),
         ("total", [("assemble", "p", [1, 1])], None, "p"),
+        ("assemble", ["p"], (1, 1), "fill(p, [1, 1])"),
         ("total", ["p"], None, "p"),
         ("total", [zeros(2, 2)], None, "0.0"),
         ("total", [("transpose", "A")], None, "total(A)"),

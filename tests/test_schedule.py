@@ -71,6 +71,7 @@ MATRICES = [
     matrices_of((sp.OneMatrix(1, 3) * sp.HadamardPower(B, 3) * B.T * c)[0, 0] * x[1, 0], "hoisted"),
     matrices_of(sp.log(sp.Sum(sp.exp(c[i, 0] * x[1, 0]), (i, 0, 2))) + (V * B * _units)[1, 0], "stable"),
     matrices_of(((W * x).T * B * (W * x))[0, 0] * c[0, 0] + (c.T * c)[0, 0], "quadratic", None),
+    matrices_of(sp.Trace(sp.BlockMatrix([[sp.Matrix([[c[1, 0] * x[0, 0]]])], [c]]) * c.T * B[:, 0:1] * x.T), "joined"),
     matrices_of(sp.DotProduct(B[0, :], c.T) * x[0, 0] + (W[1, :] * x)[0, 0], "rows", sp.exp((c.T * B[:, 1])[0, 0])),
 ]
 RISKS = [*gallery.RISKS, risk_of((BRANCHES - y) ** 2, "branches"), risk_of(MIXED, "mixed"), risk_of(a * u, "line")]
