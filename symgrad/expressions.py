@@ -292,7 +292,7 @@ def unsupported_matrix(node: Any) -> str:
             "whole number >= 1. For the power of each element write HadamardPower(A, exponent)"
         )
     if kind is ElementwiseApplyFunction and not (
-        isinstance(node.args[0], sp.Lambda) and len(node.args[0].args[0]) == 1
+        isinstance(node.args[0], sp.Lambda) and len(node.args[0].variables) == 1
     ):
         return f"the function of {show(node)} is not one of one number; write matrix.applyfunc(Lambda(x, formula of x))"
     return ""

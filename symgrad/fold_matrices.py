@@ -19,8 +19,8 @@ def _transpose(builder: Builder, arguments: Arguments, attribute: Any) -> int | 
         return assignment.arguments[0]
     if assignment.operation == "fill":
         return builder.filled(assignment.arguments[0], assignment.shape[::-1])
-    if assignment.operation == "matmul" and assignment.attribute is None:
-        a, b = assignment.arguments
+    if assignment.operation == "matmul" and assignment.attribute is None and 1 not in assignment.shape:
+        a, b = assignment.arguments  # (a column turned is that column: it is not multiplied again)
         return builder.emit("matmul", builder.emit("transpose", b), builder.emit("transpose", a))
     return x if size_of(assignment.shape) == 1 else None
 

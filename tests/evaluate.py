@@ -210,6 +210,13 @@ def _softplus(x: Any) -> Any:
     return mpmath.log1p(mpmath.exp(-abs(x))) + max(x, mpmath.mpf(0))
 
 
+def _divided(x: Any, y: Any) -> Any:
+    """With the infinities of IEEE 754, where mpmath raises; a zero has no sign."""
+    if y == 0:
+        return x * mpmath.inf if x else mpmath.nan
+    return x / y
+
+
 _PLAIN = "exp expm1 log log1p sin cos tan cot sec csc sinc asin acos atan acot asec acsc atan2 sinh cosh tanh coth sech"
 _PLAIN += " csch asinh acosh atanh acoth asech acsch erf erfc gamma loggamma digamma sqrt floor ceil hypot"
 
@@ -219,6 +226,8 @@ DIGITS = Arithmetic(
     {
         **_common(mpmath.mpf),
         **{name: getattr(mpmath, name) for name in _PLAIN.split()},
+        "div": _divided,
+        "power": lambda x, n: x**n if n >= 0 else _divided(mpmath.mpf(1), x**-n),
         "root_power": lambda x, n: x**n * mpmath.sqrt(x),
         "pow": lambda x, y: mpmath.mpf(0) if x == 0 and y > 0 else mpmath.power(x, y),
         "exp2": lambda x: mpmath.mpf(2) ** x,

@@ -157,6 +157,8 @@ def test_what_is_folded(operation: str, arguments: list[Any], attribute: Any, fo
     ("operation", "arguments", "attribute", "kept"),
     [
         ("transpose", ["c"], None, "transpose(c)"),  # the same elements, and yet another shape
+        ("transpose", [("matmul", "A", "c")], None, "transpose(matmul(A, c))"),  # which is not computed twice
+        ("transpose", [("matmul", ("transpose", "c"), "B")], None, "transpose(matmul(transpose(c), B))"),
         ("matmul", ["A", "B"], None, "matmul(A, B)"),
         ("matmul", [("fill", 1.0, [1, 2]), "A"], None, "matmul(fill(1.0, [1, 2]), A)"),
         ("matmul", [("transpose", "c"), "c"], None, "matmul(transpose(c), c)"),
