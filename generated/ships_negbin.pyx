@@ -398,7 +398,8 @@ cdef void sweep_block(Sweep* sweep, Scratch* scratch, double* stack, double* wei
     cdef unsigned char[LANES] masked
     cdef bint weighted = sweep.columns[WEIGHTS].base != NULL
     for tile in range((sweep.n + TILE - 1) // TILE):
-        memset(sums, 0, 2 * (n_rows + 1) * LANES * sizeof(double))
+        if sweep.out == NULL:  # predictions may have more rows than there are sums
+            memset(sums, 0, 2 * (n_rows + 1) * LANES * sizeof(double))
         for call in range(DEPTH):
             start = tile * TILE + call * LANES
             count = min(n_lanes, sweep.n - start)

@@ -39,7 +39,8 @@ x 1), u0 is x1, u1 is x2, u2 is x3, y0 is target.
 
 For each sample 121 operations for the loss, 382 for the loss with its gradient; 125 once for a theta.
 Sums over samples are compensated and merged in an order that depends on N alone: the same bits for any number of
-threads and any layout of the arrays. Needs NumPy alone.
+threads and any layout of the arrays. Gradients of matrices are summed as products of matrices: over 64 samples in
+this module's arithmetic, over a tile of 1024 in double, and from there on as pairs. Needs NumPy alone.
 """
 
 import os
@@ -830,9 +831,10 @@ cdef void sweep_block(Sweep* sweep, Scratch* scratch, double* stack, double* wei
     cdef unsigned char[LANES] masked
     cdef bint weighted = sweep.columns[WEIGHTS].base != NULL
     for tile in range((sweep.n + TILE - 1) // TILE):
-        memset(sums, 0, 2 * (n_rows + 1) * LANES * sizeof(double))
-        if n_sums > 1:
-            memset(scratch.products, 0, PRODUCTS * sizeof(double))
+        if sweep.out == NULL:  # predictions may have more rows than there are sums
+            memset(sums, 0, 2 * (n_rows + 1) * LANES * sizeof(double))
+            if n_sums > 1:
+                memset(scratch.products, 0, PRODUCTS * sizeof(double))
         for call in range(DEPTH):
             start = tile * TILE + call * LANES
             count = min(n_lanes, sweep.n - start)

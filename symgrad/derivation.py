@@ -182,7 +182,7 @@ def _leaf_names(symbols: Sequence[Any], printer: "_Text | _Latex", whole: bool) 
 def _counted(kernel: Kernel) -> list[str]:
     loss, gradient, once = (kernel.counts[what] for what in ("loss", "gradient", "once"))
     once_too = f"; {once} more {'is' if once == 1 else 'are'} done once for a theta" if once else ""
-    alone, both = (kernel.program.operation_count(*what) for what in (("loss",), ("loss", "gradient")))
+    alone, both = (kernel.counts[f"{what} in all"] for what in ("loss", "gradient"))
     sentence = (
         f"For each sample the generated code takes {_number(loss, 'operation')} for the loss, and {gradient} for the "
         f"loss with its whole gradient{once_too}. In all, the loss with its gradient takes {both / max(alone, 1):.1f} "

@@ -291,6 +291,8 @@ def unsupported_matrix(node: Any) -> str:
             f"the exponent {show(node.args[1])} of {show(node)} is not supported: the base is a matrix; expected a "
             "whole number >= 1. For the power of each element write HadamardPower(A, exponent)"
         )
+    if kind is ElementwiseApplyFunction and node.args[0] is sp.Id:  # which has no arguments, unlike other Lambdas
+        return f"{show(node)} applies the identity, which is the matrix itself; leave the .applyfunc out"
     if kind is ElementwiseApplyFunction and not (
         isinstance(node.args[0], sp.Lambda) and len(node.args[0].variables) == 1
     ):

@@ -118,10 +118,17 @@ def _counts(program: Program, varies: Sequence[bool], outers: Iterable[Outer]) -
     """Operations for a sample: of the loss, and of the loss with its gradient; and those done once for a theta."""
     roots = [v for outer in outers for v in (outer.left, outer.right)]
     gradient = {*program.needed("loss", "gradient"), *program.closure(roots)}
+    products = sum(2 * o.m * o.p * o.k for o in outers)
+
+    def total(variables: Iterable[int]) -> int:
+        return sum(count(program, v) for v in variables)
+
     return {
-        "loss": sum(count(program, v) for v in program.needed("loss") if varies[v]),
-        "gradient": sum(count(program, v) for v in gradient if varies[v]) + sum(2 * o.m * o.p * o.k for o in outers),
-        "once": sum(count(program, v) for v in {*program.needed(), *gradient} if not varies[v]),
+        "loss": total(v for v in program.needed("loss") if varies[v]),
+        "gradient": total(v for v in gradient if varies[v]) + products,
+        "once": total(v for v in {*program.needed(), *gradient} if not varies[v]),
+        "loss in all": total(program.needed("loss")),
+        "gradient in all": total(gradient) + products,
     }
 
 

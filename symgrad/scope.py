@@ -160,7 +160,7 @@ def _parts(scope: Scope, node: Any, bound: _Bound, bounds: _Bounds) -> list[tupl
         _check_slice(scope, node, bound)
     if isinstance(node, ElementwiseApplyFunction):
         function, matrix = node.args
-        return [(matrix, node, False, bound), (function.expr, function, False, _bind(function, bound, bounds))]
+        return [(matrix, node, False, bound), (function.args[1], function, False, _bind(function, bound, bounds))]
     return [(part, node, joined, bound) for part, joined in reversed(parts_of(node))]
 
 
@@ -169,7 +169,7 @@ def _parts(scope: Scope, node: Any, bound: _Bound, bounds: _Bounds) -> list[tupl
 
 def _bind(function: Any, bound: _Bound, bounds: _Bounds) -> _Bound:
     """The scope inside a Lambda: its variable hides what has its name outside."""
-    (variable,) = function.variables
+    (variable,) = function.args[0]
     ranges = {index: ends for index, ends in bound.ranges.items() if index != variable}
     return bounds.of(ranges, bound.variables | {variable}, bound.terms)
 

@@ -25,6 +25,8 @@ from symgrad.reference import Reference
 COUNT = 7  # expressions in one module
 SEEDS = (2, 6, 21, 29)
 EPSILON = 2.0**-53
+# SymPy's own: shapes of what it simplifies, comparisons of matrices, noncommutative factors
+_REFUSED = (ShapeError, TypeError, ValueError, IndexError, NotImplementedError)
 
 
 def symbols(tag: str) -> tuple[Any, ...]:
@@ -55,8 +57,8 @@ def drawn(modeller: Modeller, depth: int) -> Any:
     while True:
         try:
             expression = modeller.scalar(depth) + modeller.rng.choice([0, 1, -2]) * modeller.scalar(depth)
-        except (ShapeError, TypeError, ValueError, NotImplementedError):
-            continue  # SymPy's own: shapes of what it simplifies, comparisons of matrices, noncommutative factors
+        except _REFUSED:
+            continue
         if sum(1 for _ in sp.preorder_traversal(expression)) < 300:
             return expression
 
@@ -66,7 +68,7 @@ def output(modeller: Modeller, parameters: list[Any]) -> Any:
     while True:
         try:
             value = modeller.matrix(2, 3, 2)
-        except (ShapeError, TypeError, ValueError, NotImplementedError):
+        except _REFUSED:
             continue
         if symbols_in(value) & set(parameters):
             return value

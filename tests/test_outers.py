@@ -1,6 +1,6 @@
-"""Gradients of matrices as products over a tile: what is kept, what is turned, and that the parts give the product.
+"""Gradients of matrices as products over lanes: what is turned, and that the parts give the product.
 
-The templates' loops over the kept rows are written here once more, in NumPy, from what the context says alone.
+The templates' loops over rows are written here once more, in NumPy, from what the context says alone.
 """
 
 from itertools import pairwise
@@ -61,9 +61,6 @@ def rows_of_arrays(kernel: Kernel) -> dict[str, Any]:
 def test_the_parts_give_the_sum_of_products(kernel: Kernel, line: int) -> None:
     context, writer = context_of(kernel, line)
     arrays = rows_of_arrays(kernel)
-    copied = np.full((context["copied"], LANES), np.nan)
-    for part in context["copies"]:
-        copied[part["place"] : part["place"] + part["rows"]] = arrays["values"][part["row"] : part["row"] + part["rows"]]
     turned = {}
     for part in context["turns"]:
         array = arrays[part["array"]]
@@ -71,15 +68,17 @@ def test_the_parts_give_the_sum_of_products(kernel: Kernel, line: int) -> None:
         turned[part["place"]] = array[places].transpose(0, 2, 1)  # (p, lanes, k)
     found, true = np.zeros(kernel.starts[-1]), np.zeros(kernel.starts[-1])
     for outer, text in zip(kernel.outers, context["outers"], strict=True):
-        left = (copied if text["array"] == "copied" else arrays["data"])[text["place"] :]
         for i in range(text["rows"]):
+            rows = arrays[text["array"]][text["row"] + i * text["down"] + np.arange(text["p"]) * text["right"]]
             for j in range(text["columns"]):
                 at = text["at"] + i * text["node_down"] + j * text["node_right"]
-                rows = left[i * text["down"] + np.arange(text["p"]) * text["across"]]
                 found[at] += (rows * turned[text["turned"]][:, :, j]).sum()
         ours, theirs = (matrix(kernel, writer, arrays, v) for v in (outer.left, outer.right))
-        product = np.einsum("ipl,pkl->ik", ours.reshape(outer.m, outer.p, -1), theirs.reshape(outer.p, outer.k, -1))
-        true[outer.at : outer.at + outer.m * outer.k] += product.ravel()
+        left, right = ours.reshape(outer.m, outer.p, -1), theirs.reshape(outer.p, outer.k, -1)
+        true[outer.at : outer.at + outer.m * outer.k] += np.einsum("ipl,pkl->ik", left, right).ravel()
+        for side, array in (("left", ours), ("right", theirs)):  # as they are, for the samples' own gradients
+            start = text[f"{side}_row"]
+            assert (arrays[text[f"{side}_array"]][start : start + len(array)] == array).all()
     np.testing.assert_allclose(found, true, rtol=1e-13, atol=1e-13)
 
 
@@ -91,21 +90,24 @@ def matrix(kernel: Kernel, writer: StageWriter, arrays: dict[str, Any], variable
 
 
 @each_kernel
-def test_what_is_kept_has_room_of_its_own_and_is_kept_once(kernel: Kernel) -> None:
-    for line in (8, 16):
-        context, _ = context_of(kernel, line)
-        spans = [(part["place"], part["rows"]) for part in context["copies"]]
-        assert [start for start, _ in spans] == sorted({start for start, _ in spans})
-        assert all(start + size <= following for (start, size), (following, _) in pairwise(spans))
-        assert sum(size for _, size in spans) == context["copied"]
-        turned = [(part["place"], part["p"] * -(-part["k"] // line) * line) for part in context["turns"]]
-        assert all(start + size == following for (start, size), (following, _) in pairwise(turned))
-        assert sum(size for _, size in turned) == context["turned"]
-        sources = [(part["array"], part["row"], part["p"], part["k"], part["down"]) for part in context["turns"]]
-        assert len(set(sources)) == len(sources)
-        assert context["most_rows"] == max(text["rows"] for text in context["outers"])
-        assert context["most_columns"] == max(outer.k for outer in kernel.outers)
-        assert context["keeps_data"] == any(text["array"] == "data" for text in context["outers"])
+@each_line
+def test_turned_operands_and_products_have_room_of_their_own(kernel: Kernel, line: int) -> None:
+    """Padded to whole lines; and an operand of several products is turned once."""
+    context, _ = context_of(kernel, line)
+
+    def padded(columns: int) -> int:
+        return -(-columns // line) * line
+
+    turned = [(part["place"], part["p"] * padded(part["k"])) for part in context["turns"]]
+    products = [(text["place"], text["rows"] * padded(text["columns"])) for text in context["outers"]]
+    for spans, total in ((turned, context["turned"]), (products, context["products"])):
+        assert spans[0][0] == 0
+        assert all(start + size == following for (start, size), (following, _) in pairwise(spans))
+        assert sum(size for _, size in spans) == total
+    sources = [(part["array"], part["row"], part["p"], part["k"], part["down"]) for part in context["turns"]]
+    assert len(set(sources)) == len(sources)
+    assert {text["turned"] for text in context["outers"]} == {place for place, _ in turned}
+    assert context["most_columns"] == max(outer.k for outer in kernel.outers)
 
 
 @each_kernel
@@ -135,6 +137,5 @@ def test_a_kernel_without_products_has_none() -> None:
     context, _ = context_of(kernel, 8)
     assert not kernel.outers
     assert context == {
-        "outers": (), "copies": (), "turns": (), "copied": 0, "turned": 0, "most_rows": 0, "most_columns": 0,
-        "keeps_data": False, "covered": True,
+        "outers": (), "turns": (), "turned": 0, "products": 0, "most_columns": 0, "covered": True,
     }  # fmt: skip
