@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from .dimensions import size_of
 from .kernel import Kernel, LaneFunction, Loop, Stage, Whole
 from .printer import Printer
-from .program import CONDITIONS
+from .program import CONDITIONS, LEAVES
 from .steps import REDUCTIONS, view
 
 Lines = tuple[str, ...]
@@ -39,7 +39,6 @@ class StageWriter:
         self._stages = kernel.once if function is None else function.stages
         self._places = kernel.slots if function is None else function.places
         self._named = {v for stage in self._stages if isinstance(stage, Loop) for v in stage.body}
-        self._made = self._named | {stage.variable for stage in self._stages if isinstance(stage, Whole)}
         self._singles = frozenset(() if function is None else function.singles)
         self.names: dict[str, None] = {}
         self.conditions: dict[str, None] = {}
@@ -185,7 +184,7 @@ class StageWriter:
 
     def _lasts(self, variable: int) -> bool:
         """Can a number be read at the beginning of the function? Not, if it is part of what the function computes."""
-        return not self._once or self.base(variable)[0] not in self._made
+        return not self._once or self._kernel.program.assignments[self.base(variable)[0]].operation in LEAVES
 
     def _declared(self, variable: int, text: str) -> str:
         name = self._printer.name(variable)

@@ -121,11 +121,24 @@ def _hadamard_power(tracer: Tracer, node: sp.HadamardPower) -> int:
 
 def _apply(tracer: Tracer, node: ElementwiseApplyFunction) -> int:
     (place,), body = node.function.variables, node.function.expr
+    matrix = tracer.matrix(node.expr)
+    parts = [part for part in walk([body]) if part.is_Matrix or isinstance(part, sp.Sum | functions.maximum)]
+    mixed = [part for part in parts if place in symbols_in(part)]
+    if any(part.is_Matrix for part in mixed):
+        return _apply_to_each(tracer, matrix, place, body)
     # a sum of the elements' own terms cannot be opened: both axes are theirs
-    sums = (part for part in walk([body]) if isinstance(part, sp.Sum | functions.maximum))
-    axes = (0, 1) if any(place in symbols_in(part.args[0]) for part in sums) else None
-    applied = tracer.within({place: tracer.matrix(node.expr)}, axes).trace(body)
+    applied = tracer.within({place: matrix}, (0, 1) if mixed else None).trace(body)
     return tracer.builder.filled(applied, tracer.shape(node.expr))
+
+
+def _apply_to_each(tracer: Tracer, matrix: int, place: sp.Symbol, body: sp.Expr) -> int:
+    """A function that makes matrices of its argument, one element after the other."""
+    x = Value(tracer.builder, matrix)
+    rows, columns = x.shape
+    elements = [x.call("slice", attribute=(i, j, 1, 1)).call("total") for i in range(rows) for j in range(columns)]
+    applied = (tracer.within({place: element.variable}) for element in elements)
+    variables = (tracer.builder.emit("total", inner.trace(body)) for inner in applied)
+    return tracer.builder.emit("assemble", *variables, attribute=(rows, columns))
 
 
 # -------------------------------------------------------------------------------------------------- parts and wholes

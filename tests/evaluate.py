@@ -50,7 +50,8 @@ class Arithmetic:
         elif not step.shape:
             value = self.operations[step.operation](*operands, *attribute)
         else:
-            assert all(np.shape(x) in ((), step.shape) for x in operands), f"{step} of {[np.shape(x) for x in operands]}"
+            shapes = [np.shape(x) for x in operands]
+            assert all(shape in ((), step.shape) for shape in shapes), f"{step} of {shapes}"
             spread = [np.broadcast_to(np.asarray(x, self.kind), step.shape).flat for x in operands]
             operation = self.operations[step.operation]
             value = self.array((operation(*row, *attribute) for row in zip(*spread, strict=True)), step.shape)

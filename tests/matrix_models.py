@@ -10,12 +10,13 @@ from itertools import product
 from typing import Any
 
 import sympy as sp
-from matrix_grammar import Maker
 from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 from sympy.matrices.expressions.matexpr import MatrixElement
 from sympy.matrices.expressions.slice import MatrixSlice
 
 import symgrad as sg
+
+from .matrix_grammar import Maker
 
 label = sp.Symbol("label", integer=True)  # 0, 1 or 2
 Known = Mapping[Any, Any]
@@ -50,13 +51,14 @@ class Modeller(Maker):
         return sp.ImmutableDenseMatrix(rows, columns, lambda p, q: self.rng.choice(elements))
 
     def mapped(self, rows: int, columns: int, depth: int) -> Any:
-        s = self.symbols[-1]
-        t = self.rng.choice([sp.Dummy("t"), s])  # the variable may hide a declared symbol
+        _, _, u, v, s = self.symbols
+        t, (k, _) = self.rng.choice([sp.Dummy("t"), s]), self.indices()  # the variable may hide a declared symbol
         outer = self.scalar(0)
         bodies = [
             *(sp.tanh(t), t**2 + t, sp.exp(-(t**2)), sp.cos(3 * t), sp.Abs(t), sp.Max(t, outer), sp.Min(t, 0)),
             *(t * outer + 1 / (1 + t**2), sp.log(1 + sp.exp(t)), sg.functions.sigmoid(t), sp.sqrt(1 + t**2) * outer),
             sp.Piecewise((sp.sqrt(t), t > 0), (t * outer, True)),
+            sp.tanh(sp.Sum(t * u[k, 0], (k, 0, 2))) + sp.DotProduct(v, sp.ImmutableDenseMatrix([t, 1])),
             sp.Piecewise((sp.log(-t), t < sp.Rational(-1, 2)), (t**3, t < outer), (1 / (2 + t**2), True)),
         ]
         return ElementwiseApplyFunction(sp.Lambda(t, self.rng.choice(bodies)), self.matrix(rows, columns, depth))
@@ -91,7 +93,7 @@ class Modeller(Maker):
         return sp.ImmutableDenseMatrix(rows, columns, lambda p, q: self.rng.choice(made))
 
     def scalar(self, depth: int) -> Any:
-        A, B, u, v, s = self.symbols
+        _, B, u, v, s = self.symbols
         i, _ = self.indices()
         makers: list[Callable[[], Any]] = [
             lambda: s,
@@ -217,7 +219,7 @@ def _over_index(node: Any, known: Known) -> Any:
     return greatest
 
 
-def _matrix(node: Any, known: Known) -> list[list[Any]]:
+def _matrix(node: Any, known: Known) -> Any:
     rows, columns = (int(size) for size in node.shape)
     if isinstance(node, sp.MatMul):
         value = written_out(node.args[0], known)
@@ -275,4 +277,6 @@ def _times(left: Any, right: Any) -> Any:
         return [[left * x for x in row] for row in right] if isinstance(right, list) else left * right
     if not isinstance(right, list):
         return _times(right, left)
-    return [[sp.Add(*(a * b for a, b in zip(row, line, strict=True))) for line in zip(*right, strict=True)] for row in left]
+    return [
+        [sp.Add(*(a * b for a, b in zip(row, line, strict=True))) for line in zip(*right, strict=True)] for row in left
+    ]

@@ -78,7 +78,8 @@ class Grower:
             shape = draw.choice(SHAPES)
             scalars = [self.pick(lambda s: not s) or 0 for _ in range(shape[0] * shape[1])]
             if kind == "put":
-                return emit(kind, scalars[0], self.builder.constant(float(draw.randrange(len(scalars)))), attribute=shape)
+                label = self.builder.constant(float(draw.randrange(len(scalars))))
+                return emit(kind, scalars[0], label, attribute=shape)
             return emit(kind, *{"fill": scalars[:1], "place": [], "assemble": scalars}[kind], attribute=shape)
         if kind == "slice":
             top, left = draw.randrange(rows), draw.randrange(columns)

@@ -44,7 +44,7 @@ class Runner:
         return self.rows
 
     def value(self, variable: int, given: bool = True) -> list[Any]:
-        """The elements of a variable that was computed before; from rows alone, and not theta, unless it may be given."""
+        """The elements of a variable that was computed before; from rows alone unless it may be given, as theta is."""
         variable, start = self.kernel.homes[variable], 0
         count = prod(self.kernel.shape(variable))
         if self.once and given and variable in self.numbers:
@@ -163,7 +163,7 @@ def run_once(kernel: Kernel, arithmetic: Arithmetic, leaves: Leaves) -> list[Any
 
 
 def run_function(kernel: Kernel, name: str, arithmetic: Arithmetic, leaves: Leaves, whole: bool = True) -> list[Any]:
-    """The rows that a lane function fills for one sample; of ``gradients``, ``whole``: the loss and the flat gradient."""
+    """The rows that a lane function fills for one sample; ``whole``: of ``gradients`` loss and flat gradient."""
     (function,) = (f for f in kernel.functions if f.name == name)
     runner = Runner(kernel, function, arithmetic, leaves, run_once(kernel, arithmetic, leaves))
     rows = runner.run()

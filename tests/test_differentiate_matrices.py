@@ -1,6 +1,7 @@
-"""The backward sweep through matrices: shapes, cost, second derivatives, and that nothing leaks from where it is not."""
+"""The backward sweep through matrices: shapes, cost, second derivatives, and that no branch that is not taken leaks."""
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import mpmath
@@ -131,7 +132,7 @@ def test_the_gradient_of_a_network_costs_at_most_three_times_its_loss(sizes: tup
     found = [network(sizes), network(tuple(3 * n for n in sizes))]
     for stages in found:
         counts = stages.kernel.counts
-        products = sum(2 * m * n for n, m in zip(sizes, sizes[1:], strict=False))
+        products = sum(2 * m * n for n, m in pairwise(sizes))
         assert counts["loss"] >= products
         assert counts["gradient"] <= 3 * counts["loss"]
     small, large = (stages.differentiated.assignments for stages in found)
@@ -140,7 +141,7 @@ def test_the_gradient_of_a_network_costs_at_most_three_times_its_loss(sizes: tup
 
 
 def network(sizes: tuple[int, ...]) -> Any:
-    weights = [sp.MatrixSymbol(f"W{k}", m, n) for k, (n, m) in enumerate(zip(sizes, sizes[1:], strict=False))]
+    weights = [sp.MatrixSymbol(f"W{k}", m, n) for k, (n, m) in enumerate(pairwise(sizes))]
     first, scores = sp.MatrixSymbol("first", sizes[0], 1), sp.MatrixSymbol("scores", sizes[-1], 1)
     layer: Any = first
     for weight in weights[:-1]:

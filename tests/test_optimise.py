@@ -12,9 +12,9 @@ from symgrad.operations import TABLE
 from symgrad.optimise import eliminate_dead, lower
 from symgrad.pipeline import generate
 from symgrad.problem import EmpiricalRisk
-from symgrad.program import LEAVES, Builder, Program
+from symgrad.program import LEAVES, Builder
 
-from .evaluate import DIGITS, elements, output, run
+from .evaluate import DIGITS, elements, run
 
 a, b, u = sp.symbols("a b u", real=True)
 

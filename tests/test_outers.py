@@ -49,9 +49,8 @@ def rows_of_arrays(kernel: Kernel) -> dict[str, Any]:
     """Random rows of lanes: what a call of the lane function reads, and what it leaves."""
     (gradients,) = (f for f in kernel.functions if f.name == "gradients")
     draw = np.random.default_rng(4)
-    columns = 1 + max(
-        [int(s.attribute or 0) + prod(s.shape) for s in kernel.program.assignments if s.operation in ("input", "target")]
-    )
+    leaves = [step for step in kernel.program.assignments if step.operation in ("input", "target")]
+    columns = 1 + max(int(step.attribute or 0) + prod(step.shape) for step in leaves)
     data = draw.normal(size=(kernel.inputs + columns + 1, LANES))
     return {"values": draw.normal(size=(gradients.rows + gradients.scratch, LANES)), "data": data}
 

@@ -175,6 +175,44 @@ def test_lines_stay_short() -> None:
     assert max(len(text) for _, text in lines) <= 2 * WIDEST
 
 
+# ------------------------------------------------------------------------------------------------------------ matrices
+
+
+def test_a_line_of_a_matrix_is_written_for_one_of_its_elements() -> None:
+    """As that of a number; its own place among the elements is the loop's, and what fills it is that number."""
+    builder = Builder()
+    u = builder.emit("input", attribute=0, shape=(2, 3))
+    number_, place = builder.emit("input", attribute=6, shape=()), builder.emit("place", attribute=(2, 3))
+    total = builder.emit("add", builder.emit("mul", u, number_), place)
+    filled = builder.emit("fill", builder.emit("neg", number_), attribute=(2, 3))
+    program = builder.program({})
+    _, kept = printer_of(program).lines(range(3, filled + 1), [total, filled])
+    assert kept[total].text == "u0 * u6 + <real>row"
+    assert kept[filled].text == "-u6"
+    assert printer_of(program).operand(place).text == "<real>row"
+
+
+def test_the_same_elements_under_two_shapes_have_one_name() -> None:
+    builder = Builder()
+    column = builder.emit("input", attribute=3, shape=(3, 1))
+    row = builder.emit("transpose", column)
+    one = builder.emit("exp", builder.emit("input", attribute=0, shape=()))
+    boxed = builder.emit("fill", one, attribute=(1, 1))
+    square = builder.emit("transpose", builder.emit("input", attribute=9, shape=(2, 2)))
+    printer = printer_of(builder.program({}))
+    assert printer.name(row) == printer.name(column) == "u3"
+    assert printer.name(boxed) == printer.name(one) == "exp_1"
+    assert printer.name(square) == "transpose_1"
+
+
+def test_what_moves_elements_calls_nothing_of_the_c_library() -> None:
+    builder = Builder()
+    u = builder.emit("input", attribute=0, shape=(2, 2))
+    made = [builder.emit(name, u) for name in ("transpose", "total", "largest")]
+    made += [builder.emit("matmul", u, u), builder.emit("slice", u, attribute=(0, 0, 1, 1)), builder.emit("sin", u)]
+    assert c_functions(builder.program({}), made) == (("sin", 1),)
+
+
 INJECTIONS = ["lambda", "double", "beta", r"\alpha", "x'", "ü", 'x; system("id") //', '"""', "\n", "{{7*7}}", "*/"]
 
 

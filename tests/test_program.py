@@ -1,10 +1,15 @@
 """Program and Builder: value numbering, what depends on what, and the listing."""
 
 import math
+from fractions import Fraction
 
+import numpy as np
 import pytest
 
-from symgrad.program import LEAVES, Assignment, Builder, Program
+from symgrad.dimensions import Shape
+from symgrad.program import CONDITIONS, LEAVES, Assignment, Builder, Program
+
+from .evaluate import EXACT, run
 
 
 def line() -> Program:
@@ -78,6 +83,81 @@ def test_the_listing_reads_line_by_line() -> None:
         "slope <- v0, v0",
     ]
     assert str(Assignment("power", (3,), 2)) == "power(v3, 2)"
+
+
+# ------------------------------------------------------------------------------------------------------------ matrices
+
+
+def shape(builder: Builder, variable: int) -> Shape:
+    return builder.assignments[variable].shape
+
+
+def test_a_variable_has_the_shape_that_its_arguments_give_it() -> None:
+    builder = Builder()
+    matrix = builder.emit("parameter", attribute=0, shape=(2, 3))
+    column = builder.emit("input", attribute=0, shape=(3, 1))
+    number = builder.emit("input", attribute=3, shape=())
+    product = builder.emit("matmul", matrix, column)
+    assert [shape(builder, v) for v in (matrix, column, number, product)] == [(2, 3), (3, 1), (), (2, 1)]
+    assert shape(builder, builder.emit("mul", matrix, number)) == (2, 3)
+    assert shape(builder, builder.emit("total", product)) == ()
+    assert builder.varies[product]
+    assert not builder.varies[builder.emit("transpose", matrix)]
+    assert builder.emit("parameter", attribute=0, shape=(2, 3)) == matrix
+    assert builder.emit("parameter", attribute=0, shape=()) != matrix
+    parts = [builder.emit("slice", matrix, attribute=(0, left, 1, 2)) for left in (0, 1, 0)]
+    assert parts[0] == parts[2] != parts[1]
+
+
+def test_what_is_filled_is_one_number() -> None:
+    """An operation on matrices that are each filled with a number is done on the numbers."""
+    builder = Builder()
+    number = builder.emit("input", attribute=0, shape=())
+    filled = builder.filled(number, (2, 2))
+    assert builder.filled(number, (2, 2)) == filled == builder.filled(filled, (2, 2))
+    total = builder.emit("add", filled, builder.filled(builder.constant(2.0), (2, 2)))
+    step = builder.assignments[total]
+    assert (step.operation, step.shape) == ("fill", (2, 2))
+    assert builder.assignments[step.arguments[0]].operation == "add"
+    assert builder.assignments[step.arguments[0]].shape == ()
+    matrix = builder.emit("input", attribute=1, shape=(2, 2))
+    assert builder.assignments[builder.emit("mul", matrix, filled)].arguments == (matrix, number)
+    assert builder.constant_value(builder.filled(builder.constant(0.5), (3, 1))) == 0.5
+    assert builder.constant_value(filled) is None
+
+
+@pytest.mark.parametrize(
+    "shapes", [((3, 1), (1, 2)), ((3, 2), (3, 1)), ((1, 2), (3, 2)), ((1, 1), (3, 2)), ((1, 1), (3, 1))]
+)
+def test_a_column_and_a_row_are_repeated(shapes: tuple[Shape, Shape]) -> None:
+    """To the shape that both have then, as NumPy does; conditions stay conditions."""
+    draw = np.random.default_rng(2)
+    values = [draw.integers(1, 9, size).astype(object) for size in shapes]
+    builder = Builder()
+    leaves = [builder.emit("input", attribute=10 * k, shape=size) for k, size in enumerate(shapes)]
+    difference = builder.emit("sub", *leaves)
+    tests = [builder.emit("lt", leaf, builder.constant(5.0)) for leaf in leaves]
+    both = builder.emit("and", *tests)
+    assert shape(builder, difference) == shape(builder, both) == np.broadcast_shapes(*shapes)
+    row = [Fraction(0)] * 20
+    for k, value in enumerate(values):
+        row[10 * k : 10 * k + value.size] = map(Fraction, value.flat)
+    found = run(builder.program({}), EXACT, {"input": row})
+    assert (found[difference] == values[0] - values[1]).all()
+    assert (found[both] == ((values[0] < 5) & (values[1] < 5))).all()
+    steps = [builder.assignments[v].operation for v in builder.assignments[both].arguments]
+    assert set(steps) <= CONDITIONS
+
+
+def test_a_matrix_is_listed_with_its_shape() -> None:
+    builder = Builder()
+    matrix = builder.emit("parameter", attribute=4, shape=(2, 3))
+    builder.emit("slice", builder.emit("transpose", matrix), attribute=(1, 0, 1, 2))
+    assert str(builder.program({})).splitlines() == [
+        "v0 = parameter(4) 2x3",
+        "v1 = transpose(v0) 3x2",
+        "v2 = slice(v1, (1, 0, 1, 2)) 1x2",
+    ]
 
 
 def test_a_program_is_not_changed_in_place() -> None:

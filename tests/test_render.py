@@ -39,19 +39,22 @@ ELEMENTS = EmpiricalRisk(
 )
 # Something for every branch of the templates: products of all kinds, copies, sums over a tile, conditions, the
 # greatest element, a parameter that nothing depends on, and a special function.
-W, V, B, unused = (sp.MatrixSymbol(n, *s) for n, s in (("W", (3, 4)), ("V", (2, 3)), ("B", (3, 3)), ("unused", (2, 2))))
+W, V, B = (sp.MatrixSymbol(name, *shape) for name, shape in (("W", (3, 4)), ("V", (2, 3)), ("B", (3, 3))))
+unused = sp.MatrixSymbol("unused", 2, 2)
 x, X, h, i = sp.MatrixSymbol("x", 4, 1), sp.MatrixSymbol("X", 3, 3), sp.MatrixSymbol("h", 2, 1), sp.Idx("i", 3)
 _t = sp.Symbol("_t", real=True)
 _kinked = (W * x).applyfunc(sp.Lambda(_t, sp.Piecewise((_t**2, _t > a), (sp.exp(_t), True))))
 _joined = sp.BlockMatrix([[h, h], [h, h]]).applyfunc(sp.sin)
 MATRICES = EmpiricalRisk(
     Model(V * _kinked, [x, X, u], [W, V, B, a, unused]),
-    Loss(sp.Trace(_joined.T * _joined) * sp.loggamma(sp.exp(y)) + (h.T * h)[0, 0] + functions.logsumexp(y, h[0, 0]), h, y),
+    Loss(sp.Trace(_joined.T * _joined) * sp.loggamma(sp.exp(y)) + functions.logsumexp(y, h[0, 0]), h, y),
     penalty=sp.Trace(B * B * B.T.applyfunc(sp.tanh)) + functions.maximum(W[i, 0] * W[i, 1], (i, 0, 2)),
     name="matrices",
 )
 MORE = EmpiricalRisk.from_expression(
-    sp.Trace(X * B * X.T * X) + sp.polygamma(1, sp.exp(a * u)) + sp.Trace(B * B) * functions.maximum(X[i, 1], (i, 0, 2)),
+    sp.Trace(X * B * X.T * X)
+    + sp.polygamma(1, sp.exp(a * u))
+    + sp.Trace(B * B) * functions.maximum(X[i, 1], (i, 0, 2)),
     inputs=[X, u],
     targets=[],
     parameters=[B, a],

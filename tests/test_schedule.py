@@ -43,7 +43,8 @@ def risk_of(expression: Any, name: str = "risk", **more: Any) -> EmpiricalRisk:
 
 # --------------------------------------------------------------------------------------------------- models of matrices
 
-W, V, c, x, t = (sp.MatrixSymbol(n, *s) for n, s in (("W", (3, 4)), ("V", (2, 3)), ("c", (3, 1)), ("x", (4, 1)), ("t", (2, 1))))  # fmt: skip
+W, V, c = sp.MatrixSymbol("W", 3, 4), sp.MatrixSymbol("V", 2, 3), sp.MatrixSymbol("c", 3, 1)
+x, t = sp.MatrixSymbol("x", 4, 1), sp.MatrixSymbol("t", 2, 1)
 B, X, z = sp.MatrixSymbol("B", 3, 3), sp.MatrixSymbol("X", 3, 2), sp.MatrixSymbol("z", 2, 1)
 i, j, label = sp.Idx("i", 3), sp.Idx("j", 4), sp.Symbol("label", integer=True)
 _units = (W * x + c).applyfunc(sp.tanh)
@@ -139,11 +140,13 @@ def check_meaning(risk: EmpiricalRisk, stages: Generated) -> None:
     given = {role: [mpmath.mpf(n) for n in numbers] for role, numbers in sample_of(risk).items()}
     before = stages.differentiated
     with mpmath.workdps(30):
-        found = {"losses": output(before, "loss", DIGITS, given), "predictions": output(before, "prediction", DIGITS, given)}  # fmt: skip
+        found = {"losses": output(before, "loss", DIGITS, given)}
+        found["predictions"] = output(before, "prediction", DIGITS, given)
         found["gradients"] = (*found["losses"], *output(before, "gradient", DIGITS, given))
         for function in stages.kernel.functions:
             close(run_function(stages.kernel, function.name, DIGITS, given), found[function.name], function.name)
-        penalty = [n for name in ("penalty", "penalty_gradient") if name in before.outputs for n in output(before, name, DIGITS, given)]  # fmt: skip
+        names = [name for name in ("penalty", "penalty_gradient") if name in before.outputs]
+        penalty = [n for name in names for n in output(before, name, DIGITS, given)]
         once = run_once(stages.kernel, DIGITS, given)
         assert stages.kernel.n_penalty == len(penalty)
         close(once[: len(penalty)], penalty, "penalty")

@@ -10,6 +10,8 @@ from typing import Any
 import mpmath
 import pytest
 import sympy as sp
+from sympy.matrices.expressions.matexpr import MatrixElement
+from sympy.matrices.expressions.slice import MatrixSlice
 
 from symgrad import schedule
 from symgrad.kernel import Kernel, LaneFunction, Loop
@@ -55,15 +57,15 @@ def multiply_each(to: At, a: At, b: At, m: int, k: int, n: int) -> None:
                 to[(i * n + j) * LANES + lane] = mpmath.fdot(pairs)
 
 
-def multiply_once(to: At, a: At, down: int, right: int, b: At, b_down: int, b_right: int, m: int, k: int, n: int) -> None:
+def multiply_once(
+    to: At, a: At, down: int, right: int, b: At, b_down: int, b_right: int, m: int, k: int, n: int
+) -> None:
     for i in range(m):
         for j in range(n):
             to[i * n + j] = mpmath.fdot((a[i * down + q * right], b[q * b_down + j * b_right]) for q in range(k))
 
 
-def copy_rows(
-    to: At, to_down: int, to_right: int, of: At, down: int, right: int, m: int, n: int, width: int
-) -> None:
+def copy_rows(to: At, to_down: int, to_right: int, of: At, down: int, right: int, m: int, n: int, width: int) -> None:
     for i in range(m):
         for j in range(n):
             for w in range(width):
@@ -170,16 +172,17 @@ def near(x: Any, y: Any) -> bool:
     return bool(abs(x - y) <= 1e-13 * abs(y) + 1e-20)
 
 
+_assembled = sp.ImmutableDenseMatrix([[c[0, 0] * c[1, 0], c[2, 0], c[1, 0] ** 2]])
+_assembled_part = MatrixElement(MatrixSlice(_assembled, (0, 1), (1, 3)).T, 1, 0)
+_h = sp.Symbol("h")
+_choice = sp.Lambda(_h, sp.Piecewise((_h**2, _h > c[0, 0]), (c[1, 0], True)))
 # reductions and conditions in the function that runs once, and numbers copied into matrices there
 ONCE = [
     matrices_of(sp.Trace(B) * x[0, 0], "once_sums", sp.Trace(B.applyfunc(sp.sin)) ** 2 + (c.T * c)[0, 0] ** 3),
+    matrices_of(sp.tanh(_assembled_part) * sp.Trace(B) * x[0, 0], "once_assembled"),
     matrices_of(sp.Trace(B) * x[0, 0], "once_parts", (c.T * B[:, 1])[0, 0] * B[2, 1] + sp.Trace(B * B * B) ** 2),
-    matrices_of(
-        sp.Trace(B) * x[0, 0],
-        "once_choice",
-        sp.Trace(B.applyfunc(sp.Lambda(sp.Symbol("h"), sp.Piecewise((sp.Symbol("h"), sp.Symbol("h") > c[0, 0]), (c[1, 0], True))))),
-    ),
-]  # fmt: skip
+    matrices_of(sp.Trace(B) * x[0, 0], "once_choice", sp.Trace(B.applyfunc(_choice))),
+]
 
 
 @pytest.mark.parametrize("risk", [r for r in (*RISKS, *ONCE) if r.name != "digits"], ids=lambda risk: risk.name)
@@ -199,7 +202,7 @@ def test_the_names_declared_are_the_names_used(risk: EmpiricalRisk) -> None:
     kernel = generate(risk).kernel
     for function in (None, *kernel.functions):
         stages, numbers, writer = texts(kernel, function)
-        lines = [line for stage in stages for part in (stage.starts, stage.heads, stage.lines, stage.ends) for line in part]
+        lines = [line for s in stages for part in (s.starts, s.heads, s.lines, s.ends) for line in part]
         assigned = {m[1] for line in lines if (m := re.match(r"(\w+) \+?= ", line))}
         assert assigned == {*writer.names, *writer.conditions}
         given = {line.split(" = ")[0] for line in numbers}

@@ -15,8 +15,8 @@ import sympy as sp
 from hypothesis.errors import UnsatisfiedAssumption
 
 from symgrad import schedule
-from symgrad.pipeline import Generated, generate
 from symgrad.errors import DeclarationError, UnsupportedExpressionError
+from symgrad.pipeline import Generated, generate
 from symgrad.problem import EmpiricalRisk, leaves
 from symgrad.reference import Reference
 
@@ -48,7 +48,9 @@ def model(seed: int) -> tuple[Any, EmpiricalRisk] | None:
     try:
         return loss, EmpiricalRisk.from_expression(loss, **declared)
     except DeclarationError as refused:  # so SymPy writes the element of an identity, and simplifies the rest away
-        assert "KroneckerDelta" in str(refused) or "depends on no parameter" in str(refused), refused
+        reasons = ("KroneckerDelta", "depends on no parameter", "applies the identity")
+        if not any(reason in str(refused) for reason in reasons):
+            raise
         return None
 
 
@@ -74,8 +76,9 @@ def stages_of(seed: int) -> Generated | None:
         return None
     try:
         return generate(found[1])
-    except UnsupportedExpressionError as refused:
-        assert "the greatest double" in str(refused), refused  # the logarithm of a matrix of zeros
+    except UnsupportedExpressionError as refused:  # the logarithm of a matrix of zeros
+        if "the greatest double" not in str(refused):
+            raise
         return None
 
 

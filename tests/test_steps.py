@@ -122,7 +122,8 @@ def test_what_works_element_by_element_shares_one_loop() -> None:
 
 
 def test_loops_of_one_size_and_another_shape_are_one() -> None:
-    program, _ = built(("input", (6, 1)), ("input", (2, 3)), ("sin", 0), ("cos", 1), ("total", 2), ("total", 3), ("add", 4, 5))  # fmt: skip
+    leaves = (("input", (6, 1)), ("input", (2, 3)))
+    program, _ = built(*leaves, ("sin", 0), ("cos", 1), ("total", 2), ("total", 3), ("add", 4, 5))
     assert [step.size for step in steps_of(program)[1]] == [6, 1]
 
 
@@ -138,7 +139,8 @@ def test_a_product_waits_for_what_it_multiplies() -> None:
 
 
 def test_rows_that_follow_one_another_are_no_copy() -> None:
-    program, _ = built(("input", (4, 3)), ("sin", 0), ("slice", 1, [1, 0, 2, 3]), ("slice", 1, [2, 1, 1, 2]), ("total", 2), ("total", 3), ("add", 4, 5))  # fmt: skip
+    parts = (("slice", 1, [1, 0, 2, 3]), ("slice", 1, [2, 1, 1, 2]))
+    program, _ = built(("input", (4, 3)), ("sin", 0), *parts, ("total", 2), ("total", 3), ("add", 4, 5))
     assert [step.size for step in steps_of(program)[1]] == [12, 6, 2, 1]
     program, _ = built(("input", (4, 3)), ("sin", 0), ("slice", 1, [1, 0, 2, 2]), ("total", 2))
     assert [step.size for step in steps_of(program)[1]] == [12, 0, 4]
@@ -146,8 +148,11 @@ def test_rows_that_follow_one_another_are_no_copy() -> None:
 
 @pytest.mark.parametrize(
     ("part", "start"),
-    [([0, 0, 4, 3], 0), ([2, 0, 2, 3], 6), ([1, 2, 1, 1], 5), ([3, 1, 1, 2], 10), ([0, 1, 4, 2], None), ([0, 0, 2, 2], None)],
-)  # fmt: skip
+    [
+        *(([0, 0, 4, 3], 0), ([2, 0, 2, 3], 6), ([1, 2, 1, 1], 5), ([3, 1, 1, 2], 10)),
+        *(([0, 1, 4, 2], None), ([0, 0, 2, 2], None)),
+    ],
+)
 def test_where_a_part_begins(part: list[int], start: int | None) -> None:
     program, v = built(("input", (4, 3)), ("slice", 0, part))
     assert view(program, v[1]) == start
@@ -216,9 +221,9 @@ def test_shapes_that_do_not_fit(operation: str, shapes: list[Shape]) -> None:
 def test_floating_point_operations() -> None:
     """A product is 2 m k n, a function one for each element, a sum one for each; moving elements is free."""
     program, v = built(
-        ("input", (4, 3)), ("input", (3, 5)), ("matmul", 0, 1), ("sin", 2), ("total", 3), ("largest", 0), ("transpose", 0),
-        ("slice", 0, [0, 0, 2, 2]), ("embed", 7, [1, 1, 3, 3]), ("fill", 4, [2, 2]), ("place", [2, 2]),
-        ("mul", 4, 5), ("input", (1, 1)), ("total", 12), ("assemble", 4, 5, [1, 2]), ("add", 9, 10),
+        ("input", (4, 3)), ("input", (3, 5)), ("matmul", 0, 1), ("sin", 2), ("total", 3), ("largest", 0),
+        ("transpose", 0), ("slice", 0, [0, 0, 2, 2]), ("embed", 7, [1, 1, 3, 3]), ("fill", 4, [2, 2]),
+        ("place", [2, 2]), ("mul", 4, 5), ("input", (1, 1)), ("total", 12), ("assemble", 4, 5, [1, 2]), ("add", 9, 10),
     )  # fmt: skip
     assert [count(program, k) for k in v] == [0, 0, 2 * 4 * 3 * 5, 20, 20, 12, 0, 0, 0, 0, 0, 1, 0, 0, 0, 4]
 
@@ -226,8 +231,8 @@ def test_floating_point_operations() -> None:
 @pytest.mark.parametrize("turned", [(0, 0), (1, 0), (0, 1), (1, 1)])
 def test_a_product_costs_the_same_however_its_factors_are_read(turned: tuple[int, int]) -> None:
     builder = Builder()
-    shapes = [(4, 3), (3, 5)]
-    x, y = (builder.emit("input", attribute=20 * k, shape=s[::-1] if t else s) for k, (s, t) in enumerate(zip(shapes, turned, strict=True)))  # fmt: skip
+    shapes = [shape[::-1] if t else shape for shape, t in zip([(4, 3), (3, 5)], turned, strict=True)]
+    x, y = (builder.emit("input", attribute=20 * k, shape=shape) for k, shape in enumerate(shapes))
     product = builder.emit("matmul", x, y, attribute=turned)
     assert count(builder.program({}), product) == 2 * 4 * 3 * 5
 

@@ -157,17 +157,27 @@ def test_a_number_of_matrices_means_what_it_means_in_sympy(expression: Any) -> N
         assert abs(got - true) <= 1e-15 * (1 + abs(true)), (got, true)
 
 
+_rows, _columns = range(2), range(3)
 MAXIMA = [
     (functions.maximum(c[i, 0], (i, 0, 2)), lambda v: max(row[0] for row in v[c])),
     (functions.maximum(c[i, 0] * s, (i, 0, 1)), lambda v: max(v[c][n][0] * v[s] for n in (0, 1))),
-    (functions.maximum(A[j, i] * x[i, 0], (i, 0, 2), (j, 0, 1)), lambda v: max(v[A][m][n] * v[x][n][0] for m in (0, 1) for n in range(3))),
+    (
+        functions.maximum(A[j, i] * x[i, 0], (i, 0, 2), (j, 0, 1)),
+        lambda v: max(v[A][m][n] * v[x][n][0] for m in _rows for n in _columns),
+    ),
     (functions.maximum(sp.Sum(A[j, i], (i, 0, 2)), (j, 0, 1)), lambda v: max(map(sum, v[A]))),
-    (sp.Sum(functions.maximum(A[j, i], (i, 0, 2)) * d[j, 0], (j, 0, 1)), lambda v: sum(max(v[A][m]) * v[d][m][0] for m in (0, 1))),
+    (
+        sp.Sum(functions.maximum(A[j, i], (i, 0, 2)) * d[j, 0], (j, 0, 1)),
+        lambda v: sum(max(v[A][m]) * v[d][m][0] for m in _rows),
+    ),
     (functions.maximum(i * s, (i, 0, 2)), lambda v: max(n * v[s] for n in range(3))),
     (functions.maximum(s, (i, 0, 2)), lambda v: v[s]),
     (functions.maximum(c[i, 0], (i, 1, 1)), lambda v: v[c][1][0]),
-    (sp.Trace(applied(functions.maximum(t * B[i, 0], (i, 0, 2)), B)), lambda v: sum(max(v[B][n][n] * v[B][m][0] for m in range(3)) for n in range(3))),
-]  # fmt: skip
+    (
+        sp.Trace(applied(functions.maximum(t * B[i, 0], (i, 0, 2)), B)),
+        lambda v: sum(max(v[B][n][n] * v[B][m][0] for m in _columns) for n in _columns),
+    ),
+]
 
 
 @pytest.mark.parametrize(("expression", "true"), MAXIMA, ids=[str(e) for e, _ in MAXIMA])
@@ -292,8 +302,9 @@ def test_elements_and_wholes_of_one_matrix_are_the_same_numbers() -> None:
 def test_the_placeholder_of_a_matrix_is_bound_whole_or_by_its_elements() -> None:
     z = sp.MatrixSymbol("z", 2, 1)
     whole, explicit = A * B * c, sp.Matrix([A[0, 0] * s, A[1, 1] + s])
+    squares = ((z.T * z)[0, 0], sp.Sum(z[j, 0] ** 2, (j, 0, 1)), z[0, 0] ** 2 + z[1, 0] ** 2)
     for output_ in (whole, explicit):
-        for loss in ((z.T * z)[0, 0] + z[1, 0], sp.Sum(z[j, 0] ** 2, (j, 0, 1)) + z[1, 0], z[0, 0] ** 2 + z[1, 0] ** 2 + z[1, 0]):
+        for loss in (square + z[1, 0] for square in squares):
             program = trace(EmpiricalRisk(Model(output_, [x], [A, B, c, s]), Loss(loss, z, [])))
             row = leaves()
             del row["parameter"][18:20]
@@ -310,7 +321,7 @@ def test_the_variable_of_a_lambda_hides_a_symbol_of_its_name() -> None:
 
 
 def test_the_identity_is_applied_by_leaving_it_out() -> None:
-    with pytest.raises(UnsupportedExpressionError, match="applies the identity.*leave the .applyfunc out"):
+    with pytest.raises(UnsupportedExpressionError, match=r"applies the identity.*leave the \.applyfunc out"):
         program_of(sp.Trace(B.applyfunc(sp.Lambda(t, t))) * s)
 
 
@@ -343,8 +354,8 @@ def test_two_labels_name_a_row_and_a_column() -> None:
 
 def test_a_matrix_expression_ten_thousand_deep() -> None:
     deep: Any = c
-    for step in range(10_000):  # Basic.__new__: SymPy's own constructors look at what is inside, one in the other
-        deep = sp.Basic.__new__(sp.MatAdd, deep, c) if step % 2 else sp.Basic.__new__(sp.MatMul, sp.Rational(1, 2), deep)
+    for _ in range(5000):  # Basic.__new__: SymPy's own constructors look at what is inside, one in the other
+        deep = sp.Basic.__new__(sp.MatAdd, sp.Basic.__new__(sp.MatMul, sp.Rational(1, 2), deep), c)
     builder = Builder(fold=fold)
     place = builder.emit("input", attribute=0, shape=(3, 1))
     root = Tracer(builder, {c: place}, RULES).trace(deep)
