@@ -187,7 +187,7 @@ def test_samples_of_weight_zero_never_matter() -> None:
 
 
 def test_shared_weights_and_samples_that_are_matrices() -> None:
-    """A gradient of several products, each over the columns of a sample, beside one of a single product, and a penalty."""
+    """Gradients of several products, each over the columns of a sample, and a penalty."""
     U, W, V, y = (sp.MatrixSymbol(n, *shape) for n, shape in SHARED.items())
     z = sp.MatrixSymbol("z", 17, 3)
     model = sg.Model((V * (V * (W * U)).applyfunc(sp.tanh)).applyfunc(sp.tanh), inputs=[U], parameters=[W, V])
