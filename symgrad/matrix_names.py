@@ -100,7 +100,11 @@ class Names:
             return self._renamed[node]
         if isinstance(node, sp.DotProduct):
             left, right = (a if a.shape[1] == 1 else a.T for a in node.args)
-            return self._canon(left.T * right)
+            try:
+                product = left.T * right
+            except IndexError as error:  # SymPy's own: it looks for elements of what is inside
+                raise Beyond from error
+            return self._canon(product)
         if _may_turn(node) and _is_turned(node):
             return sp.Transpose(self._canon(node.T))
         if isinstance(node, sp.Transpose) and isinstance(node.arg, sp.Transpose):

@@ -192,6 +192,7 @@ LEAKS: list[tuple[Any, list[float], list[float], list[float]]] = [
         [0, 0, 0, 0, 0, 0, -4],
     ),
     (functions.maximum(sp.log(c[i, 0] * x[i, 0]), (i, 0, 1)), [0] * 4 + [0, 2, 0], [1, 3], [0] * 5 + [0.5, 0]),
+    (sp.Trace(W.applyfunc(sp.log)[0:1, 0:1]), [2, 0, 0, 0, 0, 0, 0], [1, 1], [0.5, 0, 0, 0, 0, 0, 0]),
     (sp.Max(sp.Trace(W.applyfunc(sp.log)), s), [0, 0, 0, 0, 0, 0, 7], [1, 1], [0] * 6 + [1]),
 ]
 

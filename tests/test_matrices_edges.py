@@ -118,6 +118,8 @@ def test_small_things_that_went_wrong_once() -> None:
         sp.Trace(each(T**2 / (1 + T**2) + s, sp.OneMatrix(3, 3)) * B),  # a number below a fraction bar
         sp.Trace(each(sp.Max(T, sp.DotProduct(v, v)), A) * A.T),  # SymPy compares no matrices when this is printed
         sp.Trace(sp.DiagMatrix(u) * B) + sp.Trace(sp.DiagMatrix(v.T) * A * A.T),
+        sp.Sum(sp.exp(B[i, 1]) * u[i, 0] ** 2, (i, 1, 2)) * sp.Sum(B[i, j + 1] * A[j, i], (j, 0, 1), (i, 1, 2)),
+        sp.Sum(sp.Max(A[j, i + 1], u[i, 0]) * v[j, 0], (i, 0, 1), (j, 1, 1)),
         sp.Trace(sp.Inverse(sp.MatAdd(v.T * v, ONE))) + sp.Trace(sp.MatPow(v.T * v, s)),
         sp.Sum(sp.Piecewise((A[j, i], sp.And(u[i, 0] > 0, A[j, i] < B[0, i])), (B[j, i], True)), (i, 0, 2), (j, 0, 1)),
     )
@@ -140,15 +142,18 @@ def test_a_number_below_a_fraction_bar_is_evaluated() -> None:
     assert sorted(constants) == pytest.approx([np.exp(1 / 2) + 1, np.exp(4 / 3)])
 
 
-def test_infinities_beside_a_diagonal_do_not_matter() -> None:
-    risk = sg.EmpiricalRisk.from_expression(
-        s * sp.Trace(each(1 / T, B)) + sp.Trace(sp.DiagMatrix(each(1 / T, u)) * sp.OneMatrix(3, 3)),
-        inputs=[B, u], targets=[], parameters=[s], name="diagonals",
-    )  # fmt: skip
-    row = np.array([[*np.diag([1.0, 2.0, 4.0]).ravel(), 1.0, 2.0, 4.0]])
-    diagonals = sg.compile(risk)
-    assert diagonals.risk([1.0], row, None) == 3.5
-    assert diagonals.gradient([1.0], row, None) == 1.75
+def test_infinities_beside_a_diagonal_do_not_matter_and_nan_is_the_greatest() -> None:
+    diagonals = sp.Trace(sp.DiagMatrix(each(1 / T, u)) * sp.OneMatrix(3, 3)) + s * sp.Trace(each(1 / T, B))
+    loss = diagonals + s * sg.functions.maximum(A[j, i], (i, 0, 2), (j, 0, 1))
+    risk = sg.EmpiricalRisk.from_expression(loss, inputs=[B, u, A], targets=[], parameters=[s], name="diagonals")
+    module = sg.compile(risk)
+    row = np.array([[*np.diag([1.0, 2.0, 4.0]).ravel(), 1.0, 2.0, 4.0, *range(-6, 0)]])
+    assert module.risk([1.0], row, None) == 3.5 - 1
+    assert module.gradient([1.0], row, None) == 1.75 - 1
+    for place in range(12, 18):
+        missing = row.copy()
+        missing[0, place] = np.nan
+        assert np.isnan(module.risk([1.0], missing, None))
 
 
 PREDICT = """

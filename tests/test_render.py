@@ -179,6 +179,16 @@ def test_odd_names_stand_in_escaped_literals_alone() -> None:
     assert outside.count('"""') == harmless.count('"""')
 
 
+def test_what_sympy_cannot_multiply_out_is_shown_as_it_was_declared() -> None:
+    """A DotProduct with an explicit matrix, inside a product: SymPy raises an IndexError of its own."""
+    inner = sp.DotProduct(sp.MatrixSymbol("c", 3, 1), sp.Matrix([1, a, 2]))
+    product = sp.MatMul(sp.ImmutableDenseMatrix([[a, sp.tanh(inner)], [1, 1]]), h)
+    risk = EmpiricalRisk.from_expression(
+        sp.DotProduct(h, product), inputs=[], targets=[], parameters=[a, h, sp.MatrixSymbol("c", 3, 1)]
+    )
+    assert "L = " in generate(risk).source
+
+
 def test_the_text_says_what_it_was_told() -> None:
     source = generate(SPECIAL).source
     kernel = generate(SPECIAL).kernel

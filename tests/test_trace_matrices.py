@@ -266,15 +266,18 @@ def products(program: Program) -> int:
 
 def test_products_are_taken_in_the_cheapest_order() -> None:
     first, second, u = sp.MatrixSymbol("first", 20, 30), sp.MatrixSymbol("second", 10, 20), sp.MatrixSymbol("u", 30, 1)
-    z, square = sp.MatrixSymbol("z", 10, 1), sp.MatrixSymbol("square", 10, 10)
+    square = sp.MatrixSymbol("square", 10, 10)
     best = 20 * 30 + 10 * 20
     for output_, expected in (
         (second * first * u, best),
         ((u.T * first.T * second.T).T, best),
+        (u.T * first.T * second.T, best),
+        (first * u * u.T * first.T, 2 * 20 * 30 + 20 * 20),
         (square * second * first * u, best + 100),
         (sp.MatMul(*[square] * 50, second, first, u), best + 50 * 100),
     ):
-        risk = EmpiricalRisk(Model(output_, [u], [first, second, square]), Loss(sp.Trace(z.T * z), z, []))
+        z = sp.MatrixSymbol("z", *output_.shape)
+        risk = EmpiricalRisk(Model(output_, [u], [first, second, square]), Loss(z[0, 0], z, []))
         program = eliminate_dead(trace(risk))
         assert products(Program(program.assignments, {"p": program.outputs["prediction"]})) == expected
 
