@@ -27,8 +27,8 @@ this module's arithmetic, over a tile of 1024 in double, and from there on as pa
 """
 
 import os
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 
 import numpy as np
 
@@ -136,6 +136,31 @@ EXCHANGE(r0, r4, 0, 1, 2, 3, 8, 9, 10, 11, 4); EXCHANGE(r1, r5, 0, 1, 2, 3, 8, 9
         for (int i = 0; i < WIDTH; i++) r[i] = fma_real(a, b[i], c[i]);
         return r;
     }
+    /* 6 rows and 4 vectors of columns of to = a @ b; a(i, p) is a[i * down + p * right] */
+    static __attribute__((noinline)) hot block_6_4(real *__restrict__ to, Py_ssize_t to_down, const real *a, Py_ssize_t down, Py_ssize_t right,
+                      const real *__restrict__ b, Py_ssize_t b_down, Py_ssize_t k, int more) {
+        vector s00 = more ? *(vector *)(to + 0 * to_down + 0 * WIDTH) : (vector){0}, s01 = more ? *(vector *)(to + 0 * to_down + 1 * WIDTH) : (vector){0}, s02 = more ? *(vector *)(to + 0 * to_down + 2 * WIDTH) : (vector){0}, s03 = more ? *(vector *)(to + 0 * to_down + 3 * WIDTH) : (vector){0} ;
+        vector s10 = more ? *(vector *)(to + 1 * to_down + 0 * WIDTH) : (vector){0}, s11 = more ? *(vector *)(to + 1 * to_down + 1 * WIDTH) : (vector){0}, s12 = more ? *(vector *)(to + 1 * to_down + 2 * WIDTH) : (vector){0}, s13 = more ? *(vector *)(to + 1 * to_down + 3 * WIDTH) : (vector){0} ;
+        vector s20 = more ? *(vector *)(to + 2 * to_down + 0 * WIDTH) : (vector){0}, s21 = more ? *(vector *)(to + 2 * to_down + 1 * WIDTH) : (vector){0}, s22 = more ? *(vector *)(to + 2 * to_down + 2 * WIDTH) : (vector){0}, s23 = more ? *(vector *)(to + 2 * to_down + 3 * WIDTH) : (vector){0} ;
+        vector s30 = more ? *(vector *)(to + 3 * to_down + 0 * WIDTH) : (vector){0}, s31 = more ? *(vector *)(to + 3 * to_down + 1 * WIDTH) : (vector){0}, s32 = more ? *(vector *)(to + 3 * to_down + 2 * WIDTH) : (vector){0}, s33 = more ? *(vector *)(to + 3 * to_down + 3 * WIDTH) : (vector){0} ;
+        vector s40 = more ? *(vector *)(to + 4 * to_down + 0 * WIDTH) : (vector){0}, s41 = more ? *(vector *)(to + 4 * to_down + 1 * WIDTH) : (vector){0}, s42 = more ? *(vector *)(to + 4 * to_down + 2 * WIDTH) : (vector){0}, s43 = more ? *(vector *)(to + 4 * to_down + 3 * WIDTH) : (vector){0} ;
+        vector s50 = more ? *(vector *)(to + 5 * to_down + 0 * WIDTH) : (vector){0}, s51 = more ? *(vector *)(to + 5 * to_down + 1 * WIDTH) : (vector){0}, s52 = more ? *(vector *)(to + 5 * to_down + 2 * WIDTH) : (vector){0}, s53 = more ? *(vector *)(to + 5 * to_down + 3 * WIDTH) : (vector){0} ;
+        for (Py_ssize_t p = 0; p < k; p++, a += right, b += b_down) {
+            vector b0 = *(const vector *)(b + 0 * WIDTH), b1 = *(const vector *)(b + 1 * WIDTH), b2 = *(const vector *)(b + 2 * WIDTH), b3 = *(const vector *)(b + 3 * WIDTH) ;
+s00 = fma_vector(a[0 * down], b0, s00); s01 = fma_vector(a[0 * down], b1, s01); s02 = fma_vector(a[0 * down], b2, s02); s03 = fma_vector(a[0 * down], b3, s03); 
+s10 = fma_vector(a[1 * down], b0, s10); s11 = fma_vector(a[1 * down], b1, s11); s12 = fma_vector(a[1 * down], b2, s12); s13 = fma_vector(a[1 * down], b3, s13); 
+s20 = fma_vector(a[2 * down], b0, s20); s21 = fma_vector(a[2 * down], b1, s21); s22 = fma_vector(a[2 * down], b2, s22); s23 = fma_vector(a[2 * down], b3, s23); 
+s30 = fma_vector(a[3 * down], b0, s30); s31 = fma_vector(a[3 * down], b1, s31); s32 = fma_vector(a[3 * down], b2, s32); s33 = fma_vector(a[3 * down], b3, s33); 
+s40 = fma_vector(a[4 * down], b0, s40); s41 = fma_vector(a[4 * down], b1, s41); s42 = fma_vector(a[4 * down], b2, s42); s43 = fma_vector(a[4 * down], b3, s43); 
+s50 = fma_vector(a[5 * down], b0, s50); s51 = fma_vector(a[5 * down], b1, s51); s52 = fma_vector(a[5 * down], b2, s52); s53 = fma_vector(a[5 * down], b3, s53); 
+        }
+*(vector *)(to + 0 * to_down + 0 * WIDTH) = s00; *(vector *)(to + 0 * to_down + 1 * WIDTH) = s01; *(vector *)(to + 0 * to_down + 2 * WIDTH) = s02; *(vector *)(to + 0 * to_down + 3 * WIDTH) = s03; 
+*(vector *)(to + 1 * to_down + 0 * WIDTH) = s10; *(vector *)(to + 1 * to_down + 1 * WIDTH) = s11; *(vector *)(to + 1 * to_down + 2 * WIDTH) = s12; *(vector *)(to + 1 * to_down + 3 * WIDTH) = s13; 
+*(vector *)(to + 2 * to_down + 0 * WIDTH) = s20; *(vector *)(to + 2 * to_down + 1 * WIDTH) = s21; *(vector *)(to + 2 * to_down + 2 * WIDTH) = s22; *(vector *)(to + 2 * to_down + 3 * WIDTH) = s23; 
+*(vector *)(to + 3 * to_down + 0 * WIDTH) = s30; *(vector *)(to + 3 * to_down + 1 * WIDTH) = s31; *(vector *)(to + 3 * to_down + 2 * WIDTH) = s32; *(vector *)(to + 3 * to_down + 3 * WIDTH) = s33; 
+*(vector *)(to + 4 * to_down + 0 * WIDTH) = s40; *(vector *)(to + 4 * to_down + 1 * WIDTH) = s41; *(vector *)(to + 4 * to_down + 2 * WIDTH) = s42; *(vector *)(to + 4 * to_down + 3 * WIDTH) = s43; 
+*(vector *)(to + 5 * to_down + 0 * WIDTH) = s50; *(vector *)(to + 5 * to_down + 1 * WIDTH) = s51; *(vector *)(to + 5 * to_down + 2 * WIDTH) = s52; *(vector *)(to + 5 * to_down + 3 * WIDTH) = s53; 
+    }
     /* 4 rows and 4 vectors of columns of to = a @ b; a(i, p) is a[i * down + p * right] */
     static __attribute__((noinline)) hot block_4_4(real *__restrict__ to, Py_ssize_t to_down, const real *a, Py_ssize_t down, Py_ssize_t right,
                       const real *__restrict__ b, Py_ssize_t b_down, Py_ssize_t k, int more) {
@@ -164,6 +189,31 @@ s30 = fma_vector(a[3 * down], b0, s30); s31 = fma_vector(a[3 * down], b1, s31); 
 s00 = fma_vector(a[0 * down], b0, s00); s01 = fma_vector(a[0 * down], b1, s01); s02 = fma_vector(a[0 * down], b2, s02); s03 = fma_vector(a[0 * down], b3, s03); 
         }
 *(vector *)(to + 0 * to_down + 0 * WIDTH) = s00; *(vector *)(to + 0 * to_down + 1 * WIDTH) = s01; *(vector *)(to + 0 * to_down + 2 * WIDTH) = s02; *(vector *)(to + 0 * to_down + 3 * WIDTH) = s03; 
+    }
+    /* 6 rows and 1 vector of columns of to = a @ b; a(i, p) is a[i * down + p * right] */
+    static __attribute__((noinline)) hot block_6_1(real *__restrict__ to, Py_ssize_t to_down, const real *a, Py_ssize_t down, Py_ssize_t right,
+                      const real *__restrict__ b, Py_ssize_t b_down, Py_ssize_t k, int more) {
+        vector s00 = more ? *(vector *)(to + 0 * to_down + 0 * WIDTH) : (vector){0} ;
+        vector s10 = more ? *(vector *)(to + 1 * to_down + 0 * WIDTH) : (vector){0} ;
+        vector s20 = more ? *(vector *)(to + 2 * to_down + 0 * WIDTH) : (vector){0} ;
+        vector s30 = more ? *(vector *)(to + 3 * to_down + 0 * WIDTH) : (vector){0} ;
+        vector s40 = more ? *(vector *)(to + 4 * to_down + 0 * WIDTH) : (vector){0} ;
+        vector s50 = more ? *(vector *)(to + 5 * to_down + 0 * WIDTH) : (vector){0} ;
+        for (Py_ssize_t p = 0; p < k; p++, a += right, b += b_down) {
+            vector b0 = *(const vector *)(b + 0 * WIDTH) ;
+s00 = fma_vector(a[0 * down], b0, s00); 
+s10 = fma_vector(a[1 * down], b0, s10); 
+s20 = fma_vector(a[2 * down], b0, s20); 
+s30 = fma_vector(a[3 * down], b0, s30); 
+s40 = fma_vector(a[4 * down], b0, s40); 
+s50 = fma_vector(a[5 * down], b0, s50); 
+        }
+*(vector *)(to + 0 * to_down + 0 * WIDTH) = s00; 
+*(vector *)(to + 1 * to_down + 0 * WIDTH) = s10; 
+*(vector *)(to + 2 * to_down + 0 * WIDTH) = s20; 
+*(vector *)(to + 3 * to_down + 0 * WIDTH) = s30; 
+*(vector *)(to + 4 * to_down + 0 * WIDTH) = s40; 
+*(vector *)(to + 5 * to_down + 0 * WIDTH) = s50; 
     }
     /* 4 rows and 1 vector of columns of to = a @ b; a(i, p) is a[i * down + p * right] */
     static __attribute__((noinline)) hot block_4_1(real *__restrict__ to, Py_ssize_t to_down, const real *a, Py_ssize_t down, Py_ssize_t right,
@@ -194,6 +244,17 @@ s00 = fma_vector(a[0 * down], b0, s00);
         }
 *(vector *)(to + 0 * to_down + 0 * WIDTH) = s00; 
     }
+    /* rows of the next block, where so many are left: none of two or three single rows, which cost as much as four */
+    static inline Py_ssize_t block_rows(Py_ssize_t left) { return left == 6 || left == 7 || left > 9 ? 6 : left > 3 ? 4 : 1; }
+    static inline void multiply_block(Py_ssize_t rows, Py_ssize_t vectors, real *__restrict__ to, Py_ssize_t to_down, const real *a, Py_ssize_t down,
+                                      Py_ssize_t right, const real *__restrict__ b, Py_ssize_t b_down, Py_ssize_t k, int more) {
+        if (rows == 6 && vectors == 4) block_6_4(to, to_down, a, down, right, b, b_down, k, more);
+        else if (rows == 4 && vectors == 4) block_4_4(to, to_down, a, down, right, b, b_down, k, more);
+        else if (rows == 1 && vectors == 4) block_1_4(to, to_down, a, down, right, b, b_down, k, more);
+        else if (rows == 6 && vectors == 1) block_6_1(to, to_down, a, down, right, b, b_down, k, more);
+        else if (rows == 4 && vectors == 1) block_4_1(to, to_down, a, down, right, b, b_down, k, more);
+        else if (rows == 1 && vectors == 1) block_1_1(to, to_down, a, down, right, b, b_down, k, more);
+    }
     VECTOR real lane_exp(real) C_NAME("exp");
     VECTOR real lane_log1p(real) C_NAME("log1p");
     """
@@ -204,10 +265,8 @@ s00 = fma_vector(a[0 * down], b0, s00);
     void* large_memory(size_t) noexcept nogil
     hot turn_eight(real*, Py_ssize_t, const char*, Py_ssize_t) noexcept nogil
     const Py_ssize_t WIDTH
-    hot block_4_4(real*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, int) noexcept nogil
-    hot block_1_4(real*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, int) noexcept nogil
-    hot block_4_1(real*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, int) noexcept nogil
-    hot block_1_1(real*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, int) noexcept nogil
+    Py_ssize_t block_rows(Py_ssize_t) noexcept nogil
+    void multiply_block(Py_ssize_t, Py_ssize_t, real*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, int) noexcept nogil
     real exp "lane_exp"(real) noexcept nogil
     real log1p "lane_log1p"(real) noexcept nogil
     real floor "floor"(real) noexcept nogil
@@ -227,7 +286,6 @@ cdef enum:
     WEIGHT_ROW = INPUT_COLUMNS + TARGET_COLUMNS
     WEIGHTS = 2  # the place of the weights among the arrays of samples
     INVARIANTS = 55  # numbers that are computed once for a theta; first the penalty and its gradient
-    PENALTY_ROWS = 16
     PREDICTIONS = 3
     SUMMED_ROWS = 4  # the loss, and what is summed of its gradient row by row
     VALUE_ROWS = 16  # all rows of the function that has most
@@ -241,18 +299,18 @@ cdef enum:
 
 cdef hot multiply(rows to, const real* a, Py_ssize_t down, Py_ssize_t right, const real* b, Py_ssize_t m, Py_ssize_t k, Py_ssize_t n) noexcept nogil:
     """to = a @ b for each lane: a (m, k) is the same for all, with the strides down and right; b (k, n) has rows of lanes."""
-    cdef Py_ssize_t i, j, panel, slice, first, part, width = n * LANES
+    cdef Py_ssize_t i, j, height, panel, slice, first, part, width = n * LANES
     for slice in range((k + SLICE - 1) // SLICE):
         first = slice * SLICE
         part = min(k - first, SLICE)
-        for i in range(0, m - 3, 4):
+        i = 0
+        while i < m:
+            height = block_rows(m - i)
             for panel in range(width // (4 * WIDTH)):
                 j = panel * 4 * WIDTH
-                block_4_4(&to[i * width + j], width, &a[i * down + first * right], down, right, &b[first * width + j], width, part, first > 0)
-        for i in range(m - m % 4, m):
-            for panel in range(width // (4 * WIDTH)):
-                j = panel * 4 * WIDTH
-                block_1_4(&to[i * width + j], width, &a[i * down + first * right], down, right, &b[first * width + j], width, part, first > 0)
+                multiply_block(height, 4, &to[i * width + j], width, &a[i * down + first * right], down, right,
+                               &b[first * width + j], width, part, first > 0)
+            i += height
 
 
 cdef void copy_rows(real* to, Py_ssize_t to_down, Py_ssize_t to_right, const real* from_, Py_ssize_t down, Py_ssize_t right,
@@ -531,6 +589,13 @@ cdef hot collapse(double* stack, Py_ssize_t height, Py_ssize_t n_rows) noexcept 
         merge_nodes(&stack[2 * n_rows * (height - 1)], &stack[2 * n_rows * height], n_rows)
 
 
+cdef hot divide(real* means, const double* sums, const real* penalty, Py_ssize_t n, double total) noexcept nogil:
+    """Pairs over the total weight, plus the penalty's share."""
+    cdef Py_ssize_t i
+    for i in range(n):
+        means[i] = <real>((sums[2 * i] + sums[2 * i + 1]) / total + penalty[i])
+
+
 cdef hot gather_table(rows to, Column table, Py_ssize_t columns, Py_ssize_t start, Py_ssize_t count) noexcept nogil:
     """``count`` rows of a table from ``start``, turned: a row of lanes for each column. Eight samples are read at a time."""
     cdef Py_ssize_t index, first, lane
@@ -635,22 +700,14 @@ cdef hot add_block(double* sums, rows block, Py_ssize_t size) noexcept nogil:
 
 cdef hot add_panel(double* sums, const real* a, Py_ssize_t down, const real* b, Py_ssize_t m, Py_ssize_t width) noexcept nogil:
     """One call's a @ b onto sums: a (m, LANES) with rows ``down`` apart, b (LANES, width)."""
-    cdef Py_ssize_t i, j
-    cdef real[16 * LINE] block
-    for i in range(0, m - 3, 4):
-        if width == 4 * WIDTH:
-            block_4_4(block, width, &a[i * down], down, 1, b, width, LANES, 0)
-        else:
-            for j in range(width // WIDTH):
-                block_4_1(&block[j * WIDTH], width, &a[i * down], down, 1, &b[j * WIDTH], width, LANES, 0)
-        add_block(&sums[i * width], block, 4 * width)
-    for i in range(m - m % 4, m):
-        if width == 4 * WIDTH:
-            block_1_4(block, width, &a[i * down], down, 1, b, width, LANES, 0)
-        else:
-            for j in range(width // WIDTH):
-                block_1_1(&block[j * WIDTH], width, &a[i * down], down, 1, &b[j * WIDTH], width, LANES, 0)
-        add_block(&sums[i * width], block, width)
+    cdef Py_ssize_t part, height, i = 0, vectors = 4 if width == 4 * WIDTH else 1
+    cdef real[24 * LINE] block
+    while i < m:
+        height = block_rows(m - i)
+        for part in range(width // (vectors * WIDTH)):
+            multiply_block(height, vectors, &block[part * WIDTH], width, &a[i * down], down, 1, &b[part * WIDTH], width, LANES, 0)
+        add_block(&sums[i * width], block, height * width)
+        i += height
 
 
 cdef hot add_outer(double* sums, const real* left, Py_ssize_t down, Py_ssize_t right, const real* turned,
@@ -941,13 +998,10 @@ cdef class _Scratch:
     """What one thread works in: kept when it is done, so that the next call finds it warm."""
 
     cdef Scratch scratch
-    cdef _Tree tree  # the sums of the block that was done last
-
     cdef void* memory
 
     def __cinit__(self):
         cdef Scratch* scratch = &self.scratch
-        self.tree = _Tree()
         cdef size_t at = 64, data = at  # each part begins at a multiple of 64 bytes, so that no vector lies across two cache lines
         at += (WEIGHT_ROW + 1) * LANES * sizeof(real) + 63 & ~63
         cdef size_t values = at
@@ -972,14 +1026,16 @@ cdef class _Scratch:
         free(self.memory)
 
 
-_idle = []  # _Scratch that no thread works in
+# What no thread works with.
+_idle_scratch = []
+_idle_trees = []
 
 
-cdef _Scratch _scratch():
+cdef _take(list idle, kind):
     try:
-        return _idle.pop()
+        return idle.pop()
     except IndexError:
-        return _Scratch()
+        return kind()
 
 
 cdef class _Job:
@@ -988,17 +1044,28 @@ cdef class _Job:
     cdef Sweep sweep
     cdef _Bound data
     cdef real* c
-    cdef _Scratch root  # whose tree gets the sums of all blocks
-    cdef Py_ssize_t block, height, done
+    cdef Py_ssize_t block, blocks, begun  # rows of a block; how many there are; how many a thread has taken
+    cdef dict waiting  # {(level, index): _Tree}: the blocks' nodes whose siblings are not there yet
+    cdef object lock  # of waiting
+    cdef _Tree root  # its first node is the sum of all blocks
     cdef object out
 
     def __dealloc__(self):
         free(self.c)
 
-    def run(self, Py_ssize_t index):
-        """Block ``index``; the scratch that holds its node."""
+    def work(self):
+        """Blocks, until none is left."""
+        cdef Py_ssize_t index
+        while self.begun < self.blocks:
+            index = self.begun
+            self.begun += 1
+            self.join(self.run(index), index)
+
+    cdef _Tree run(self, Py_ssize_t index):
+        """Block ``index``; its sum is the first node of the tree."""
         PyErr_CheckSignals()
-        cdef _Scratch scratch = _scratch()
+        cdef _Scratch scratch = _take(_idle_scratch, _Scratch)
+        cdef _Tree tree = _take(_idle_trees, _Tree)
         cdef Sweep sweep = self.sweep
         cdef Column column
         cdef Py_ssize_t first = index * self.block
@@ -1006,7 +1073,7 @@ cdef class _Job:
         if sweep.out != NULL:
             sweep.out += first * sweep.out_rows * sizeof(real)
         else:
-            scratch.tree.reserve(sweep.n, sweep.n_sums)
+            tree.reserve(sweep.n, sweep.n_sums)
         converted = []  # kept until the sweep is done
         cdef int place
         for place in range(3):
@@ -1022,58 +1089,53 @@ cdef class _Job:
         if sweep.columns[WEIGHTS].base != NULL:
             _check_weights(self.data.arrays[WEIGHTS][first:first + sweep.n])
         with nogil:
-            sweep_block(&sweep, &scratch.scratch, scratch.tree.nodes, scratch.tree.weights)
-        return scratch
+            sweep_block(&sweep, &scratch.scratch, tree.nodes, tree.weights)
+        _idle_scratch.append(scratch)
+        return tree
 
-    cdef int collect(self, _Scratch scratch, Py_ssize_t blocks) except -1:
-        """The next block's node, in order."""
-        cdef Py_ssize_t n_sums = self.sweep.n_sums
-        if blocks == 1:
-            self.root = scratch
-            return 0
-        if self.sweep.out == NULL:
-            memcpy(&self.root.tree.nodes[2 * n_sums * self.height], scratch.tree.nodes, 2 * n_sums * sizeof(double))
-            memcpy(&self.root.tree.weights[2 * self.height], scratch.tree.weights, 2 * sizeof(double))
-            push(self.root.tree.weights, self.height + 1, self.done, 1)
-            self.height = push(self.root.tree.nodes, self.height + 1, self.done, n_sums)
-            self.done += 1
-        _idle.append(scratch)
+    cdef int join(self, _Tree node, Py_ssize_t index) except -1:
+        """A block's node with its sibling, if that is there, and so on up the tree; else it waits for the sibling."""
+        cdef Py_ssize_t level = 0, width = self.blocks, n_sums = self.sweep.n_sums
+        cdef _Tree sibling
+        while width > 1 and self.sweep.out == NULL:
+            if index ^ 1 < width:  # the last of an odd number of nodes rises alone
+                with self.lock:
+                    sibling = self.waiting.pop((level, index ^ 1), None)
+                    if sibling is None:
+                        self.waiting[level, index] = node
+                        return 0
+                if index & 1:
+                    node, sibling = sibling, node
+                with nogil:
+                    merge_nodes(node.nodes, sibling.nodes, n_sums)
+                    merge_nodes(node.weights, sibling.weights, 1)
+                _idle_trees.append(sibling)
+            index >>= 1
+            width = (width + 1) >> 1
+            level += 1
+        self.root = node
         return 0
 
     cdef int sweep_all(self) except -1:
-        """All blocks, on as many threads as the arrays were bound to."""
+        """All blocks, on as many threads as the arrays were bound to, this one among them."""
         cdef Py_ssize_t n = self.data.n, threads = self.data.threads
         if threads == 0:
             threads = _worthwhile_threads(n)
         self.block = _block_rows(n, threads)
-        cdef Py_ssize_t index, blocks = (n + self.block - 1) // self.block
-        if blocks > 1:
-            self.root = _scratch()
-            self.root.tree.reserve(blocks * TILE, self.sweep.n_sums)
-        if threads == 1 or blocks == 1:
-            for index in range(blocks):
-                self.collect(self.run(index), blocks)
-        else:
-            self.sweep_threaded(blocks, threads)
-        if blocks > 1 and self.sweep.out == NULL:
-            collapse(self.root.tree.nodes, self.height, self.sweep.n_sums)
-            collapse(self.root.tree.weights, self.height, 1)
-        return 0
-
-    cdef int sweep_threaded(self, Py_ssize_t blocks, Py_ssize_t threads) except -1:
-        """Blocks on threads, a few ahead of the one whose node is next."""
-        cdef Py_ssize_t index
-        pending = deque()
-        pool = ThreadPoolExecutor(min(threads, blocks))
+        self.blocks = (n + self.block - 1) // self.block
+        threads = min(threads, self.blocks)
+        if threads == 1:
+            self.work()
+            return 0
+        pool = ThreadPoolExecutor(threads - 1)
         try:
-            for index in range(blocks):
-                pending.append(pool.submit(self.run, index))
-                if len(pending) > 4 * threads:
-                    self.collect(pending.popleft().result(), blocks)
-            while pending:
-                self.collect(pending.popleft().result(), blocks)
+            others = [pool.submit(self.work) for _ in range(threads - 1)]
+            self.work()
+            for other in others:
+                other.result()
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            self.begun = self.blocks  # after an error, the others stop too
+            pool.shutdown(wait=True)
         return 0
 
 
@@ -1087,6 +1149,8 @@ cdef _Job _job(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_
     once(<const double*>view.buf, job.c)
     PyBuffer_Release(&view)
     job.data = data
+    job.waiting = {}
+    job.lock = Lock()
     job.sweep.function = function
     job.sweep.c = job.c
     job.sweep.n_rows = n_rows
@@ -1102,24 +1166,18 @@ cdef double _mean(_Bound data, theta, out) except? -1.0:
     if data.n == 0:
         _refuse(ArrayError, "inputs", "at least one sample", "none", "the mean over an empty data set is undefined")
     job.sweep_all()
-    cdef double total = <double>data.n if data.arrays[WEIGHTS] is None else job.root.tree.weights[0] + job.root.tree.weights[1]
+    cdef const double* sums = job.root.nodes
+    cdef double total = <double>data.n if data.arrays[WEIGHTS] is None else job.root.weights[0] + job.root.weights[1]
     if not total - total == 0.0 or total == 0.0:
         _refuse(ArrayError, "weights", "a finite sum other than zero", total, "the weighted mean divides by it")
     cdef Py_buffer view
     if out is not None:
         PyObject_GetBuffer(out, &view, PyBUF_STRIDES)
-        for row in range(N_COLUMNS):
-            (<real*>view.buf)[row] = <real>_quotient(job, row + 1, total)
+        divide(<real*>view.buf, &sums[2], &job.c[1], N_COLUMNS, total)
         PyBuffer_Release(&view)
-    cdef double risk = _quotient(job, 0, total)
-    _idle.append(job.root)
+    cdef double risk = (sums[0] + sums[1]) / total + job.c[0]
+    _idle_trees.append(job.root)
     return risk
-
-
-cdef double _quotient(_Job job, Py_ssize_t row, double total):
-    """A row's sum over the total weight, plus the penalty's share."""
-    cdef double mean = (job.root.tree.nodes[2 * row] + job.root.tree.nodes[2 * row + 1]) / total
-    return mean + job.c[row] if PENALTY_ROWS else mean
 
 
 cdef int _each(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_ssize_t out_rows, Py_ssize_t first_row,
@@ -1136,7 +1194,7 @@ cdef int _each(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_
     job.sweep.first_row = first_row
     job.sweep.out_rows = out_rows
     job.sweep_all()
-    _idle.append(job.root)
+    _idle_trees.append(job.root)
     return 0
 
 

@@ -38,8 +38,8 @@ threads and any layout of the arrays. Needs NumPy alone.
 """
 
 import os
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 
 import numpy as np
 
@@ -86,7 +86,6 @@ cdef enum:
     WEIGHT_ROW = INPUT_COLUMNS + TARGET_COLUMNS
     WEIGHTS = 2  # the place of the weights among the arrays of samples
     INVARIANTS = 4  # numbers that are computed once for a theta; first the penalty and its gradient
-    PENALTY_ROWS = 0
     PREDICTIONS = 1
     SUMMED_ROWS = 5  # the loss, and what is summed of its gradient row by row
     VALUE_ROWS = 5  # all rows of the function that has most
@@ -275,6 +274,13 @@ cdef hot collapse(double* stack, Py_ssize_t height, Py_ssize_t n_rows) noexcept 
     while height > 1:
         height -= 1
         merge_nodes(&stack[2 * n_rows * (height - 1)], &stack[2 * n_rows * height], n_rows)
+
+
+cdef hot divide(real* means, const double* sums, Py_ssize_t n, double total) noexcept nogil:
+    """Pairs over the total weight."""
+    cdef Py_ssize_t i
+    for i in range(n):
+        means[i] = <real>((sums[2 * i] + sums[2 * i + 1]) / total)
 
 
 cdef hot gather_table(rows to, Column table, Py_ssize_t columns, Py_ssize_t start, Py_ssize_t count) noexcept nogil:
@@ -532,13 +538,10 @@ cdef class _Scratch:
     """What one thread works in: kept when it is done, so that the next call finds it warm."""
 
     cdef Scratch scratch
-    cdef _Tree tree  # the sums of the block that was done last
-
     cdef void* memory
 
     def __cinit__(self):
         cdef Scratch* scratch = &self.scratch
-        self.tree = _Tree()
         cdef size_t at = 64, data = at  # each part begins at a multiple of 64 bytes, so that no vector lies across two cache lines
         at += (WEIGHT_ROW + 1) * LANES * sizeof(real) + 63 & ~63
         cdef size_t values = at
@@ -557,14 +560,16 @@ cdef class _Scratch:
         free(self.memory)
 
 
-_idle = []  # _Scratch that no thread works in
+# What no thread works with.
+_idle_scratch = []
+_idle_trees = []
 
 
-cdef _Scratch _scratch():
+cdef _take(list idle, kind):
     try:
-        return _idle.pop()
+        return idle.pop()
     except IndexError:
-        return _Scratch()
+        return kind()
 
 
 cdef class _Job:
@@ -573,17 +578,28 @@ cdef class _Job:
     cdef Sweep sweep
     cdef _Bound data
     cdef real* c
-    cdef _Scratch root  # whose tree gets the sums of all blocks
-    cdef Py_ssize_t block, height, done
+    cdef Py_ssize_t block, blocks, begun  # rows of a block; how many there are; how many a thread has taken
+    cdef dict waiting  # {(level, index): _Tree}: the blocks' nodes whose siblings are not there yet
+    cdef object lock  # of waiting
+    cdef _Tree root  # its first node is the sum of all blocks
     cdef object out
 
     def __dealloc__(self):
         free(self.c)
 
-    def run(self, Py_ssize_t index):
-        """Block ``index``; the scratch that holds its node."""
+    def work(self):
+        """Blocks, until none is left."""
+        cdef Py_ssize_t index
+        while self.begun < self.blocks:
+            index = self.begun
+            self.begun += 1
+            self.join(self.run(index), index)
+
+    cdef _Tree run(self, Py_ssize_t index):
+        """Block ``index``; its sum is the first node of the tree."""
         PyErr_CheckSignals()
-        cdef _Scratch scratch = _scratch()
+        cdef _Scratch scratch = _take(_idle_scratch, _Scratch)
+        cdef _Tree tree = _take(_idle_trees, _Tree)
         cdef Sweep sweep = self.sweep
         cdef Column column
         cdef Py_ssize_t first = index * self.block
@@ -591,7 +607,7 @@ cdef class _Job:
         if sweep.out != NULL:
             sweep.out += first * sweep.out_rows * sizeof(real)
         else:
-            scratch.tree.reserve(sweep.n, sweep.n_sums)
+            tree.reserve(sweep.n, sweep.n_sums)
         converted = []  # kept until the sweep is done
         cdef int place
         for place in range(3):
@@ -607,58 +623,53 @@ cdef class _Job:
         if sweep.columns[WEIGHTS].base != NULL:
             _check_weights(self.data.arrays[WEIGHTS][first:first + sweep.n])
         with nogil:
-            sweep_block(&sweep, &scratch.scratch, scratch.tree.nodes, scratch.tree.weights)
-        return scratch
+            sweep_block(&sweep, &scratch.scratch, tree.nodes, tree.weights)
+        _idle_scratch.append(scratch)
+        return tree
 
-    cdef int collect(self, _Scratch scratch, Py_ssize_t blocks) except -1:
-        """The next block's node, in order."""
-        cdef Py_ssize_t n_sums = self.sweep.n_sums
-        if blocks == 1:
-            self.root = scratch
-            return 0
-        if self.sweep.out == NULL:
-            memcpy(&self.root.tree.nodes[2 * n_sums * self.height], scratch.tree.nodes, 2 * n_sums * sizeof(double))
-            memcpy(&self.root.tree.weights[2 * self.height], scratch.tree.weights, 2 * sizeof(double))
-            push(self.root.tree.weights, self.height + 1, self.done, 1)
-            self.height = push(self.root.tree.nodes, self.height + 1, self.done, n_sums)
-            self.done += 1
-        _idle.append(scratch)
+    cdef int join(self, _Tree node, Py_ssize_t index) except -1:
+        """A block's node with its sibling, if that is there, and so on up the tree; else it waits for the sibling."""
+        cdef Py_ssize_t level = 0, width = self.blocks, n_sums = self.sweep.n_sums
+        cdef _Tree sibling
+        while width > 1 and self.sweep.out == NULL:
+            if index ^ 1 < width:  # the last of an odd number of nodes rises alone
+                with self.lock:
+                    sibling = self.waiting.pop((level, index ^ 1), None)
+                    if sibling is None:
+                        self.waiting[level, index] = node
+                        return 0
+                if index & 1:
+                    node, sibling = sibling, node
+                with nogil:
+                    merge_nodes(node.nodes, sibling.nodes, n_sums)
+                    merge_nodes(node.weights, sibling.weights, 1)
+                _idle_trees.append(sibling)
+            index >>= 1
+            width = (width + 1) >> 1
+            level += 1
+        self.root = node
         return 0
 
     cdef int sweep_all(self) except -1:
-        """All blocks, on as many threads as the arrays were bound to."""
+        """All blocks, on as many threads as the arrays were bound to, this one among them."""
         cdef Py_ssize_t n = self.data.n, threads = self.data.threads
         if threads == 0:
             threads = _worthwhile_threads(n)
         self.block = _block_rows(n, threads)
-        cdef Py_ssize_t index, blocks = (n + self.block - 1) // self.block
-        if blocks > 1:
-            self.root = _scratch()
-            self.root.tree.reserve(blocks * TILE, self.sweep.n_sums)
-        if threads == 1 or blocks == 1:
-            for index in range(blocks):
-                self.collect(self.run(index), blocks)
-        else:
-            self.sweep_threaded(blocks, threads)
-        if blocks > 1 and self.sweep.out == NULL:
-            collapse(self.root.tree.nodes, self.height, self.sweep.n_sums)
-            collapse(self.root.tree.weights, self.height, 1)
-        return 0
-
-    cdef int sweep_threaded(self, Py_ssize_t blocks, Py_ssize_t threads) except -1:
-        """Blocks on threads, a few ahead of the one whose node is next."""
-        cdef Py_ssize_t index
-        pending = deque()
-        pool = ThreadPoolExecutor(min(threads, blocks))
+        self.blocks = (n + self.block - 1) // self.block
+        threads = min(threads, self.blocks)
+        if threads == 1:
+            self.work()
+            return 0
+        pool = ThreadPoolExecutor(threads - 1)
         try:
-            for index in range(blocks):
-                pending.append(pool.submit(self.run, index))
-                if len(pending) > 4 * threads:
-                    self.collect(pending.popleft().result(), blocks)
-            while pending:
-                self.collect(pending.popleft().result(), blocks)
+            others = [pool.submit(self.work) for _ in range(threads - 1)]
+            self.work()
+            for other in others:
+                other.result()
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            self.begun = self.blocks  # after an error, the others stop too
+            pool.shutdown(wait=True)
         return 0
 
 
@@ -672,6 +683,8 @@ cdef _Job _job(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_
     once(<const double*>view.buf, job.c)
     PyBuffer_Release(&view)
     job.data = data
+    job.waiting = {}
+    job.lock = Lock()
     job.sweep.function = function
     job.sweep.c = job.c
     job.sweep.n_rows = n_rows
@@ -687,24 +700,18 @@ cdef double _mean(_Bound data, theta, out) except? -1.0:
     if data.n == 0:
         _refuse(ArrayError, "inputs", "at least one sample", "none", "the mean over an empty data set is undefined")
     job.sweep_all()
-    cdef double total = <double>data.n if data.arrays[WEIGHTS] is None else job.root.tree.weights[0] + job.root.tree.weights[1]
+    cdef const double* sums = job.root.nodes
+    cdef double total = <double>data.n if data.arrays[WEIGHTS] is None else job.root.weights[0] + job.root.weights[1]
     if not total - total == 0.0 or total == 0.0:
         _refuse(ArrayError, "weights", "a finite sum other than zero", total, "the weighted mean divides by it")
     cdef Py_buffer view
     if out is not None:
         PyObject_GetBuffer(out, &view, PyBUF_STRIDES)
-        for row in range(N_COLUMNS):
-            (<real*>view.buf)[row] = <real>_quotient(job, row + 1, total)
+        divide(<real*>view.buf, &sums[2], N_COLUMNS, total)
         PyBuffer_Release(&view)
-    cdef double risk = _quotient(job, 0, total)
-    _idle.append(job.root)
+    cdef double risk = (sums[0] + sums[1]) / total
+    _idle_trees.append(job.root)
     return risk
-
-
-cdef double _quotient(_Job job, Py_ssize_t row, double total):
-    """A row's sum over the total weight, plus the penalty's share."""
-    cdef double mean = (job.root.tree.nodes[2 * row] + job.root.tree.nodes[2 * row + 1]) / total
-    return mean + job.c[row] if PENALTY_ROWS else mean
 
 
 cdef int _each(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_ssize_t out_rows, Py_ssize_t first_row,
@@ -721,7 +728,7 @@ cdef int _each(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_
     job.sweep.first_row = first_row
     job.sweep.out_rows = out_rows
     job.sweep_all()
-    _idle.append(job.root)
+    _idle_trees.append(job.root)
     return 0
 
 

@@ -103,6 +103,7 @@ def _uses(kernel: Kernel, once: Context, functions: Iterable[Context]) -> Contex
     return {
         **uses,
         "uses_turn": bool(kernel.outers) or kernel.inputs >= 8,
+        "blocks": tuple((rows, vectors) for vectors in ((4, 1) if kernel.outers else (4,)) for rows in (6, 4, 1)),
         "uses_fma": bool(kernel.outers) or any(name.startswith("multiply") for name in called),
     }
 

@@ -89,7 +89,7 @@ def test_the_keys_supplied_are_exactly_the_keys_used() -> None:
     for keys in contexts:
         assert used - {"function"} == set(keys)  # the loop in module.pyx.jinja binds `function` for lanes.pyx.jinja
     supplied = {key for keys in contexts for value in keys.values() for part in parts(value) for key in part}
-    assert inside - {"index0", "last"} == supplied - {"variable"}
+    assert inside - {"index0", "first", "last"} == supplied - {"variable"}
 
 
 RICH = [keys_of(MATRICES), keys_of(MORE)]
