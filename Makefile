@@ -8,12 +8,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/symgrad-installed
 
-.PHONY: help demo test clean
+PEERS := $(VENV)/peers
+
+.PHONY: help demo test accuracy clean
 
 help:
-	@echo "make demo    fit a certified problem with a compiled gradient, and show each step"
-	@echo "make test    style, types and tests"
-	@echo "make clean   remove the virtual environment and everything that was built"
+	@echo "make demo      fit a certified problem with a compiled gradient, and show each step"
+	@echo "make test      style, types and tests"
+	@echo "make accuracy  measure symgrad beside its peers, and write docs/accuracy.md (installs several GB)"
+	@echo "make clean     remove the virtual environment and everything that was built"
 	@echo "Another Python: make demo PYTHON=python3.12"
 
 demo: $(INSTALLED)
@@ -26,6 +29,16 @@ test: $(INSTALLED)
 	@$(BIN)/mypy
 	@echo "tests (pytest, two processes)"
 	@$(BIN)/pytest -n 2 --dist loadfile
+
+accuracy: $(INSTALLED) $(PEERS)/installed
+	@$(BIN)/python -m benchmarks.accuracy --peers "$(PEERS)/bin/python"
+
+# Peers have an environment of their own: none of them can change what symgrad is measured with.
+$(PEERS)/installed: pyproject.toml
+	@$(PYTHON) -m venv "$(PEERS)"
+	@echo "installing JAX, PyTorch, CasADi and others in $(PEERS) (several GB)"
+	@"$(PEERS)/bin/python" -m pip install --quiet --disable-pip-version-check ".[bench]"
+	@touch "$@"
 
 # The stamp is as new as the last installation from this pyproject.toml.
 $(INSTALLED): pyproject.toml

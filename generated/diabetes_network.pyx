@@ -28,6 +28,7 @@ import numpy as np
 
 from cpython.buffer cimport PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
+from libc.math cimport NAN
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
@@ -64,14 +65,91 @@ cdef extern from *:
     #define hot_function
     #endif
     #define hot hot_function void
+    #define magnitude __builtin_fabs
+    /* NaN with one pattern of bits, whichever operation it came from */
+    static inline hot_function double canonical(double x) { return x == x ? x : __builtin_nan(""); }
+    #define GREATEST 0x1.fffffffffffffp1023
+    #define SHRINK 0x1p-512
+    #define LEAST 0x1p-1022
+    /* Round to nearest, let small numbers be, trap nothing, whatever the process has set; and what it had set back. */
+    #if defined(__x86_64__) && defined(__GNUC__)
+    typedef unsigned environment;
+    static inline void restore(environment was) {
+        __asm__ __volatile__("" ::: "memory");
+        __builtin_ia32_ldmxcsr(was);
+        __asm__ __volatile__("" ::: "memory");
+    }
+    static inline environment calm(void) {
+        environment was = __builtin_ia32_stmxcsr();
+        restore(0x1f80);
+        return was;
+    }
+    #else
+    #include <fenv.h>
+    typedef fenv_t environment;
+    static void restore(environment was) { fesetenv(&was); }
+    static environment calm(void) {
+        environment was;
+        fegetenv(&was);
+        fesetenv(FE_DFL_ENV);
+        return was;
+    }
+    #endif
     typedef double real;
     typedef real *__restrict__ rows;
+    typedef real eight __attribute__((vector_size(8 * sizeof(real)), aligned(1), may_alias));
+    #define EXCHANGE(a, b, i0, i1, i2, i3, i4, i5, i6, i7, distance) do { \
+        eight upper = __builtin_shufflevector(a, b, i0, i1, i2, i3, i4, i5, i6, i7); \
+        b = __builtin_shufflevector(a, b, i0 + distance, i1 + distance, i2 + distance, i3 + distance, \
+                                    i4 + distance, i5 + distance, i6 + distance, i7 + distance); \
+        a = upper; \
+    } while (0)
+    /* to[j * to_down + i] = from[i * down + j]; down is in bytes; the eight rows that follow are fetched ahead */
+    static inline hot turn_eight(real *__restrict__ to, Py_ssize_t to_down, const char *from, Py_ssize_t down) {
+        eight r0 = *(const eight *)(from + 0 * down);
+        __builtin_prefetch(from + 8 * down, 0, 2);
+        eight r1 = *(const eight *)(from + 1 * down);
+        __builtin_prefetch(from + 9 * down, 0, 2);
+        eight r2 = *(const eight *)(from + 2 * down);
+        __builtin_prefetch(from + 10 * down, 0, 2);
+        eight r3 = *(const eight *)(from + 3 * down);
+        __builtin_prefetch(from + 11 * down, 0, 2);
+        eight r4 = *(const eight *)(from + 4 * down);
+        __builtin_prefetch(from + 12 * down, 0, 2);
+        eight r5 = *(const eight *)(from + 5 * down);
+        __builtin_prefetch(from + 13 * down, 0, 2);
+        eight r6 = *(const eight *)(from + 6 * down);
+        __builtin_prefetch(from + 14 * down, 0, 2);
+        eight r7 = *(const eight *)(from + 7 * down);
+        __builtin_prefetch(from + 15 * down, 0, 2);
+EXCHANGE(r0, r1, 0, 8, 2, 10, 4, 12, 6, 14, 1); EXCHANGE(r2, r3, 0, 8, 2, 10, 4, 12, 6, 14, 1); EXCHANGE(r4, r5, 0, 8, 2, 10, 4, 12, 6, 14, 1); EXCHANGE(r6, r7, 0, 8, 2, 10, 4, 12, 6, 14, 1); 
+EXCHANGE(r0, r2, 0, 1, 8, 9, 4, 5, 12, 13, 2); EXCHANGE(r1, r3, 0, 1, 8, 9, 4, 5, 12, 13, 2); EXCHANGE(r4, r6, 0, 1, 8, 9, 4, 5, 12, 13, 2); EXCHANGE(r5, r7, 0, 1, 8, 9, 4, 5, 12, 13, 2); 
+EXCHANGE(r0, r4, 0, 1, 2, 3, 8, 9, 10, 11, 4); EXCHANGE(r1, r5, 0, 1, 2, 3, 8, 9, 10, 11, 4); EXCHANGE(r2, r6, 0, 1, 2, 3, 8, 9, 10, 11, 4); EXCHANGE(r3, r7, 0, 1, 2, 3, 8, 9, 10, 11, 4); 
+        *(eight *)(to + 0 * to_down) = r0;
+        *(eight *)(to + 1 * to_down) = r1;
+        *(eight *)(to + 2 * to_down) = r2;
+        *(eight *)(to + 3 * to_down) = r3;
+        *(eight *)(to + 4 * to_down) = r4;
+        *(eight *)(to + 5 * to_down) = r5;
+        *(eight *)(to + 6 * to_down) = r6;
+        *(eight *)(to + 7 * to_down) = r7;
+    }
     VECTOR real lane_exp(real) C_NAME("exp");
     VECTOR real lane_tanh(real) C_NAME("tanh");
     """
     ctypedef void hot  # loops over lanes are vectorised, whatever the rest of the module is compiled with
     ctypedef double real
     ctypedef real* rows
+    ctypedef struct Environment "environment":
+        pass
+    Environment calm() noexcept nogil
+    void restore(Environment) noexcept nogil
+    double magnitude(double) noexcept nogil
+    double canonical(double) noexcept nogil
+    const double GREATEST
+    const double SHRINK  # of weights, where sums would overflow
+    const double LEAST  # the smallest number of full precision
+    hot turn_eight(real*, Py_ssize_t, const char*, Py_ssize_t) noexcept nogil
     real exp "lane_exp"(real) noexcept nogil
     real tanh "lane_tanh"(real) noexcept nogil
     real fabs "fabs"(real) noexcept nogil
@@ -98,12 +176,13 @@ PARAMETERS = (
 INPUTS = (('bmi', ()), ('bp', ()))
 TARGETS = (('y', ()),)
 N_PARAMETERS = 17
+TILE = 1024  # rows that are summed together: the rows may be split for `partial_sums` at its multiples
 
 cdef enum:
     N_COLUMNS = 17  # of all parameters' gradients
     LANES = 64  # samples side by side in a call of a lane function
     DEPTH = 16  # calls that make a tile
-    TILE = LANES * DEPTH
+    TILE_ROWS = LANES * DEPTH
     INPUT_COLUMNS = 2
     TARGET_COLUMNS = 1
     WEIGHT_ROW = INPUT_COLUMNS + TARGET_COLUMNS
@@ -303,7 +382,9 @@ cdef struct Sweep:
     LaneFunction function
     const real* c
     Py_ssize_t n_rows  # rows that the function fills: the loss, and with it the gradient; or the predictions
-    Py_ssize_t n_sums  # sums that are wanted: of the loss, and of its gradient
+    bint with_gradient
+    Py_ssize_t n_sums  # rows of a node: the weight, the loss, and with_gradient its derivative by each parameter
+    bint shrunk  # weights are multiplied by SHRINK
     Py_ssize_t n  # samples in the arrays below
     Column[3] columns  # inputs, targets, weights
     char* out  # NULL: sums are wanted; else rows first_row, ... of each sample go to one row of out
@@ -315,6 +396,11 @@ cdef struct Scratch:  # what a thread works in
     real* data
     real* values
     double* sums
+
+
+cdef struct Nodes:  # of the tree of sums: a row is a pair, high and low
+    double* sums
+    double* shrunk  # the same sums times SHRINK: for rows of which `sums` is not finite, and meaningless for others
 
 
 cdef inline hot add_exactly(double* high, double* low, double x) noexcept nogil:
@@ -362,33 +448,95 @@ cdef hot fold(double* high, double* low, Py_ssize_t n_rows, double* node) noexce
         node[2 * row + 1] = low[row * LANES]
 
 
-cdef hot merge_nodes(double* node, const double* other, Py_ssize_t n_rows) noexcept nogil:
+cdef inline Nodes nodes_from(Nodes nodes, Py_ssize_t row) noexcept nogil:
+    nodes.sums += 2 * row
+    nodes.shrunk += 2 * row
+    return nodes
+
+
+cdef bint all_finite(const double* node, Py_ssize_t n_rows) noexcept nogil:
+    cdef Py_ssize_t row, others = 0
+    for row in range(n_rows):
+        others += not magnitude(node[2 * row]) <= GREATEST
+    return others == 0
+
+
+cdef bint might_overflow(const double* node, const double* other, Py_ssize_t n_rows) noexcept nogil:
+    cdef Py_ssize_t row, others = 0
+    for row in range(n_rows):
+        others += not magnitude(node[2 * row]) + magnitude(other[2 * row]) <= GREATEST / 2
+    return others > 0
+
+
+cdef void merge_shrunk(Nodes node, Nodes other, Py_ssize_t n_rows) noexcept nogil:
+    """The sums times SHRINK, for each row of which the sum could overflow."""
+    cdef Py_ssize_t row
+    cdef double high, low
+    for row in range(0, 2 * n_rows, 2):
+        if not magnitude(node.sums[row]) + magnitude(other.sums[row]) <= GREATEST / 2:
+            if magnitude(node.sums[row]) <= GREATEST:
+                node.shrunk[row] = node.sums[row] * SHRINK
+                node.shrunk[row + 1] = node.sums[row + 1] * SHRINK
+            high = other.shrunk[row]
+            low = other.shrunk[row + 1]
+            if magnitude(other.sums[row]) <= GREATEST:
+                high = other.sums[row] * SHRINK
+                low = other.sums[row + 1] * SHRINK
+            merge(&node.shrunk[row], &node.shrunk[row + 1], high, low)
+
+
+cdef hot merge_pairs(double* node, const double* other, Py_ssize_t n_rows) noexcept nogil:
     cdef Py_ssize_t row
     for row in range(n_rows):
         merge(&node[2 * row], &node[2 * row + 1], other[2 * row], other[2 * row + 1])
 
 
-cdef Py_ssize_t push(double* stack, Py_ssize_t height, Py_ssize_t index, Py_ssize_t n_rows) noexcept nogil:
+cdef void merge_nodes(Nodes node, Nodes other, Py_ssize_t n_rows) noexcept nogil:
+    """A node and its right sibling: their parent, in the place of the first. Few rows at a time, which stay in the cache."""
+    cdef Py_ssize_t first, count
+    for first in range(0, n_rows, 256):
+        count = min(n_rows - first, 256)
+        if might_overflow(&node.sums[2 * first], &other.sums[2 * first], count):
+            merge_shrunk(nodes_from(node, first), nodes_from(other, first), count)
+        merge_pairs(&node.sums[2 * first], &other.sums[2 * first], count)
+
+
+cdef Py_ssize_t push(Nodes stack, Py_ssize_t height, Py_ssize_t index, Py_ssize_t n_rows) noexcept nogil:
     """A node was put on top: merge what is complete, as a binary counter carries. The new height."""
     while index & 1:
         height -= 1
-        merge_nodes(&stack[2 * n_rows * (height - 1)], &stack[2 * n_rows * height], n_rows)
+        merge_nodes(nodes_from(stack, (height - 1) * n_rows), nodes_from(stack, height * n_rows), n_rows)
         index >>= 1
     return height
 
 
-cdef hot collapse(double* stack, Py_ssize_t height, Py_ssize_t n_rows) noexcept nogil:
+cdef void collapse(Nodes stack, Py_ssize_t height, Py_ssize_t n_rows) noexcept nogil:
     """The nodes left on the stack, from the top down into the first."""
     while height > 1:
         height -= 1
-        merge_nodes(&stack[2 * n_rows * (height - 1)], &stack[2 * n_rows * height], n_rows)
+        merge_nodes(nodes_from(stack, (height - 1) * n_rows), nodes_from(stack, height * n_rows), n_rows)
+
+
+cdef inline double quotient(const double* pair, const double* shrunk, double total, double unit) noexcept nogil:
+    """A sum over the total weight, which is total / unit."""
+    if magnitude(pair[0]) <= GREATEST:
+        return (pair[0] + pair[1]) / total * unit
+    return (shrunk[0] + shrunk[1]) / total * (unit / SHRINK)
 
 
 cdef hot divide(real* means, const double* sums, Py_ssize_t n, double total) noexcept nogil:
     """Pairs over the total weight."""
     cdef Py_ssize_t i
     for i in range(n):
-        means[i] = <real>((sums[2 * i] + sums[2 * i + 1]) / total)
+        means[i] = <real>canonical((sums[2 * i] + sums[2 * i + 1]) / total)
+
+
+cdef void divide_each(real* means, const double* sums, const double* shrunk, Py_ssize_t n, double total,
+                      double unit) noexcept nogil:
+    """The same where some sums are not finite, or the total weight is not."""
+    cdef Py_ssize_t i
+    for i in range(n):
+        means[i] = <real>canonical(quotient(&sums[2 * i], &shrunk[2 * i], total, unit))
 
 
 cdef hot gather_table(rows to, Column table, Py_ssize_t columns, Py_ssize_t start, Py_ssize_t count) noexcept nogil:
@@ -400,7 +548,12 @@ cdef hot gather_table(rows to, Column table, Py_ssize_t columns, Py_ssize_t star
             memcpy(&to[index * LANES], at + index * table.column_stride, count * sizeof(real))
         return
     for first in range(0, count - 7, 8):
-        for index in range(columns):
+        index = 0
+        if table.column_stride == sizeof(real):
+            for index in range(0, columns - 7, 8):
+                turn_eight(&to[index * LANES + first], LANES, at + first * table.row_stride + index * sizeof(real), table.row_stride)
+            index = columns - columns % 8
+        for index in range(index, columns):
             for lane in range(8):
                 memcpy(&to[index * LANES + first + lane], at + (first + lane) * table.row_stride + index * table.column_stride, sizeof(real))
     for lane in range(count - count % 8, count):
@@ -438,6 +591,15 @@ cdef Py_ssize_t gather(Sweep* sweep, Py_ssize_t start, Py_ssize_t count, real* d
     return n_masked
 
 
+cdef hot shrink(real* weights) noexcept nogil:
+    """Everything that a lane function computes from then on is SHRINK times as large; no weight becomes zero."""
+    cdef Py_ssize_t lane
+    for lane in range(LANES):
+        weights[lane] = <real>(weights[lane] * SHRINK)
+        if magnitude(weights[lane]) < LEAST:
+            weights[lane] = <real>(LEAST if weights[lane] >= 0.0 else -LEAST)
+
+
 cdef hot clear_masked(real* out, Py_ssize_t n_rows, const unsigned char* masked) noexcept nogil:
     cdef Py_ssize_t row, lane
     for row in range(n_rows):
@@ -446,18 +608,31 @@ cdef hot clear_masked(real* out, Py_ssize_t n_rows, const unsigned char* masked)
                 out[row * LANES + lane] = 0.0
 
 
+cdef hot settle(real* values, Py_ssize_t n) noexcept nogil:
+    """Every NaN gets the same bits."""
+    cdef Py_ssize_t i
+    for i in range(n):
+        values[i] = <real>canonical(values[i])
+
+
 cdef hot scatter(const real* values, Py_ssize_t n_rows, real* to, Py_ssize_t row_length, Py_ssize_t count) noexcept nogil:
     """Rows of lanes to one row for each sample."""
-    cdef Py_ssize_t lane, row
+    cdef Py_ssize_t lane, row, first = 0
+    for first in range(0, n_rows - 7, 8):
+        for lane in range(0, count - 7, 8):
+            turn_eight(&to[lane * row_length + first], row_length, <const char*>&values[first * LANES + lane], LANES * sizeof(real))
+        for lane in range(count - count % 8, count):
+            for row in range(first, first + 8):
+                to[lane * row_length + row] = values[row * LANES + lane]
+    first = n_rows - n_rows % 8
     for lane in range(count):
-        for row in range(n_rows):
+        for row in range(first, n_rows):
             to[lane * row_length + row] = values[row * LANES + lane]
 
 
-cdef void sweep_block(Sweep* sweep, Scratch* scratch, double* stack, double* weight_stack) noexcept nogil:
-    """All samples of a block: their rows to ``out``, or their sums to the first node of each stack."""
-    cdef Py_ssize_t tile, call, start, count, n_masked, height = 0
-    cdef Py_ssize_t n_rows = sweep.n_rows, n_sums = sweep.n_sums
+cdef void sum_tile(Sweep* sweep, Scratch* scratch, Py_ssize_t tile, double* node) noexcept nogil:
+    """The samples of a tile: calls of the lane function onto each lane's pairs, and these folded."""
+    cdef Py_ssize_t call, start, count, n_masked, n_rows = sweep.n_rows
     cdef Py_ssize_t n_lanes = LANES
     cdef real* data = scratch.data
     cdef real* values = scratch.values
@@ -465,39 +640,65 @@ cdef void sweep_block(Sweep* sweep, Scratch* scratch, double* stack, double* wei
     cdef double* low = &sums[(n_rows + 1) * LANES]
     cdef unsigned char[LANES] masked
     cdef bint weighted = sweep.columns[WEIGHTS].base != NULL
-    for tile in range((sweep.n + TILE - 1) // TILE):
-        if sweep.out == NULL:  # predictions may have more rows than there are sums
-            memset(sums, 0, 2 * (n_rows + 1) * LANES * sizeof(double))
-        for call in range(DEPTH):
-            start = tile * TILE + call * LANES
-            count = min(n_lanes, sweep.n - start)
-            if count <= 0:
-                break
-            n_masked = gather(sweep, start, count, data, masked)
-            if n_masked == LANES:
-                continue
-            sweep.function(sweep.c, data, values)
-            if sweep.out != NULL:
-                scatter(&values[sweep.first_row * LANES], sweep.out_rows, <real*>sweep.out + start * sweep.out_rows, sweep.out_rows, count)
-                continue
-            if n_masked:
-                clear_masked(values, n_rows, masked)
-                clear_masked(&data[WEIGHT_ROW * LANES], 1, masked)
-            accumulate(values, sums, low, n_rows)
-            if weighted:
-                accumulate(&data[WEIGHT_ROW * LANES], &sums[n_rows * LANES], &low[n_rows * LANES], 1)
-        if sweep.out == NULL:
-            fold(sums, low, n_rows, &stack[2 * n_sums * height])
-            fold(&sums[n_rows * LANES], &low[n_rows * LANES], 1, &weight_stack[2 * height])
-            push(weight_stack, height + 1, tile, 1)
-            height = push(stack, height + 1, tile, n_sums)
-    collapse(stack, height, n_sums)
-    collapse(weight_stack, height, 1)
+    memset(sums, 0, 2 * (n_rows + 1) * LANES * sizeof(double))
+    for call in range(DEPTH):
+        start = tile * TILE_ROWS + call * LANES
+        count = min(n_lanes, sweep.n - start)
+        if count <= 0:
+            break
+        n_masked = gather(sweep, start, count, data, masked)
+        if n_masked == LANES:
+            continue
+        if sweep.shrunk:
+            shrink(&data[WEIGHT_ROW * LANES])
+        sweep.function(sweep.c, data, values)
+        if n_masked:
+            clear_masked(values, n_rows, masked)
+            clear_masked(&data[WEIGHT_ROW * LANES], 1, masked)
+        accumulate(values, sums, low, n_rows)
+        if weighted:
+            accumulate(&data[WEIGHT_ROW * LANES], &sums[n_rows * LANES], &low[n_rows * LANES], 1)
+    fold(&sums[n_rows * LANES], &low[n_rows * LANES], 1, node)
+    fold(sums, low, n_rows, &node[2])
+
+
+cdef void sum_block(Sweep* sweep, Scratch* scratch, Nodes stack) noexcept nogil:
+    """The samples of a block, into the first node of the stack: a tree over its tiles.
+
+    A sum that is not finite, though the mean may be, is computed once more with smaller weights, tile by tile. So the
+    result is still a matter of each sample's place in the tree alone.
+    """
+    cdef Py_ssize_t tile, height = 0
+    cdef Nodes node
+    for tile in range((sweep.n + TILE_ROWS - 1) // TILE_ROWS):
+        node = nodes_from(stack, height * sweep.n_sums)
+        sum_tile(sweep, scratch, tile, node.sums)
+        if not all_finite(node.sums, sweep.n_sums):
+            sweep.shrunk = True
+            sum_tile(sweep, scratch, tile, node.shrunk)
+            sweep.shrunk = False
+        height = push(stack, height + 1, tile, sweep.n_sums)
+    collapse(stack, height, sweep.n_sums)
+
+
+cdef void write_block(Sweep* sweep, Scratch* scratch) noexcept nogil:
+    """The rows of all samples of a block, to ``out``."""
+    cdef Py_ssize_t call, start, count
+    cdef Py_ssize_t n_lanes = LANES
+    cdef unsigned char[LANES] masked
+    for call in range((sweep.n + LANES - 1) // LANES):
+        start = call * LANES
+        count = min(n_lanes, sweep.n - start)
+        gather(sweep, start, count, scratch.data, masked)
+        sweep.function(sweep.c, scratch.data, scratch.values)
+        settle(scratch.values, sweep.n_rows * LANES)
+        scatter(&scratch.values[sweep.first_row * LANES], sweep.out_rows, <real*>sweep.out + start * sweep.out_rows, sweep.out_rows, count)
 
 
 _DOUBLE = np.dtype(np.float64)
 _REAL = np.dtype(np.float64)
 _THETA = "an array of shape (%d,)" % N_PARAMETERS
+_NODES = "dictionaries {(level, index): float64 array of shape (%d, 2)}" % (3 + N_COLUMNS)
 _THREADS = "None or a positive integer"
 _UNUSED = object()  # the targets of predict
 # The errors that a wrong array gets, both with the same texts everywhere (symgrad puts its own subclasses here).
@@ -582,6 +783,155 @@ def unpack(theta):
     return {name: part.reshape(shapes[name]).copy() for name, part in zip(shapes, parts)}
 
 
+def partial_sums(theta, inputs, targets, weights=None, *, first=0, threads=None):
+    """The sums over these rows, as `merge_sums` takes them: `{(level, index): array}`, a few small arrays.
+
+    first: where these rows begin among all rows, a multiple of TILE. N too is one, unless these rows are the last. All
+    rows are a row of tiles, of TILE rows each; the node (level, index) has the tiles from index * 2**level on, 2**level
+    of them or those that there are. Its array, float64 (20, 2), has in row 0 the number of rows and 0;
+    then pairs, high and low, whose sums are those of the weights (without weights, of ones), of w * loss and of
+    w * gradient, without the penalty. Where such a sum is beyond the range of double its pair is not finite, and the
+    array has two columns more: pairs that are 2**-512 times the sums, for the rows that are not finite.
+    Equal rows give equal bits, for any number of threads. Other arguments and errors as for `risk`.
+    """
+    cdef _Bound data = _Bound(inputs, targets, weights, threads)
+    cdef Py_ssize_t tile = _first_tile(first), end = tile + (data.n + TILE_ROWS - 1) // TILE_ROWS, at = tile, level, start, n
+    cdef dict nodes = {}
+    cdef _Job job
+    cdef _Tree root
+    theta = _theta(theta)
+    cdef Environment environment = calm()
+    try:
+        job = _job(data, theta, gradients, 18, True)
+        while at < end:
+            level = 0
+            while not at >> level & 1 and at + (<Py_ssize_t>2 << level) <= end:
+                level += 1
+            start = (at - tile) * TILE_ROWS
+            n = min(TILE_ROWS << level, data.n - start)
+            root = job.sweep_rows(start, n)
+            nodes[level, at >> level] = _array_of(root, n)
+            _idle_trees.append(root)
+            at += <Py_ssize_t>1 << level
+    finally:
+        restore(environment)
+    return nodes
+
+
+def merge_sums(theta, *parts):
+    """`(risk, gradient)` over all rows, from what `partial_sums` gave for parts of them at the same theta.
+
+    The same bits as `risk_and_gradient` over all rows at once, whatever the parts and their order. A node may come
+    several times, if its bits are the same. ValueError where they are not, and where rows are missing or overlap, from
+    row 0 to the last row that any part has; whether that is the last of all, only you can tell.
+    """
+    cdef dict nodes = {}
+    for part in parts:
+        if not isinstance(part, dict):
+            _refuse(ArrayTypeError, "parts", _NODES, type(part).__name__, "pass what partial_sums returned")
+        for key, array in part.items():
+            _check_node(key, array)
+            known = nodes.setdefault(key, array)
+            if known is not array and np.ascontiguousarray(known).tobytes() != np.ascontiguousarray(array).tobytes():
+                _refuse(ArrayError, "parts", "one array for the node %s" % (key,), "two that differ",
+                        "was theta the same for all parts? else one was damaged")
+    return _merged(_theta(theta), _in_order(nodes), nodes)
+
+
+cdef object _merged(theta, list keys, dict nodes):
+    cdef _Siblings siblings = _Siblings()
+    cdef Py_ssize_t level, index
+    cdef real* c
+    level, index = keys[len(keys) - 1]
+    rows = int(nodes[level, index][0, 0])
+    siblings.tiles = (index << level) + (rows + TILE_ROWS - 1) // TILE_ROWS
+    siblings.n_sums = 2 + N_COLUMNS
+    out = np.empty(N_PARAMETERS, _REAL)
+    cdef Environment environment = calm()
+    try:
+        for level, index in keys:
+            siblings.join(_tree_of(nodes[level, index]), level, index)
+        c = _invariants(theta)
+        try:
+            return _finish(siblings.root, c, out), out
+        finally:
+            free(c)
+    finally:
+        restore(environment)
+
+
+cdef Py_ssize_t _first_tile(first) except -1:
+    expected = "a multiple of TILE, %d, that is not negative" % TILE_ROWS
+    if not isinstance(first, (int, np.integer)) or isinstance(first, bool):
+        _refuse(ArrayTypeError, "first", expected, repr(first), "it is the number of rows before these")
+    if first < 0 or first % TILE_ROWS or first > <Py_ssize_t>1 << 60:
+        _refuse(ArrayError, "first", expected, first, "split the rows at multiples of TILE")
+    return first // TILE_ROWS
+
+
+cdef object _array_of(_Tree tree, Py_ssize_t n):
+    """The first node of a tree, as `partial_sums` returns it."""
+    cdef bint finite = all_finite(tree.nodes.sums, 2 + N_COLUMNS)
+    cdef double[:, ::1] array = np.zeros((3 + N_COLUMNS, 2 if finite else 4))
+    cdef Py_ssize_t row
+    array[0, 0] = n
+    for row in range(2 + N_COLUMNS):
+        array[1 + row, 0] = canonical(tree.nodes.sums[2 * row])
+        array[1 + row, 1] = canonical(tree.nodes.sums[2 * row + 1])
+        if not magnitude(tree.nodes.sums[2 * row]) <= GREATEST:
+            array[1 + row, 2] = canonical(tree.nodes.shrunk[2 * row])
+            array[1 + row, 3] = canonical(tree.nodes.shrunk[2 * row + 1])
+    return array.base
+
+
+cdef _Tree _tree_of(object node):
+    cdef const double[:, :] array = node
+    cdef _Tree tree = _take(_idle_trees, _Tree)
+    cdef Py_ssize_t row
+    tree.reserve(1, 2 + N_COLUMNS)
+    for row in range(2 + N_COLUMNS):
+        tree.nodes.sums[2 * row] = array[1 + row, 0]
+        tree.nodes.sums[2 * row + 1] = array[1 + row, 1]
+        if array.shape[1] == 4:
+            tree.nodes.shrunk[2 * row] = array[1 + row, 2]
+            tree.nodes.shrunk[2 * row + 1] = array[1 + row, 3]
+    return tree
+
+
+cdef int _check_node(key, array) except -1:
+    """Is it a node, and are there as many rows in it as there can be?"""
+    cure = "pass what partial_sums returned"
+    if not isinstance(key, tuple) or len(key) != 2 or not all([isinstance(k, (int, np.integer)) for k in key]):
+        _refuse(ArrayTypeError, "parts", _NODES, "the key %r" % (key,), cure)
+    if not isinstance(array, np.ndarray) or array.dtype != _DOUBLE:
+        _refuse(ArrayTypeError, "parts", _NODES, "%s at %s" % (getattr(array, "dtype", type(array).__name__), key), cure)
+    if array.shape not in ((3 + N_COLUMNS, 2), (3 + N_COLUMNS, 4)):
+        _refuse(ArrayError, "parts", _NODES, "the shape %s at %s" % (array.shape, key), cure)
+    level, index = key
+    if not (0 <= level <= 50 and 0 <= index < 1 << 50 - level):
+        _refuse(ArrayError, "parts", _NODES, "the key %s" % (key,), cure)
+    if not 0 < array[0, 0] <= TILE_ROWS << level or array[0, 0] % 1:
+        _refuse(ArrayError, "parts", "1 to %d rows at %s" % (TILE_ROWS << level, key), array[0, 0], cure)
+
+
+cdef list _in_order(dict nodes):
+    """The nodes' keys by their rows: each begins where the one before ends."""
+    if not nodes:
+        _refuse(ArrayError, "parts", "at least one row", "none", "the mean over an empty data set is undefined")
+    keys = sorted(nodes, key=lambda key: (key[1] << key[0], key[0]))
+    end = 0
+    for level, index in keys:
+        start = (index << level) * TILE_ROWS
+        if start > end:
+            _refuse(ArrayError, "parts", "all rows from 0 on", "none of the rows %d to %d" % (end, start - 1),
+                    "they come before those of the node %s" % ((level, index),))
+        if start < end:
+            _refuse(ArrayError, "parts", "each row once", "the rows of the node %s twice" % ((level, index),),
+                    "split the rows in one way")
+        end = start + int(nodes[level, index][0, 0])
+    return keys
+
+
 cdef class _Bound:
     """Arrays that were checked once; called with theta it gives `(risk, gradient)`."""
 
@@ -615,30 +965,65 @@ cdef class _Bound:
 
 
 cdef class _Tree:
-    """The nodes of a tree of sums that wait for their siblings: those of the loss and its gradient, those of the weights."""
+    """The nodes of a tree of sums that wait for their siblings, one of each height; the result is the first."""
 
-    cdef double* nodes
-    cdef double* weights
+    cdef Nodes nodes
     cdef Py_ssize_t room
 
     def __dealloc__(self):
-        free(self.nodes)
-        free(self.weights)
+        free(self.nodes.sums)
+        free(self.nodes.shrunk)
 
     cdef int reserve(self, Py_ssize_t n, Py_ssize_t n_sums) except -1:
         """Room for a node of each height that the tree of n samples has."""
-        cdef Py_ssize_t heights = 1, tiles = (n + TILE - 1) // TILE
+        cdef Py_ssize_t heights = 1, tiles = (n + TILE_ROWS - 1) // TILE_ROWS
         while tiles > 1:
             tiles //= 2
             heights += 1
         if heights * n_sums > self.room:
-            self.room = heights * n_sums
-            free(self.nodes)
-            free(self.weights)
-            self.nodes = <double*>malloc(2 * self.room * sizeof(double))
-            self.weights = <double*>malloc(2 * 64 * sizeof(double))
-            if self.nodes == NULL or self.weights == NULL:
+            self.room = 0
+            free(self.nodes.sums)
+            free(self.nodes.shrunk)
+            self.nodes.sums = <double*>malloc(2 * heights * n_sums * sizeof(double))
+            self.nodes.shrunk = <double*>malloc(2 * heights * n_sums * sizeof(double))  # hardly ever touched
+            if self.nodes.sums == NULL or self.nodes.shrunk == NULL:
                 raise MemoryError()
+            self.room = heights * n_sums
+        return 0
+
+
+cdef class _Siblings:
+    """Nodes of the tree over a number of tiles, merged with their siblings as these come: in any order, from any thread."""
+
+    cdef Py_ssize_t tiles, n_sums
+    cdef dict waiting  # {(level, index): _Tree}: those whose siblings are not there yet
+    cdef object lock  # of waiting
+    cdef _Tree root  # the sum of all tiles
+
+    def __cinit__(self):
+        self.waiting = {}
+        self.lock = Lock()
+
+    cdef int join(self, _Tree node, Py_ssize_t level, Py_ssize_t index) except -1:
+        """The node of tiles index * 2**level, ... with its sibling, if that is there, and so on up the tree."""
+        cdef Py_ssize_t width = (self.tiles - 1 >> level) + 1
+        cdef _Tree sibling
+        while width > 1:
+            if index ^ 1 < width:  # the last of an odd number of nodes rises alone
+                with self.lock:
+                    sibling = self.waiting.pop((level, index ^ 1), None)
+                    if sibling is None:
+                        self.waiting[level, index] = node
+                        return 0
+                if index & 1:
+                    node, sibling = sibling, node
+                with nogil:
+                    merge_nodes(node.nodes, sibling.nodes, self.n_sums)
+                _idle_trees.append(sibling)
+            index >>= 1
+            width = (width + 1) >> 1
+            level += 1
+        self.root = node
         return 0
 
 
@@ -681,15 +1066,15 @@ cdef _take(list idle, kind):
 
 
 cdef class _Job:
-    """One sweep over bound arrays at one theta, a block at a time, from any thread."""
+    """One sweep over rows of bound arrays at one theta, a block at a time, from any thread."""
 
     cdef Sweep sweep
     cdef _Bound data
     cdef real* c
+    cdef Py_ssize_t start, n  # the rows
     cdef Py_ssize_t block, blocks, begun  # rows of a block; how many there are; how many a thread has taken
-    cdef dict waiting  # {(level, index): _Tree}: the blocks' nodes whose siblings are not there yet
-    cdef object lock  # of waiting
-    cdef _Tree root  # its first node is the sum of all blocks
+    cdef Py_ssize_t level  # of a block's node
+    cdef _Siblings siblings
     cdef object out
 
     def __dealloc__(self):
@@ -698,24 +1083,27 @@ cdef class _Job:
     def work(self):
         """Blocks, until none is left."""
         cdef Py_ssize_t index
-        while self.begun < self.blocks:
-            index = self.begun
-            self.begun += 1
-            self.join(self.run(index), index)
+        cdef Environment environment = calm()
+        try:
+            while self.begun < self.blocks:
+                index = self.begun
+                self.begun += 1
+                self.run(index)
+        finally:
+            restore(environment)
 
-    cdef _Tree run(self, Py_ssize_t index):
-        """Block ``index``; its sum is the first node of the tree."""
+    cdef int run(self, Py_ssize_t index) except -1:
+        """Block ``index``: its rows, or its sum to its sibling's."""
         PyErr_CheckSignals()
         cdef _Scratch scratch = _take(_idle_scratch, _Scratch)
-        cdef _Tree tree = _take(_idle_trees, _Tree)
+        cdef _Tree tree
         cdef Sweep sweep = self.sweep
         cdef Column column
         cdef Py_ssize_t first = index * self.block
-        sweep.n = min(self.block, self.data.n - first)
+        sweep.n = min(self.block, self.n - first)
         if sweep.out != NULL:
             sweep.out += first * sweep.out_rows * sizeof(real)
-        else:
-            tree.reserve(sweep.n, sweep.n_sums)
+        first += self.start
         converted = []  # kept until the sweep is done
         cdef int place
         for place in range(3):
@@ -730,42 +1118,48 @@ cdef class _Job:
             sweep.columns[place] = column
         if sweep.columns[WEIGHTS].base != NULL:
             _check_weights(self.data.arrays[WEIGHTS][first:first + sweep.n])
-        with nogil:
-            sweep_block(&sweep, &scratch.scratch, tree.nodes, tree.weights)
+        if sweep.out != NULL:
+            with nogil:
+                write_block(&sweep, &scratch.scratch)
+        else:
+            tree = _take(_idle_trees, _Tree)
+            tree.reserve(sweep.n, sweep.n_sums)
+            with nogil:
+                sum_block(&sweep, &scratch.scratch, tree.nodes)
+            self.siblings.join(tree, self.level, index)
         _idle_scratch.append(scratch)
-        return tree
-
-    cdef int join(self, _Tree node, Py_ssize_t index) except -1:
-        """A block's node with its sibling, if that is there, and so on up the tree; else it waits for the sibling."""
-        cdef Py_ssize_t level = 0, width = self.blocks, n_sums = self.sweep.n_sums
-        cdef _Tree sibling
-        while width > 1 and self.sweep.out == NULL:
-            if index ^ 1 < width:  # the last of an odd number of nodes rises alone
-                with self.lock:
-                    sibling = self.waiting.pop((level, index ^ 1), None)
-                    if sibling is None:
-                        self.waiting[level, index] = node
-                        return 0
-                if index & 1:
-                    node, sibling = sibling, node
-                with nogil:
-                    merge_nodes(node.nodes, sibling.nodes, n_sums)
-                    merge_nodes(node.weights, sibling.weights, 1)
-                _idle_trees.append(sibling)
-            index >>= 1
-            width = (width + 1) >> 1
-            level += 1
-        self.root = node
         return 0
 
-    cdef int sweep_all(self) except -1:
-        """All blocks, on as many threads as the arrays were bound to, this one among them."""
-        cdef Py_ssize_t n = self.data.n, threads = self.data.threads
+    cdef _Tree sweep_rows(self, Py_ssize_t start, Py_ssize_t n):
+        """All blocks of n rows from ``start``, on as many threads as the arrays were bound to, this one among them.
+
+        The sum is the first node of the tree; without a weight, the weight is the number of rows.
+        """
+        cdef Py_ssize_t threads = self.data.threads
+        cdef _Tree root
         if threads == 0:
             threads = _worthwhile_threads(n)
+        self.start = start
+        self.n = n
+        self.begun = 0
         self.block = _block_rows(n, threads)
         self.blocks = (n + self.block - 1) // self.block
-        threads = min(threads, self.blocks)
+        self.level = 0
+        while TILE_ROWS << self.level < self.block:
+            self.level += 1
+        if self.sweep.out == NULL:
+            self.siblings = _Siblings()
+            self.siblings.tiles = (n + TILE_ROWS - 1) // TILE_ROWS
+            self.siblings.n_sums = self.sweep.n_sums
+        self.work_together(min(threads, self.blocks))
+        if self.sweep.out != NULL:
+            return None
+        root = self.siblings.root
+        if self.data.arrays[WEIGHTS] is None:
+            root.nodes.sums[0] = n
+        return root
+
+    cdef int work_together(self, Py_ssize_t threads) except -1:
         if threads == 1:
             self.work()
             return 0
@@ -781,62 +1175,87 @@ cdef class _Job:
         return 0
 
 
-cdef _Job _job(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_ssize_t n_sums):
+cdef _Job _job(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, bint with_gradient):
     cdef _Job job = _Job()
-    cdef Py_buffer view
-    job.c = <real*>calloc(INVARIANTS + 1, sizeof(real))
-    if job.c == NULL:
-        raise MemoryError()
-    PyObject_GetBuffer(theta, &view, PyBUF_STRIDES)
-    once(<const double*>view.buf, job.c)
-    PyBuffer_Release(&view)
+    job.c = _invariants(theta)
     job.data = data
-    job.waiting = {}
-    job.lock = Lock()
     job.sweep.function = function
     job.sweep.c = job.c
     job.sweep.n_rows = n_rows
-    job.sweep.n_sums = n_sums
+    job.sweep.with_gradient = with_gradient
+    job.sweep.n_sums = 2 + with_gradient * N_COLUMNS
     return job
+
+
+cdef real* _invariants(theta) except NULL:
+    """What is computed once for a theta, in memory that is the caller's."""
+    cdef Py_buffer view
+    cdef real* c = <real*>calloc(INVARIANTS + 1, sizeof(real))
+    if c == NULL:
+        raise MemoryError()
+    PyObject_GetBuffer(theta, &view, PyBUF_STRIDES)
+    once(<const double*>view.buf, c)
+    PyBuffer_Release(&view)
+    return c
 
 
 cdef double _mean(_Bound data, theta, out) except? -1.0:
     """The risk; its gradient goes to ``out``, if that is not None."""
-    cdef Py_ssize_t row
-    cdef _Job job = (_job(data, theta, losses, 1, 1) if out is None
-                     else _job(data, theta, gradients, 18, 1 + N_COLUMNS))
+    cdef _Job job
     if data.n == 0:
         _refuse(ArrayError, "inputs", "at least one sample", "none", "the mean over an empty data set is undefined")
-    job.sweep_all()
-    cdef const double* sums = job.root.nodes
-    cdef double total = <double>data.n if data.arrays[WEIGHTS] is None else job.root.weights[0] + job.root.weights[1]
-    if not total - total == 0.0 or total == 0.0:
-        _refuse(ArrayError, "weights", "a finite sum other than zero", total, "the weighted mean divides by it")
+    cdef Environment environment = calm()
+    try:
+        job = (_job(data, theta, losses, 1, False) if out is None
+               else _job(data, theta, gradients, 18, True))
+        return _finish(job.sweep_rows(0, data.n), job.c, out)
+    finally:
+        restore(environment)
+
+
+cdef double _finish(_Tree tree, const real* c, out) except? -1.0:
+    """The mean from all samples' sums, plus the penalty: the risk; the gradient goes to ``out``."""
+    cdef const double* sums = tree.nodes.sums
+    cdef const double* shrunk = tree.nodes.shrunk
+    cdef double total = sums[0] + sums[1], unit = 1.0
     cdef Py_buffer view
+    if not magnitude(sums[0]) <= GREATEST:
+        total = shrunk[0] + shrunk[1]
+        unit = SHRINK
+    if not magnitude(total) <= GREATEST or total == 0.0:
+        _refuse(ArrayError, "weights", "a finite sum other than zero", total, "the weighted mean divides by it")
     if out is not None:
         PyObject_GetBuffer(out, &view, PyBUF_STRIDES)
-        divide(<real*>view.buf, &sums[2], N_COLUMNS, total)
+        if unit == 1.0 and all_finite(&sums[4], N_COLUMNS):
+            divide(<real*>view.buf, &sums[4], N_COLUMNS, total)
+        else:
+            divide_each(<real*>view.buf, &sums[4], &shrunk[4], N_COLUMNS, total, unit)
         PyBuffer_Release(&view)
-    cdef double risk = (sums[0] + sums[1]) / total
-    _idle_trees.append(job.root)
+    cdef double risk = canonical(quotient(&sums[2], &shrunk[2], total, unit))
+
+    _idle_trees.append(tree)
     return risk
 
 
 cdef int _each(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_ssize_t out_rows, Py_ssize_t first_row,
                out) except -1:
     """Each sample's ``out_rows`` values, the function's rows from ``first_row`` on, into ``out``."""
-    cdef _Job job = _job(data, theta, function, n_rows, 1 + first_row * N_COLUMNS)
+    cdef _Job job
     cdef Py_buffer view
     if data.n == 0:
         return 0
-    job.out = out
-    PyObject_GetBuffer(out, &view, PyBUF_STRIDES)
-    job.sweep.out = <char*>view.buf
-    PyBuffer_Release(&view)
-    job.sweep.first_row = first_row
-    job.sweep.out_rows = out_rows
-    job.sweep_all()
-    _idle_trees.append(job.root)
+    cdef Environment environment = calm()
+    try:
+        job = _job(data, theta, function, n_rows, first_row > 0)
+        job.out = out
+        PyObject_GetBuffer(out, &view, PyBUF_STRIDES)
+        job.sweep.out = <char*>view.buf
+        PyBuffer_Release(&view)
+        job.sweep.first_row = first_row
+        job.sweep.out_rows = out_rows
+        job.sweep_rows(0, data.n)
+    finally:
+        restore(environment)
     return 0
 
 
@@ -860,7 +1279,7 @@ cdef Py_ssize_t _worthwhile_threads(Py_ssize_t n):
 
 cdef Py_ssize_t _block_rows(Py_ssize_t n, Py_ssize_t threads):
     """Rows of a block: a power of two of tiles, 1 to 30 ms of work. No result depends on it."""
-    cdef Py_ssize_t rows = TILE
+    cdef Py_ssize_t rows = TILE_ROWS
     while (rows * COST < 1_000_000 or (rows * COST < 15_000_000 and rows * 32 * threads < n)) and rows * (WEIGHT_ROW + 1) < 1 << 22:
         rows *= 2
     return rows
@@ -938,5 +1357,6 @@ cdef object _result(out, tuple shape, tuple others):
 
 
 # Where they were imported from: pickle looks there, when one goes to another process.
-for _function in (risk, gradient, risk_and_gradient, per_sample_loss, per_sample_gradient, predict, bind, pack, unpack):
+for _function in (risk, gradient, risk_and_gradient, per_sample_loss, per_sample_gradient, predict, bind, partial_sums, merge_sums, pack,
+                  unpack):
     _function.__module__ = __name__

@@ -16,7 +16,7 @@ from .fold import fold
 from .guards import ALWAYS, Guard, both, compact, condition_of, either
 from .operation import X, Y
 from .operations import TABLE
-from .program import LEAVES, Builder, Program
+from .program import LEAVES, Assignment, Builder, Program
 from .trace_scalars import SCALAR_RULES
 from .tracer import Tracer
 from .value import Value
@@ -24,6 +24,18 @@ from .value import Value
 _COTANGENT = sp.Symbol("c", real=True)
 # Their pullbacks only pass a cotangent on: zero stays zero, whatever the arguments are.
 _HARMLESS = (STRUCTURAL - {"matmul", "largest", "logsumexp_all", "pick", "put"}) | {"add", "sub", "neg", "select"}
+
+
+# Where cotangents vanish: in flat tails, and below the bar of a fraction. And what may have infinite slopes there.
+_FLAT = frozenset(
+    {
+        *("exp", "exp2", "exp_capped", "exp_less", "exp_sum", "exp_product", "expm1", "expm1_quotient", "exprel"),
+        *("sigmoid", "softplus", "logistic_density", "gaussian", "tanh", "sech", "erf", "erfc", "hazard"),
+        *("log_erfc", "log1mexp", "powm1", "box_cox"),
+    }
+)
+_EXPONENTIAL = frozenset({"exp", "exp2", "exp_sum", "exp_product", "expm1", "exprel", "sinh", "cosh", "gamma"})
+_STEEP = _EXPONENTIAL | {"pow", "powm1", "box_cox", "expm1_quotient", "root_power", "rational_power"}
 
 
 def differentiate(program: Program, output: str, gradient_name: str) -> Program:
@@ -35,6 +47,7 @@ def differentiate(program: Program, output: str, gradient_name: str) -> Program:
     builder = Builder(program.assignments, fold)
     (root,) = program.outputs[output]
     active = program.depends_on(["parameter"])
+    flattened = program.closure(a for step in program.assignments for a in _flattened(step))
     cotangents: dict[int, list[tuple[int, Guard]]] = {root: [(builder.constant(1.0), ALWAYS)]}
     gradient: dict[int, int] = {}
     for variable in range(root, -1, -1):
@@ -54,12 +67,40 @@ def differentiate(program: Program, output: str, gradient_name: str) -> Program:
                 where = _kept(guard, builder, () if assignment.operation in STRUCTURAL else assignment.shape)
                 if where != ALWAYS and assignment.operation not in _HARMLESS:
                     share = _guarded(builder, share, cotangent, condition_of(where, builder))
+                if variable in flattened and _is_steep(program, variable, active):
+                    share = _settled(builder, share, cotangent)
                 shape = program.assignments[argument].shape
                 where = _kept(both(where, own), builder, shape)
                 cotangents.setdefault(argument, []).append((_fitted(builder, share, shape), where))
     zero = builder.constant(0.0)
     derivatives = (builder.filled(gradient.get(v, zero), program.assignments[v].shape) for v in _parameters(program))
     return builder.program({**program.outputs, gradient_name: tuple(derivatives)})
+
+
+def _flattened(step: Assignment) -> tuple[int, ...]:
+    """The arguments whose cotangents may vanish because their value is large."""
+    if step.operation == "div":
+        return step.arguments[1:]
+    negative = step.operation == "power" and isinstance(step.attribute, int) and step.attribute < 0
+    return step.arguments if negative or step.operation in _FLAT else ()
+
+
+def _is_steep(program: Program, variable: int, active: tuple[bool, ...]) -> bool:
+    """Can the slopes of an operation be infinite where its arguments are finite?"""
+    assignment = program.assignments[variable]
+    if assignment.operation == "mul":
+        return any(program.assignments[a].operation in _EXPONENTIAL for a in assignment.arguments)
+    if assignment.operation == "div":
+        return active[assignment.arguments[1]]
+    if assignment.operation == "power":
+        return isinstance(assignment.attribute, int) and not 0 <= assignment.attribute <= 2
+    return assignment.operation in _STEEP
+
+
+def _settled(builder: Builder, share: int, cotangent: int) -> int:
+    """A share that is zero where the cotangent is: in the flat tail of a function, however steep its argument."""
+    zero = builder.constant(0.0)
+    return builder.emit("select", builder.emit("eq", cotangent, zero), zero, share)
 
 
 def _guarded(builder: Builder, share: int, cotangent: int, condition: int) -> int:

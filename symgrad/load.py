@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 FUNCTIONS = (
     "risk", "gradient", "risk_and_gradient", "per_sample_loss", "per_sample_gradient", "predict", "bind",
-    "pack", "unpack",
+    "partial_sums", "merge_sums", "pack", "unpack",
 )  # fmt: skip
-CONSTANTS = ("PARAMETERS", "INPUTS", "TARGETS", "N_PARAMETERS")
+CONSTANTS = ("PARAMETERS", "INPUTS", "TARGETS", "N_PARAMETERS", "TILE")
 
 _loaded: dict[str, ModuleType] = {}  # by sha256 of the library: equal code is one module, whatever its paths
 _opened: set[Path] = set()
@@ -48,12 +48,15 @@ class CompiledRisk:
     per_sample_gradient: Callable[..., Any]
     predict: Callable[..., Any]
     bind: Callable[..., Any]
+    partial_sums: Callable[..., dict[tuple[int, int], Any]]
+    merge_sums: Callable[..., tuple[float, Any]]
     pack: Callable[..., Any]
     unpack: Callable[..., Any]
     PARAMETERS: tuple[tuple[str, tuple[int, ...]], ...]
     INPUTS: tuple[tuple[str, tuple[int, ...]], ...]
     TARGETS: tuple[tuple[str, tuple[int, ...]], ...]
     N_PARAMETERS: int
+    TILE: int
 
     def __init__(
         self, module: ModuleType, *, name: str, path: Path, source: str,

@@ -7,17 +7,23 @@ differentiation, to operations that it has. What a pullback or a lowering emits 
 
 from __future__ import annotations
 
+import math
+
 import sympy as sp
 from sympy.codegen import cfunctions
 
-from . import functions, matrices
+from . import functions, gamma_operations, matrices, stable_operations
 from .operation import Operation, X, Y
+from .stable_operations import exp_difference, inside
 from .value import Value
 
+_LONG = 8  # a chain of products for a higher power would lose more than 4 ULP
 _SLOPE_OF_ERF = float(2 / sp.sqrt(sp.pi))
 
 
 def _power_pullback(c: Value, r: Value, x: Value, n: int) -> tuple[Value]:
+    if n < 0:  # the next power may overflow where this one and the slope do not
+        return (c * (float(n) * (r / x)),)
     # where x is invariant, so is its slope; else the factor goes to the cotangent, which often has its inverse
     power = x.call("power", attribute=n - 1)
     return (c * float(n) * power if x.varies else c * (float(n) * power),)
@@ -31,8 +37,34 @@ def _power(x: Value, n: int) -> Value:
         return x - x + 1.0
     if n == 1:
         return x
+    if n > _LONG:
+        return _compensated_power(x, n)
     half = x.call("power", attribute=n // 2)
     return half * half * x if n % 2 else half * half
+
+
+def _compensated_power(x: Value, n: int) -> Value:
+    """The same products as pairs (high, low): what each of them loses is carried along, to first order."""
+    high, low = x, x * 0.0
+    for bit in f"{n:b}"[1:]:
+        square = high * high
+        high, low = square, 2 * high * low + high.call("fma", high, -square)
+        if bit == "1":
+            product = high * x
+            high, low = product, low * x + high.call("fma", x, -product)
+    return (abs(high) < math.inf).choose(high + low, high)
+
+
+def _rational_power(x: Value, p: int, q: int) -> Value:
+    """``x**(p/q)``: what the exponent loses as a double, times log(x), is put back to first order."""
+    nearest = p / q
+    value, lost = x.call("pow", nearest), float(sp.Rational(p, q) - sp.Rational(*nearest.as_integer_ratio()))
+    return (x > 0).call("and", value < math.inf).choose(value + value * (lost * x.call("log")), value)
+
+
+def _rational_power_pullback(c: Value, r: Value, x: Value, exponent: tuple[int, int]) -> tuple[Value]:
+    p, q = exponent
+    return (c * (p / q * x.call("rational_power", attribute=(p - q, q))),)
 
 
 def _root_power_pullback(c: Value, r: Value, x: Value, n: int) -> tuple[Value]:
@@ -103,6 +135,11 @@ def _sigmoid(x: Value) -> Value:
     return (x >= 0).choose(1.0, decay) / (1 + decay)
 
 
+def _sech(x: Value) -> Value:
+    decay = (-abs(x)).call("exp")
+    return 2 * decay / (1 + decay * decay)
+
+
 def _softplus(x: Value) -> Value:
     return (x > 0).choose(x, 0.0) + (-abs(x)).call("exp").call("log1p")
 
@@ -125,7 +162,7 @@ def _shifted_exponentials(*xs: Value) -> tuple[Value, list[Value], Value]:
     """The largest x, ``exp(x_i - largest)``, and their sum less one; equal infinities differ by zero, not by NaN."""
     largest = _largest(*xs)
     wins = [x.equals(largest) for x in xs]
-    shifted = [won.choose(0.0, x - largest).call("exp") for x, won in zip(xs, wins, strict=True)]
+    shifted = [won.choose(1.0, exp_difference(x, largest)) for x, won in zip(xs, wins, strict=True)]
     rest = sum((won.choose(1.0, 0.0) for won in wins[1:]), wins[0].choose(1.0, 0.0)) - 1
     for won, term in zip(wins, shifted, strict=True):
         rest = rest + won.choose(0.0, term)
@@ -187,6 +224,7 @@ def _rows() -> tuple[Operation, ...]:
         Operation("power", None, _power_pullback, _power),
         Operation("root_power", None, _root_power_pullback, _root_power),  # x**(n + 1/2)
         Operation("pow", X**Y, _pow_pullback),
+        Operation("rational_power", None, _rational_power_pullback, lambda x, pq: _rational_power(x, *pq)),  # x**(p/q)
         Operation("sqrt", sp.sqrt(X), lambda c, r, x: (c / (2 * r),)),
         Operation("hypot", cfunctions.hypot(X, Y), _hypot_pullback),
         Operation("fmod", None, lambda c, r, x, y: (c, -(c * ((x - r) / y)))),
@@ -211,10 +249,10 @@ def _rows() -> tuple[Operation, ...]:
         Operation("exp", sp.exp(X)),
         Operation("exp2", cfunctions.exp2(X), lambda c, r, x: (c * r * float(sp.log(2)),)),
         Operation("expm1", cfunctions.expm1(X)),
-        Operation("log", sp.log(X)),
-        Operation("log2", cfunctions.log2(X), lambda c, r, x: (c / x * float(1 / sp.log(2)),)),
-        Operation("log10", cfunctions.log10(X), lambda c, r, x: (c / x * float(1 / sp.log(10)),)),
-        Operation("log1p", cfunctions.log1p(X)),
+        Operation("log", sp.log(X), lambda c, r, x: (inside(x >= 0, c / x),)),
+        Operation("log2", cfunctions.log2(X), lambda c, r, x: (inside(x >= 0, c / x * float(1 / sp.log(2))),)),
+        Operation("log10", cfunctions.log10(X), lambda c, r, x: (inside(x >= 0, c / x * float(1 / sp.log(10))),)),
+        Operation("log1p", cfunctions.log1p(X), lambda c, r, x: (inside(x >= -1, c / (1 + x)),)),
         Operation("sigmoid", functions.sigmoid(X), lambda c, r, x: (c * x.call("logistic_density"),), _sigmoid),
         Operation(
             "logistic_density",
@@ -229,7 +267,7 @@ def _rows() -> tuple[Operation, ...]:
         Operation(
             "xlogy",
             functions.xlogy(X, Y),
-            lambda c, r, x, y: (c * y.call("log"), c * x.equals(0).choose(0.0, x / y)),
+            lambda c, r, x, y: (c * y.call("log"), c * x.equals(0).choose(0.0, inside(y >= 0, x / y))),
             lambda x, y: x.equals(0).choose(0.0, x * y.call("log")),
         ),
     )
@@ -254,12 +292,12 @@ def _rows() -> tuple[Operation, ...]:
         Operation("cosh", sp.cosh(X)),
         Operation("tanh", sp.tanh(X), lambda c, r, x: (c * (4 * (2 * x).call("logistic_density")),)),
         Operation("coth", sp.coth(X), None, lambda x: 1 / x.call("tanh")),
-        Operation("sech", sp.sech(X), None, lambda x: 1 / x.call("cosh")),
+        Operation("sech", sp.sech(X), lambda c, r, x: (-(c * (r * x.call("tanh"))),), _sech),
         Operation("csch", sp.csch(X), None, lambda x: 1 / x.call("sinh")),
         Operation("asinh", sp.asinh(X), lambda c, r, x: (c / x.call("hypot", 1.0),)),
         Operation("acosh", sp.acosh(X), lambda c, r, x: (c / ((x - 1).call("sqrt") * (x + 1).call("sqrt")),)),
-        Operation("atanh", sp.atanh(X), lambda c, r, x: (c / ((1 - x) * (1 + x)),)),
-        Operation("acoth", sp.acoth(X), lambda c, r, x: (c / ((1 - x) * (1 + x)),), _acoth),
+        Operation("atanh", sp.atanh(X), lambda c, r, x: (inside(abs(x) <= 1, c / ((1 - x) * (1 + x))),)),
+        Operation("acoth", sp.acoth(X), lambda c, r, x: (inside(abs(x) >= 1, c / ((1 - x) * (1 + x))),), _acoth),
         Operation("asech", sp.asech(X), _asech_pullback, _asech),
         Operation("acsch", sp.acsch(X), _acsch_pullback, _acsch),
     )
@@ -269,7 +307,7 @@ def _rows() -> tuple[Operation, ...]:
         Operation("gaussian", sp.exp(-(X**2)), lambda c, r, x: (-2 * x * (c * r),), _gaussian),
         Operation("fma", None, lambda c, r, x, y, z: (c * y, c * x, c)),
         Operation("gamma", sp.gamma(X), lambda c, r, x: (c * (r * x.call("digamma")),)),
-        Operation("loggamma", sp.loggamma(X), lambda c, r, x: (c * x.call("digamma"),), _loggamma),
+        Operation("loggamma", sp.loggamma(X), lambda c, r, x: (inside(x >= 0, c * x.call("digamma")),), _loggamma),
         Operation("lgamma", None, lambda c, r, x: (c * x.call("digamma"),)),
         Operation("digamma", sp.digamma(X), lambda c, r, x: (c * x.call("polygamma", attribute=1),)),
         Operation("polygamma", None, _polygamma_pullback),
@@ -333,7 +371,7 @@ def _acsc_pullback(c: Value, r: Value, x: Value) -> tuple[Value]:
 
 
 def _asech_pullback(c: Value, r: Value, x: Value) -> tuple[Value]:
-    return (-(c / (x * ((1 - x) * (1 + x)).call("sqrt"))),)
+    return (inside(x >= 0, -(c / (x * ((1 - x) * (1 + x)).call("sqrt")))),)
 
 
 def _acsch_pullback(c: Value, r: Value, x: Value) -> tuple[Value]:
@@ -346,4 +384,6 @@ def _atan2_pullback(c: Value, r: Value, y: Value, x: Value) -> tuple[Value, Valu
     return c * (x / radius / radius), -(c * (y / radius / radius))
 
 
-TABLE: dict[str, Operation] = {row.name: row for row in (*_rows(), *matrices.ROWS)}
+TABLE: dict[str, Operation] = {
+    row.name: row for row in (*_rows(), *stable_operations.ROWS, *gamma_operations.ROWS, *matrices.ROWS)
+}

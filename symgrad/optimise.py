@@ -1,5 +1,7 @@
 """Passes from program to program: dead code goes, and operations that C lacks become ones that it has."""
 
+from collections.abc import Collection
+
 from .fold import fold
 from .operations import TABLE
 from .program import LEAVES, Assignment, Builder, Program
@@ -40,9 +42,10 @@ def _is_turned(builder: Builder, variable: int) -> bool:
     return assignment.operation == "transpose" and 1 not in assignment.shape and not builder.varies[variable]
 
 
-def eliminate_dead(program: Program) -> Program:
-    """Only what an output depends on, numbered anew in the same order."""
-    kept = sorted(program.needed())
+def eliminate_dead(program: Program, kept_operations: Collection[str] = ()) -> Program:
+    """Only what an output depends on, and operations that are kept anyway, numbered anew in the same order."""
+    others = (v for v, assignment in enumerate(program.assignments) if assignment.operation in kept_operations)
+    kept = sorted(program.needed().union(others))
     numbers = {variable: number for number, variable in enumerate(kept)}
     builder = Builder()
     for variable in kept:

@@ -17,7 +17,7 @@ from .problem import EmpiricalRisk, leaves
 from .program import Program
 from .render import render
 from .schedule import schedule
-from .stable import stabilise
+from .stable import as_declared, stabilise
 from .trace import trace
 
 DTYPES = ("float64", "float32")
@@ -37,31 +37,34 @@ class Generated:
     timings: dict[str, float]  # seconds for each stage
 
 
-def compile(risk: EmpiricalRisk, *, dtype: str = "float64", cache: bool = True) -> CompiledRisk:
+def compile(risk: EmpiricalRisk, *, dtype: str = "float64", cache: bool = True, stable: bool = True) -> CompiledRisk:
     """Generate, build (or find in the cache) and load the module of a risk.
 
     ``dtype`` is the arithmetic of a sample, "float64" or "float32"; sums over samples are kept in double either way.
-    ``cache=False`` builds in a folder of this process. Raises `DeclarationError` for what is no risk or dtype,
+    ``cache=False`` builds in a folder of this process. ``stable=False`` computes the formulas as they are declared: no
+    stable form is put in (`rewrites` stays empty). Raises `DeclarationError` for what is no risk or dtype,
     `CompilerNotFoundError` and `BuildError` where it cannot be built, `CacheError` where the cache is not safe to use.
     """
     _check(risk, dtype)
     toolchain = Toolchain.detect()
-    key, key_text = cache_key(risk.fingerprint, dtype, toolchain)
+    key, key_text = cache_key(risk.fingerprint, dtype if stable else f"{dtype} as declared", toolchain)
 
     def make(folder: Path) -> Built:
-        generated = generate(risk, dtype=dtype)
+        generated = generate(risk, dtype=dtype, stable=stable)
         built = build(generated.source, risk.name, toolchain, folder=folder)
         return replace(built, timings={**generated.timings, **built.timings}, rewrites=generated.rewrites)
 
     return load_or_build(Cache.open() if cache else Cache.make_private(), key, key_text, make)
 
 
-def generate(risk: EmpiricalRisk, *, dtype: str = "float64") -> Generated:
+def generate(risk: EmpiricalRisk, *, dtype: str = "float64", stable: bool = True) -> Generated:
     """The Cython text of a risk's module and every stage on the way to it; nothing is built."""
     _check(risk, dtype)
     clock = _Clock()
-    traced, rewrites = clock.time("trace", lambda: stabilise(trace(risk)))
-    differentiated = clock.time("differentiate", lambda: derive(traced))
+    improve = stabilise if stable else as_declared
+    traced, before = clock.time("trace", lambda: improve(trace(risk)))
+    differentiated, after = clock.time("differentiate", lambda: improve(derive(traced)))
+    rewrites = tuple(dict.fromkeys((*before, *after)))
     optimised = clock.time("optimise", lambda: turn(lower(differentiated)))
     columns = len(leaves(*risk.inputs))
     kernel = clock.time("schedule", lambda: schedule(optimised, columns))

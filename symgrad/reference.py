@@ -6,37 +6,49 @@ precision:
 
 * complex or undefined values are NaN; a division by zero or a logarithm of zero is an infinity, zero counting as +0;
 * the range is not a double's: nothing overflows, and a result past the largest double is simply larger;
-* everything is evaluated twice, at ``digits`` and at twice as many. Where the two differ, the precision doubles until
-  they agree; where they never do, the result is None: there is no ground truth.
+* everything is evaluated twice, at ``digits`` and at twice as many. Where the two differ, or digits may have been
+  swallowed (``reference_exactness``), the precision doubles until they agree; where they never do, the result is None:
+  there is no ground truth.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import mpmath
 import sympy as sp
 
+from .expressions import show
 from .problem import EmpiricalRisk
+from .reference_bound import Place, Rounding
+from .reference_forms import PROMISED, promised
 from .reference_functions import OutOfReach
 from .reference_record import record, record_value
-from .reference_run import RandomRounding, Run, context_of
+from .reference_run import Run, context_of
 from .reference_tape import Grid, Tape, Value, flat, scalar
 
 MOST_DIGITS = 3200
+_SLOW_DIGITS, _SLOW = 400, frozenset(["gamma", "loggamma", "digamma", "trigamma", "polygamma"])  # a second at 3200
 _NOTHING = mpmath.mpf(10) ** -330  # two results below this round to the same double, zero
-_OVERFLOW = mpmath.mpf(2) ** 1024
-_AGREEMENT = 0.6  # two evaluations agree if they share this part of the lower one's digits
+_TELL_ZEROS = frozenset(
+    ["atan2", "acot", "cot", "csc", "coth", "csch", "acsch", "asec", "acsc", "acoth", "gamma", "digamma"]
+)
+_LONG = 60  # characters of a formula, for a person
+_AGREEMENT, _ENOUGH = 0.6, 30  # two evaluations agree if they share this part of the lower one's digits, or so many
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One sample's loss and its gradient (flat parameters), as mpf; None where there is no ground truth."""
+    """One sample's loss and its gradient (flat parameters), as mpf; None where there is no ground truth.
+
+    ``digits`` is the precision that was needed.
+    """
 
     loss: Any
     gradient: tuple[Any, ...]
+    digits: int = field(default=50, compare=False)
 
 
 class Reference:
@@ -54,6 +66,8 @@ class Reference:
     def __init__(self, risk: EmpiricalRisk) -> None:
         self._tape = Tape()
         self._plans: dict[int, tuple[int, ...]] = {}
+        self._promised: dict[int, tuple[Tape, dict[int, int]]] = {}
+        self._origins: dict[int, Any] = {}
         count = 0
         groups: list[dict[Any, Value]] = []
         for symbols in (risk.parameters, risk.inputs, risk.targets):
@@ -64,11 +78,13 @@ class Reference:
         parameters, inputs, targets = groups
         self.names = flat_names(risk.parameters)
         self.sizes = tuple(sum(len(flat(value)) for value in group.values()) for group in groups)
-        outputs = [record_value(self._tape, output, parameters | inputs) for output in risk.outputs]
+        outputs = [record_value(self._tape, output, parameters | inputs, self._origins) for output in risk.outputs]
         self._outputs = tuple(slot for output in outputs for slot in flat(output))
         scope = {**_bound(risk.predictions, outputs), **targets} if outputs else parameters | inputs | targets
-        self._loss = record(self._tape, risk.loss, scope)
-        self._penalty = None if risk.penalty is None else record(self._tape, risk.penalty, parameters)
+        self._loss = record(self._tape, risk.loss, scope, self._origins)
+        self._penalty: int | None = None
+        if risk.penalty is not None:
+            self._penalty = record(self._tape, risk.penalty, parameters, self._origins)
 
     @property
     def operations(self) -> int:
@@ -86,8 +102,8 @@ class Reference:
     ) -> Sample:
         """The loss of one sample and its gradient; the penalty is no part of it."""
         wanted = self._wanted(parameters)
-        loss, *gradient = self._settled(self._loss, [*theta, *inputs, *targets], digits, wanted)
-        return Sample(loss, tuple(gradient))
+        (loss, *gradient), used = self._settled(self._loss, [*theta, *inputs, *targets], digits, wanted)
+        return Sample(loss, tuple(gradient), used)
 
     def penalty(self, theta: Sequence[float], digits: int = 50, *, parameters: Sequence[int] | None = None) -> Sample:
         """The penalty and its gradient: zeros if the risk has none."""
@@ -95,8 +111,8 @@ class Reference:
         if self._penalty is None:
             return Sample(mpmath.mpf(0), (mpmath.mpf(0),) * len(wanted))
         padding = [0.0] * (self.sizes[1] + self.sizes[2])
-        value, *gradient = self._settled(self._penalty, [*theta, *padding], digits, wanted)
-        return Sample(value, tuple(gradient))
+        (value, *gradient), used = self._settled(self._penalty, [*theta, *padding], digits, wanted)
+        return Sample(value, tuple(gradient), used)
 
     def mean(
         self,
@@ -122,39 +138,44 @@ class Reference:
     def predict(self, theta: Sequence[float], inputs: Sequence[float], digits: int = 50) -> tuple[Any, ...]:
         """The model's outputs for one input, in C order; empty for a risk declared from one expression."""
         values = [*theta, *inputs, *([0.0] * self.sizes[2])]
-        return tuple(self._settled(slot, values, digits, ())[0] for slot in self._outputs)
+        return tuple(self._settled(slot, values, digits, ())[0][0] for slot in self._outputs)
 
     def rough_loss(self, theta: Sequence[float], inputs: Sequence[float], targets: Sequence[float]) -> Any:
         """The loss to about 15 digits without its gradient: to see cheaply whether a point is in the domain."""
-        return self._evaluate(self._loss, [*theta, *inputs, *targets], 15, ())[0]
+        return self._evaluate(self._loss, [*theta, *inputs, *targets], 15, ())[0][0]
 
-    def attainable_error(
+    def rounding(
         self,
         theta: Sequence[float],
         inputs: Sequence[float],
         targets: Sequence[float],
-        exact: Sample,
-        runs: int = 4,
-        seed: int = 0,
+        digits: int = 50,
         *,
         parameters: Sequence[int] | None = None,
-    ) -> tuple[float, ...]:
-        """How far double precision strays at this point: absolute errors of the loss, then of each derivative.
+        penalty: bool = False,
+    ) -> Rounding | None:
+        """What rounding may do to the loss (or the penalty) and its derivatives at this point.
 
-        Monte Carlo arithmetic with random rounding (Parker 1997; Vignes 2004): the same operations, with every
-        result rounded to a double up or down at random (and to a double's range) and sums as in their worst order,
-        ``runs`` times; the largest deviation from ``exact`` (of the same ``parameters``) counts. Infinite where such a
-        run meets an infinity on the way: past a double's range, or at a pole.
+        ``digits`` are those that the true values needed. None past what can be computed.
         """
-        flat_positions = self._wanted(parameters)
-        wanted = (exact.loss, *exact.gradient)
-        worst = [0.0] * len(wanted)
-        values = [*theta, *inputs, *targets]
-        for run in range(runs):
-            noise = RandomRounding(1_000_003 * seed + run)
-            found = self._evaluate(self._loss, values, 25, flat_positions, noise)
-            worst = [max(w, _deviation(f, e)) for w, f, e in zip(worst, found, wanted, strict=True)]
-        return tuple(worst)
+        slot = self._penalty if penalty and self._penalty is not None else self._loss
+        if slot not in self._promised:
+            self._promised[slot] = promised(self._tape, self._needed(slot))
+        tape, places = self._promised[slot]
+        try:
+            values = [*theta, *inputs, *targets]
+            run = Run(context_of(digits), tape.operations, tape.needed(places[slot]), values, PROMISED)
+            return Rounding(run, set(self._wanted(parameters)))
+        except OutOfReach:
+            return None
+
+    def text(self, place: Place, *, penalty: bool = False) -> str:
+        """The part of the declaration where digits are lost."""
+        slot = self._penalty if penalty and self._penalty is not None else self._loss
+        declared = [old for old, new in self._promised[slot][1].items() if new == place.slot]
+        shown = show(self._origins[declared[0]]) if declared and declared[0] in self._origins else "the loss"
+        shown = shown if len(shown) <= _LONG else shown[: _LONG - 3] + "..."
+        return {"value": "", "slope": "the derivative of ", "adjoint": "the derivative by "}[place.role] + shown
 
     def constants(self) -> tuple[float, ...]:
         """The numbers in the declaration, as doubles: where kinks and branches tend to be."""
@@ -163,6 +184,17 @@ class Reference:
         floats = (mpmath.mp.make_mpf(o.payload) for o in operations if o.kind == "float")
         numbers = {float(mpmath.mpf(p) / q) for p, q in ratios} | {float(f) for f in floats}
         return tuple(sorted(n for n in numbers if abs(n) < 1e300))
+
+    def tells_zeros(self) -> bool:
+        """Whether anything in the declaration may tell -0 from 0, which the oracle does not."""
+        operations = [self._tape.operations[slot] for slot in self._tape.needed(*self._roots())]
+        return any(o.payload in _TELL_ZEROS or self._may_divide(o) for o in operations if o.kind == "call")
+
+    def _may_divide(self, operation: Any) -> bool:
+        if operation.payload != "Pow":
+            return False
+        exponent = self._tape.operations[operation.arguments[1]]
+        return bool(exponent.kind != "rational" or exponent.payload[0] < 0)
 
     def labels(self) -> dict[int, int]:
         """Leaves (numbered over parameters, inputs, targets) used as an index, with the number of choices."""
@@ -187,41 +219,45 @@ class Reference:
             self._plans[slot] = self._tape.needed(slot)
         return self._plans[slot]
 
-    def _settled(self, slot: int, values: Sequence[float], digits: int, wanted: Sequence[int]) -> list[Any]:
-        """The value, then the derivatives that are wanted, each once two precisions agree on it."""
-        low = self._evaluate(slot, values, digits, wanted)
+    def _settled(self, slot: int, values: Sequence[float], digits: int, wanted: Sequence[int]) -> tuple[list[Any], int]:
+        """The value, then the derivatives that are wanted, each once two precisions agree on it; and the higher one."""
+        low, _ = self._evaluate(slot, values, digits, wanted)
         settled: list[Any] = [None] * len(low)
         open_ = list(range(len(low)))
-        while open_ and digits < MOST_DIGITS:
-            high = self._evaluate(slot, values, 2 * digits, wanted)
+        most = self._most_digits(slot)
+        while open_ and digits < most:
+            high, doubtful = self._evaluate(slot, values, 2 * digits, wanted)
             left = []
             for i in open_:
-                if _agree(low[i], high[i], digits):
+                if _agree(low[i], high[i], digits) and (
+                    not doubtful or (2 * digits >= most and mpmath.isfinite(high[i]))
+                ):
                     settled[i] = high[i]
                 else:
                     left.append(i)
             open_, low, digits = left, high, 2 * digits
-        return settled
+        return settled, digits
+
+    def _most_digits(self, slot: int) -> int:
+        slow = any(self._tape.operations[needed].payload in _SLOW for needed in self._needed(slot))
+        return _SLOW_DIGITS if slow else MOST_DIGITS
 
     def _evaluate(
-        self,
-        slot: int,
-        values: Sequence[float],
-        digits: int,
-        wanted: Sequence[int],
-        noise: RandomRounding | None = None,
-    ) -> list[Any]:
-        """One run: the value, then the derivatives (as mpf of the common context); None past what can be computed."""
+        self, slot: int, values: Sequence[float], digits: int, wanted: Sequence[int]
+    ) -> tuple[list[Any], bool]:
+        """One run: the value, then the derivatives (as mpf of the common context); None past what can be computed.
+
+        And whether the run is doubtful: its precision may have been too low.
+        """
         try:
-            run = Run(context_of(digits), self._tape.operations, self._needed(slot), values, noise)
+            run = Run(context_of(digits), self._tape.operations, self._needed(slot), values)
             partials = run.gradient(set(wanted)) if wanted else {}
-            tainted = noise is not None and run.tainted()
         except OutOfReach:
-            return [None] * (1 + len(wanted))
+            return [None] * (1 + len(wanted)), False
         common, zero = mpmath.mp.make_mpf, mpmath.mpf(0)
         found = [common(run.value._mpf_)]
         found += [common(partials[i]._mpf_) if i in partials else zero for i in wanted]
-        return [f if mpmath.isinf(f) else mpmath.nan for f in found] if tainted else found
+        return found, run.doubtful
 
 
 def flat_names(symbols: Iterable[Any]) -> tuple[str, ...]:
@@ -268,18 +304,7 @@ def _agree(low: Any, high: Any, digits: int) -> bool:
         return True
     if mpmath.isinf(low) or mpmath.isinf(high):
         return False
-    return bool(abs(low - high) <= abs(high) * mpmath.mpf(10) ** (-_AGREEMENT * digits))
-
-
-def _deviation(found: Any, exact: Any) -> float:
-    """|found - exact|; 0 if both overflow alike or nothing is exact; infinite if only one of them is a number."""
-    if exact is None or not mpmath.isfinite(exact):
-        return 0.0
-    if found is not None and mpmath.isinf(found) and abs(exact) >= _OVERFLOW:
-        return 0.0 if (found > 0) == (exact > 0) else float("inf")
-    if found is None or not mpmath.isfinite(found):
-        return float("inf")
-    return float(abs(found - exact))
+    return bool(abs(low - high) <= abs(high) * mpmath.mpf(10) ** -min(_ENOUGH, _AGREEMENT * digits))
 
 
 def _mean(values: Sequence[Any], weights: Sequence[float], penalty: Any) -> Any:

@@ -26,19 +26,22 @@ _EXACT = {"Infinity": "inf", "NegativeInfinity": "-inf", "NaN": "nan"}
 _OVER_AN_INDEX = {"Sum": "add", "maximum": "maximum"}
 _NONE: frozenset[Any] = frozenset()
 
+Origins = dict[int, Any]
 
-def record(tape: Tape, expression: Any, leaves: Mapping[Any, Value]) -> int:
+
+def record(tape: Tape, expression: Any, leaves: Mapping[Any, Value], origins: Origins | None = None) -> int:
     """Append a scalar expression (or a matrix of shape (1, 1)) to the tape; returns the slot of its value.
 
     ``leaves`` binds each Symbol to a slot, and each MatrixSymbol to a grid of slots. Raises UnsupportedExpressionError
-    for an operation without a rule, a symbol that ``leaves`` lacks, and a matrix where a number is expected.
+    for an operation without a rule, a symbol that ``leaves`` lacks, and a matrix where a number is expected. To
+    ``origins`` is added which part of the expression each slot is the value of.
     """
-    return scalar(record_value(tape, expression, leaves))
+    return scalar(record_value(tape, expression, leaves, origins))
 
 
-def record_value(tape: Tape, expression: Any, leaves: Mapping[Any, Value]) -> Value:
+def record_value(tape: Tape, expression: Any, leaves: Mapping[Any, Value], origins: Origins | None = None) -> Value:
     """As :func:`record`, for an expression of any shape: a slot, or a grid of slots."""
-    return _Recorder(tape, expression).value(expression, _Scope(leaves))
+    return _Recorder(tape, expression, {} if origins is None else origins).value(expression, _Scope(leaves))
 
 
 @dataclass(slots=True)
@@ -62,8 +65,8 @@ class _Scope:
 class _Recorder:
     """One walk over one expression."""
 
-    def __init__(self, tape: Tape, expression: Any) -> None:
-        self._tape = tape
+    def __init__(self, tape: Tape, expression: Any, origins: Origins) -> None:
+        self._tape, self._origins, self._known = tape, origins, len(tape.operations)
         self._uses = _uses(expression)
 
     def value(self, expression: Any, scope: _Scope) -> Value:
@@ -78,10 +81,19 @@ class _Recorder:
             if missing:
                 pending.extend(reversed(missing))
             else:
-                inside.done[id(node)] = self._emit(node, inside, [s.done[id(n)] for n, s in below])
+                inside.done[id(node)] = value = self._emit(node, inside, [s.done[id(n)] for n, s in below])
+                self._remember(node, value)
                 inside.inner.pop(id(node), None)
                 pending.pop()
         return scope.done[id(expression)]
+
+    def _remember(self, node: Any, value: Value) -> None:
+        """What the slots between this value and those below it are part of."""
+        for slot in flat(value):
+            self._origins.setdefault(slot, node)
+        for slot in range(self._known, len(self._tape.operations)):
+            self._origins.setdefault(slot, node)
+        self._known = len(self._tape.operations)
 
     def _below(self, node: Any, scope: _Scope) -> list[tuple[Any, _Scope]]:
         """What has to be on the tape before the node, each with the scope it is read in."""

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable
 from dataclasses import fields
 from functools import cache
-from math import isinf, isnan
+from math import isinf
 
 import jinja2
 
@@ -76,6 +76,9 @@ def context(risk: EmpiricalRisk, kernel: Kernel, dtype: str) -> Context:
         **{key: sum(map(_size, symbols)) for key, symbols in columns.items()},
         "lanes": kernel.lanes,
         "depth": kernel.depth,
+        "shrink_exponent": {"float64": 512, "float32": 64}[dtype],
+        "least_exponent": {"float64": 1022, "float32": 126}[dtype],
+        "outer_error": _outer_error(kernel, dtype),
         "halves": tuple(kernel.lanes >> k for k in range(1, kernel.lanes.bit_length())),
         "cost": _cost(kernel),
         "n_predictions": functions["predictions"].rows if "predictions" in functions else 0,
@@ -102,10 +105,22 @@ def _uses(kernel: Kernel, once: Context, functions: Iterable[Context]) -> Contex
     }
     return {
         **uses,
-        "uses_turn": bool(kernel.outers) or kernel.inputs >= 8,
+        "uses_turn": bool(kernel.outers) or kernel.inputs >= 8 or _turns_rows(kernel),
+        "turns_rows": _turns_rows(kernel),
         "blocks": tuple((rows, vectors) for vectors in ((4, 1) if kernel.outers else (4,)) for rows in (6, 4, 1)),
         "uses_fma": bool(kernel.outers) or any(name.startswith("multiply") for name in called),
     }
+
+
+def _outer_error(kernel: Kernel, dtype: str) -> str:
+    """The error of a gradient that is summed as a product: of each addition of a tile, none of which is compensated."""
+    additions = kernel.lanes + kernel.depth * max((outer.p for outer in kernel.outers), default=0)
+    return f"{additions * {'float64': 2.0**-53, 'float32': 2.0**-24}[dtype]:.0e}"
+
+
+def _turns_rows(kernel: Kernel) -> bool:
+    """Do per-sample results have rows of eight numbers and more?"""
+    return any(function.rows >= 8 for function in kernel.functions)
 
 
 def _size(symbol: object) -> int:
@@ -200,8 +215,7 @@ def _math_names(program: Program, special: bool) -> str:
         a.attribute for a in program.assignments if a.operation == "constant" and isinstance(a.attribute, float)
     ]
     greatest = any(a.operation == "largest" for a in program.assignments)
-    held = (("INFINITY", greatest or any(map(isinf, constants))), ("NAN", special or any(map(isnan, constants))))
-    names = [name for name, needed in held if needed]
+    names = ["NAN"] + ["INFINITY"] * (greatest or any(map(isinf, constants)))
     return ", ".join(names + ["floor as c_floor", "log as c_log", "pow as c_pow", "tan as c_tan"] * special)
 
 

@@ -94,7 +94,10 @@ def _power(tracer: Tracer, base: int, exponent: sp.Rational) -> int:
     emit = tracer.builder.emit
     whole, half = divmod(exponent, 1)
     if abs(whole) > 2**31 or half not in (0, sp.S.Half):
-        return emit("pow", base, tracer.builder.constant(double(exponent)))
+        constant = tracer.builder.constant(double(exponent))
+        if abs(exponent.p) > 2**31 or exponent.q & (exponent.q - 1) == 0:
+            return emit("pow", base, constant)
+        return emit("rational_power", base, attribute=(int(exponent.p), int(exponent.q)))
     if half == 0:
         return base if whole == 1 else emit("power", base, attribute=int(whole))
     return emit("sqrt", base) if whole == 0 else emit("root_power", base, attribute=int(whole))

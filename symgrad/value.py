@@ -25,6 +25,23 @@ class Value:
         return self.builder.assignments[self.variable].shape
 
     @property
+    def operation(self) -> str:
+        return self.builder.assignments[self.variable].operation
+
+    @property
+    def arguments(self) -> tuple[Value, ...]:
+        return tuple(Value(self.builder, v) for v in self.builder.assignments[self.variable].arguments)
+
+    @property
+    def attribute(self) -> Attribute:
+        return self.builder.assignments[self.variable].attribute
+
+    @property
+    def constant(self) -> float | None:
+        """The number that a constant is, or that a matrix is filled with."""
+        return self.builder.constant_value(self.variable)
+
+    @property
     def T(self) -> Value:  # as NumPy and SymPy write it
         return self.call("transpose")
 
@@ -33,10 +50,12 @@ class Value:
         arguments = (self.variable, *(self._coerce(other).variable for other in others))
         return Value(self.builder, self.builder.emit(operation, *arguments, attribute=attribute))
 
+    def number(self, value: float) -> Value:
+        """A constant beside this value."""
+        return Value(self.builder, self.builder.constant(float(value)))
+
     def _coerce(self, other: Value | float) -> Value:
-        if isinstance(other, Value):
-            return other
-        return Value(self.builder, self.builder.constant(float(other)))
+        return other if isinstance(other, Value) else self.number(other)
 
     def __add__(self, other: Value | float) -> Value:
         return self.call("add", other)

@@ -1,9 +1,13 @@
 """Verification: the compiled derivatives against the oracle's, in units in the last place.
 
-A derivative passes at a point if it is within :data:`GATE` ULP of the true one, or within :data:`SLACK` times what
-double precision itself strays at that point (``Reference.attainable_error``): a formula that cancels digits away does
-so in any implementation. The slack: correct code with a nearly correctly rounded libm was seen at up to 10 times that
-estimate (8 models, 20 seeds), and vector libraries err by up to 4 ULP where libm errs by 1.
+A derivative passes at a point if it is within :data:`GATE` ULP of the true one, or within :data:`SLACK` times the
+running error bound of the formula there (``reference_bound``): half a unit in the last place for arithmetic, one for a
+function, each as far as the result hangs on it. What symgrad promises to compute as one function, ``log(1 + exp(x))``
+say, counts as one function. A NaN or an infinity where the true number is a double fails, unless the formula as it
+stands has not one digit left there, which is mostly because it leaves the range of doubles on the way.
+
+Where more than half of the digits are lost within the bound, the report names the part of the declaration that loses
+them, and whether another form could keep them.
 
 Where there are very many parameters each point looks at some of the derivatives, drawn at random and in turn, so that
 the points together look at all of them if they can; and where a single loss takes very many operations there are fewer
@@ -13,9 +17,7 @@ points. The report says so.
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import mpmath
@@ -25,26 +27,29 @@ from numpy.typing import NDArray
 from .pipeline import compile as compile_risk
 from .problem import EmpiricalRisk
 from .reference import Reference, Sample, flat_names
+from .reference_bound import Bound, Rounding
 from .verification_points import Block, draw
-from .verification_report import GATE, Report, Row, rank
+from .verification_report import GATE, Finding, Report, Row
+from .verification_tally import MANY, Findings, Names, Point, Tallies, Tally, Turns
+from .verification_ulp import penalty_error, ulp_error
 
 __all__ = ["GATE", "Report", "Row", "ulp_error", "verify", "verify_compiled"]
 
-SLACK = 16.0
-RUNS, MORE_RUNS = 4, 32  # of Monte Carlo arithmetic, at a point with an error past GATE, and at one that seems to fail
-NO_DIGITS = 2.0**53  # a bound beyond this many ULP leaves no digit to compare
+SLACK = 4.0
+NO_DIGITS = 2.0**50  # a bound beyond this many ULP leaves no digit to compare
+HALF = 2.0**26  # an error of so many ULP takes half of the digits
 LEAST_DIGITS = 20
-MANY = 500  # derivatives that are checked at one point, more only where the points would not get round to all
 EFFORT = 4_000_000  # scalar operations of the loss, over all points: a minute or two
 LEAST_SAMPLES = 20  # that the largest model gets
+_PLACES = 100  # that are looked for, of lost digits: each takes a while
 
 Progress = Callable[[int, int], None]
 Array = NDArray[np.float64]
-Point = tuple[float, ...]  # the values of all symbols
+Groups = tuple[Point, Point, Point]  # parameters, inputs and targets
 
 
 class Compiled(Protocol):
-    """What is verified: the per-sample functions of a compiled risk."""
+    """What is verified: the per-sample functions of a compiled risk; of one with a penalty the mean ones too."""
 
     def per_sample_loss(self, theta: Array, inputs: Array, targets: Array) -> Array: ...
 
@@ -58,7 +63,7 @@ def verify(
 
     Args:
         risk: the declared risk; it is compiled (or found in the cache) in float64.
-        samples: how many points, about five for each ``theta``; most of them in the loss' domain. Models whose loss
+        samples: how many points, up to five for each ``theta``; most of them in the loss' domain. Models whose loss
             takes more than 20,000 operations get fewer than 200, and at least 20 of those asked for.
         digits: the decimal digits that the oracle starts with, at least 20; it raises them by itself where needed.
         seed: the same points (and, where there are more than 500, the same derivatives) for the same seed.
@@ -85,199 +90,166 @@ def verify_compiled(
     _check_counts(samples, digits)
     reference = Reference(risk)
     wanted = min(samples, max(LEAST_SAMPLES, EFFORT // reference.operations))
-    tallies = _Tallies(risk.parameters)
-    turns = _Turns(reference.sizes[0], wanted, seed)
-    done = undefined = 0
+    judge, turns = _Judge(risk, reference, digits), Turns(reference.sizes[0], wanted, seed, MANY)
+    done = extremes = 0
     for block in draw(risk, reference, wanted, seed):
         losses, gradients = _compiled_values(compiled, block)
+        extremes += block.extremes
+        positions = list[int]()
         for row, (inputs, targets) in enumerate(zip(block.inputs, block.targets, strict=True)):
             positions = turns.take()
-            exact = reference.sample(block.theta, inputs, targets, digits, parameters=positions)
             got = [float(losses[row]), *map(float, gradients[row][positions])]
-            undefined += exact.loss is not None and bool(mpmath.isnan(exact.loss))
-            _compare(tallies, reference, (block.theta, inputs, targets), got, exact, positions, seed=done)
+            judge.sample((block.theta, inputs, targets), got, positions)
             done += 1
             if progress is not None:
                 progress(done, wanted)
-    named = _Names(flat_names((*risk.parameters, *risk.inputs, *risk.targets)))
-    loss, *rows = (tally.row(named, turns.each < turns.count) for tally in tallies.all)
+        if risk.penalty is not None:
+            judge.penalty(block, _sums(compiled, block), losses, gradients, positions)
     each = turns.each if turns.each < turns.count else 0
-    asked = samples if wanted < samples else 0
-    return Report(risk.name, tuple(rows), loss, done, undefined, digits, seed, each, asked)
+    return judge.report(risk, done, extremes, seed, each, samples if wanted < samples else 0)
 
 
-class _Turns:
-    """Which derivatives each point looks at: all, or so many at random, each once before any comes again."""
+class _Judge:
+    """Compares sample by sample, and remembers."""
 
-    def __init__(self, count: int, points: int, seed: int) -> None:
-        self.count = count
-        self.each = min(count, max(MANY, -(-count // points)))
-        self._order = list(range(count))
-        self._place = 0
-        if self.each < count:
-            random.Random(seed).shuffle(self._order)
+    def __init__(self, risk: EmpiricalRisk, reference: Reference, digits: int) -> None:
+        self._reference, self._digits = reference, digits
+        self._tallies, self._findings = Tallies(risk.parameters), Findings()
+        self._undefined = self._places = 0
 
-    def take(self) -> list[int]:
-        """The flat positions of the parameters for the next point, in order."""
-        if self.each == self.count:
-            return self._order
-        taken = [self._order[(self._place + i) % self.count] for i in range(self.each)]
-        self._place = (self._place + self.each) % self.count
-        return sorted(taken)
+    def sample(self, values: Groups, got: Sequence[float], positions: Sequence[int]) -> None:
+        """Compare a sample's loss and derivatives. Where the loss is undefined its derivatives say nothing."""
+        exact = self._reference.sample(*values, self._digits, parameters=positions)
+        if exact.loss is not None and mpmath.isnan(exact.loss):
+            self._undefined += 1
+            exact, positions = Sample(exact.loss, (), exact.digits), ()
+        wanted = (exact.loss, *exact.gradient)
+        errors = [math.nan if e is None else ulp_error(g, e) for g, e in zip(got, wanted, strict=False)]
+        self._compare(self._tallies.of(positions), values, got, exact, positions, errors)
+
+    def penalty(self, block: Block, sums: Array, losses: Array, gradients: Array, positions: Sequence[int]) -> None:
+        """Compare the penalty, which shows in what the mean of one sample has more than the sample."""
+        exact = self._reference.penalty(block.theta, self._digits, parameters=positions)
+        if exact.loss is None or mpmath.isnan(exact.loss):
+            return
+        own = np.column_stack([losses, gradients])
+        values = (block.theta, (0.0,) * self._reference.sizes[1], (0.0,) * self._reference.sizes[2])
+        got, errors = [], []
+        for column, expected in zip((0, *(1 + p for p in positions)), (exact.loss, *exact.gradient), strict=True):
+            row = int(np.argmin(np.where(np.isfinite(own[:, column]), np.abs(own[:, column]), np.inf)))
+            together, alone = float(sums[row, column]), float(own[row, column])
+            got.append(together - alone)
+            errors.append(math.nan if expected is None else penalty_error(together, alone, expected))
+        self._compare(self._tallies.of_penalty(positions), values, got, exact, positions, errors, penalty=True)
+
+    def _compare(
+        self,
+        tallies: Sequence[tuple[Tally, int]],
+        values: Groups,
+        got: Sequence[float],
+        exact: Sample,
+        positions: Sequence[int],
+        errors: Sequence[float],
+        *,
+        penalty: bool = False,
+    ) -> None:
+        # a derivative that is NaN for the oracle came through an infinity: there may be a limit, as in exp(-1/0)
+        point = values[0] if penalty else tuple(value for group in values for value in group)
+        results: list[int | None] = [None, *positions]
+        large = [i for i, error in enumerate(errors) if error > GATE]
+        rounding, bounds = self._bounds(values, exact, [results[i] for i in large], penalty)
+        allowed = dict(zip(large, bounds, strict=True))
+        for i, ((tally, element), error, g, e) in enumerate(
+            zip(tallies, errors, got, (exact.loss, *exact.gradient), strict=False)
+        ):
+            bound = max(GATE, SLACK * _allowed(allowed[i], g, e)) if i in allowed else GATE
+            if e is None or (i > 0 and mpmath.isnan(e) and not math.isnan(g)):
+                tally.without_truth += 1
+                continue
+            if math.isnan(error):
+                continue  # of a penalty, where no sample has a finite value to tell it from
+            beyond = bound > NO_DIGITS
+            if beyond:
+                tally.out_of_reach += 1
+            else:
+                tally.add(error, bound, g, e, point, element)
+            if rounding is not None and error > HALF and (beyond or error <= bound):
+                self._find(rounding, results[i], error, allowed[i], tally.label(element), point, penalty)
+
+    def _bounds(
+        self, values: Groups, exact: Sample, results: Sequence[int | None], penalty: bool
+    ) -> tuple[Rounding | None, Sequence[Bound]]:
+        """The bounds of some results; they are worth their time only where there are errors."""
+        if not results:
+            return None, []
+        wanted = [result for result in results if result is not None]
+        rounding = self._reference.rounding(*values, exact.digits, parameters=wanted, penalty=penalty)
+        return rounding, [Bound(math.inf)] * len(results) if rounding is None else rounding.bounds(results)
+
+    def _find(
+        self,
+        rounding: Rounding,
+        result: int | None,
+        error: float,
+        bound: Bound,
+        label: str,
+        point: Point,
+        penalty: bool,
+    ) -> None:
+        self._findings.count += 1
+        self._places += 1
+        place = rounding.place(result) if self._places <= _PLACES else None
+        if place is not None:
+            moved = bound.conditioning * 4 * SLACK >= min(error, NO_DIGITS)
+            kind = place.beyond or ("data" if moved else "formula")
+            where = self._reference.text(place, penalty=penalty)
+            bits = min(53, int(math.log2(error))) if error < math.inf else 53
+            self._findings.add(Finding(bits, kind, where, label), point)
+
+    def report(self, risk: EmpiricalRisk, samples: int, extremes: int, seed: int, each: int, asked: int) -> Report:
+        named = Names(flat_names((*risk.parameters, *risk.inputs, *risk.targets)))
+        tallies = self._tallies
+        return Report(
+            risk.name, tuple(tally.row(named, each > 0) for tally in tallies.rows), tallies.loss.row(named),
+            samples, self._undefined, self._digits, seed, each, asked,
+            penalty=None if risk.penalty is None else tallies.penalty.row(named, drawn=True),
+            extremes=extremes, findings=self._findings.all(named), ill_conditioned=self._findings.count,
+        )  # fmt: skip
 
 
-def ulp_error(got: float, expected: Any) -> float:
-    """The distance of a double from a real number (mpf), in units in the last place of the latter's binade.
-
-    Subnormal numbers share the unit 2**-1074. A number past the largest double counts as 2**1024, and so does an
-    infinite ``got``, so that overflow is right exactly where the true number overflows. Where the true number is NaN
-    or an exact infinity (a pole) there is no number to be near: NaN and both infinities are right, others are not.
-    """
+def _allowed(bound: Bound, got: float, expected: Any) -> float:
+    """The bound that counts: an overflow on the way is no excuse for a number where the true one overflows too."""
     if not mpmath.isfinite(expected):
-        return math.inf if math.isfinite(got) else 0.0
-    if math.isnan(got):
-        return math.inf
-    top = mpmath.mpf(2) ** 1024
-    with mpmath.workprec(max(300, expected._mpf_[3] + 60)):
-        true = max(-top, min(top, expected))
-        if math.isinf(got) and abs(true) < top / 2:
-            return math.inf
-        found = math.copysign(1, got) * top if math.isinf(got) else mpmath.mpf(got)
-        return float(mpmath.ldexp(abs(found - true), -_ulp_exponent(true)))
+        return 0.0
+    return bound.within if abs(expected) >= mpmath.ldexp(1, 1024) and not math.isnan(got) else bound.error
 
 
-def _ulp_exponent(x: Any) -> int:
-    """e with ulp(x) = 2**e."""
-    _, mantissa, exponent, bits = x._mpf_
-    return min(971, max(-1074, exponent + bits - 53)) if mantissa else -1074
-
-
-@dataclass(slots=True)
-class _Tally:
-    """What is remembered of the derivatives by one symbol while the samples go by."""
-
-    name: str
-    indices: Sequence[str] = ("",)  # of a matrix: of its elements, as text
-    errors: list[float] = field(default_factory=list)
-    worst: tuple[float, float, float, Any, Point, int] | None = None  # ulp, bound, got, expected, point, element
-    compared: set[int] = field(default_factory=set)
-    without_truth: int = 0
-    out_of_reach: int = 0
-
-    def add(self, ulp: float, bound: float, got: float, expected: Any, point: Point, element: int = 0) -> None:
-        self.errors.append(ulp)
-        self.compared.add(element)
-        if self.worst is None or rank(ulp, bound) > rank(*self.worst[:2]):
-            self.worst = (ulp, bound, got, expected, point, element)
-
-    def row(self, named: Callable[[Point], Mapping[str, float]], drawn: bool = False) -> Row:
-        lost = (self.without_truth, self.out_of_reach)
-        size = len(self.indices)
-        if self.worst is None:
-            return Row(self.name, math.nan, GATE, math.nan, math.nan, "", {}, 0, *lost, "", size, size, drawn)
-        ulp, bound, got, expected, point, element = self.worst
-        median = sorted(self.errors)[len(self.errors) // 2]
-        text, count = mpmath.nstr(expected, 20), len(self.errors)
-        index, unchecked = self.indices[element], size - len(self.compared)
-        return Row(self.name, ulp, bound, median, got, text, named(point), count, *lost, index, size, unchecked, drawn)
-
-
-class _Tallies:
-    """The loss' tally, and those of the declared parameters."""
-
-    def __init__(self, symbols: Sequence[Any]) -> None:
-        self.all = [_Tally("loss")]
-        self._places: list[tuple[_Tally, int]] = []  # for each flat parameter
-        for symbol in symbols:
-            name = str(symbol.name)
-            tally = _Tally(name, [flat_name[len(name) :] for flat_name in flat_names([symbol])])
-            self.all.append(tally)
-            self._places += [(tally, element) for element in range(len(tally.indices))]
-
-    def of(self, positions: Sequence[int]) -> list[tuple[_Tally, int]]:
-        """The loss' tally, then those of some flat parameters, each with the element."""
-        return [(self.all[0], 0), *(self._places[position] for position in positions)]
-
-
-class _Names:
-    """A point as a mapping from names, the same object for the same point."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = names
-        self._known: dict[int, Mapping[str, float]] = {}
-
-    def __call__(self, point: Point) -> Mapping[str, float]:
-        if id(point) not in self._known:
-            self._known[id(point)] = dict(zip(self._names, point, strict=True))
-        return self._known[id(point)]
-
-
-def _compare(
-    tallies: _Tallies,
-    reference: Reference,
-    values: tuple[Point, Point, Point],
-    got: Sequence[float],
-    exact: Sample,
-    positions: Sequence[int],
-    seed: int,
-) -> None:
-    """Put one sample's errors into the tallies. Where the loss is undefined its derivatives say nothing."""
-    if exact.loss is not None and mpmath.isnan(exact.loss):
-        exact, positions = Sample(exact.loss, ()), ()
-    wanted: Sequence[Any] = (exact.loss, *exact.gradient)
-    errors = [math.nan if e is None else ulp_error(g, e) for g, e in zip(got, wanted, strict=False)]
-    bounds = _bounds(reference, values, exact, positions, errors, seed)
-    point = tuple(value for group in values for value in group)
-    for (tally, element), error, g, e, bound in zip(tallies.of(positions), errors, got, wanted, bounds, strict=False):
-        if e is None:
-            tally.without_truth += 1
-        elif GATE < error <= bound and bound > NO_DIGITS:
-            tally.out_of_reach += 1
-        else:
-            tally.add(error, bound, g, e, point, element)
-
-
-def _bounds(
-    reference: Reference,
-    values: tuple[Point, Point, Point],
-    exact: Sample,
-    positions: Sequence[int],
-    errors: Sequence[float],
-    seed: int,
-) -> list[float]:
-    """What passes, in ULP, for the loss and each derivative; it is worth an estimate only where there are errors."""
-    wanted = (exact.loss, *exact.gradient)
-    if not any(error > GATE for error in errors):
-        return [GATE] * len(wanted)
-    strays = reference.attainable_error(*values, exact, RUNS, seed, parameters=positions)
-    bounds = [_bound(stray, e) for stray, e in zip(strays, wanted, strict=True)]
-    failing = [i for i, (error, bound) in enumerate(zip(errors, bounds, strict=True)) if error > bound]
-    if failing:
-        derivatives = [i - 1 for i in failing if i]
-        again = Sample(exact.loss, tuple(exact.gradient[i] for i in derivatives))
-        chosen = [positions[i] for i in derivatives]
-        strays = reference.attainable_error(*values, again, MORE_RUNS, seed, parameters=chosen)
-        for i, stray in zip((0, *(i + 1 for i in derivatives)), strays, strict=True):
-            bounds[i] = _bound(stray, wanted[i])
-    return bounds
-
-
-def _bound(stray: float, expected: Any) -> float:
-    """What passes at this point, in ULP."""
-    if not stray or expected is None or not mpmath.isfinite(expected):
-        return GATE
-    return max(GATE, SLACK * float(mpmath.ldexp(mpmath.mpf(stray), -_ulp_exponent(expected))))
+def _sums(compiled: Any, block: Block) -> Array:
+    """The mean loss and gradient of each sample of a block alone: its own, plus the penalty's."""
+    theta, inputs, targets = _arrays(block)
+    with np.errstate(all="ignore"):
+        return np.array(
+            [
+                [compiled.risk(theta, u, t), *compiled.gradient(theta, u, t)]
+                for u, t in ((inputs[i : i + 1], targets[i : i + 1]) for i in range(len(inputs)))
+            ]
+        )
 
 
 def _compiled_values(compiled: Compiled, block: Block) -> tuple[Array, Array]:
     """The compiled losses and derivatives of the samples of a block."""
+    theta, inputs, targets = _arrays(block)
+    losses = np.asarray(compiled.per_sample_loss(theta, inputs, targets), dtype=np.float64)
+    gradients = np.asarray(compiled.per_sample_gradient(theta, inputs, targets), dtype=np.float64)
+    return losses, gradients
+
+
+def _arrays(block: Block) -> tuple[Array, Array, Array]:
     count = len(block.inputs)
     theta = np.array(block.theta, dtype=np.float64)
     inputs = np.array(block.inputs, dtype=np.float64).reshape(count, -1 if block.inputs[0] else 0)
     targets = np.array(block.targets, dtype=np.float64).reshape(count, -1 if block.targets[0] else 0)
-    losses = np.asarray(compiled.per_sample_loss(theta, inputs, targets), dtype=np.float64)
-    gradients = np.asarray(compiled.per_sample_gradient(theta, inputs, targets), dtype=np.float64)
-    return losses, gradients
+    return theta, inputs, targets
 
 
 def _check_counts(samples: int, digits: int) -> None:

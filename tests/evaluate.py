@@ -20,6 +20,8 @@ import numpy as np
 from symgrad.dimensions import Shape
 from symgrad.program import Assignment, Program
 
+from .evaluate_stable import STABLE, pow_or_zero
+
 Number = Any
 Leaves = Mapping[str, Sequence[Number]]
 
@@ -230,7 +232,8 @@ DIGITS = Arithmetic(
         "div": _divided,
         "power": lambda x, n: x**n if n >= 0 else _divided(mpmath.mpf(1), x**-n),
         "root_power": lambda x, n: x**n * mpmath.sqrt(x),
-        "pow": lambda x, y: mpmath.mpf(0) if x == 0 and y > 0 else mpmath.power(x, y),
+        "pow": pow_or_zero,
+        "rational_power": lambda x, pq: mpmath.power(x, mpmath.mpf(pq[0]) / pq[1]),
         "exp2": lambda x: mpmath.mpf(2) ** x,
         "log2": lambda x: mpmath.log(x) / mpmath.log(2),
         "log10": mpmath.log10,
@@ -244,11 +247,27 @@ DIGITS = Arithmetic(
         "log_cosh": lambda x: mpmath.log(mpmath.cosh(x)),
         "logsumexp": _logsumexp,
         "softmax": _softmax,
-        "xlogy": lambda x, y: mpmath.mpf(0) if x == 0 else x * mpmath.log(y),
+        "xlogy": lambda x, y: mpmath.mpf(0) if x == 0 and y >= 0 else x * mpmath.log(y),
         "lgamma": lambda x: mpmath.re(mpmath.loggamma(x)),
         "polygamma": lambda x, n: mpmath.polygamma(n, x),
+        **STABLE,
     },
 )
+
+
+def _real(operation: Callable[..., Any]) -> Callable[..., Any]:
+    def real(*operands: Any) -> Any:
+        try:
+            value = operation(*operands)
+        except (ValueError, ZeroDivisionError):  # a pole
+            return mpmath.nan
+        return mpmath.nan if isinstance(value, mpmath.mpc) else value
+
+    return real
+
+
+# The same, but what is complex is NaN, and so is what mpmath raises an error for.
+REALS = Arithmetic(mpmath.mpf, {name: _real(operation) for name, operation in DIGITS.operations.items()})
 
 
 def _ieee(function: Callable[..., Any]) -> Callable[..., np.float64]:

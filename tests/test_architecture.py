@@ -23,14 +23,17 @@ FRONT = (
     *("problem", "declared", "scope", "shapes", "extent", "expressions", "typed_data", "fingerprint"),
     *("losses", "functions", "dimensions", "program", "value", "fold", "fold_matrices", "guards"),
     *("operation", "operations", "matrices", "tracer", "trace", "trace_scalars", "trace_matrices", "trace_sums"),
-    *("stable", "differentiate", "optimise"),
+    *("stable_form", "stable_sums", "stable_logarithms", "stable_differences", "stable_products", "stable_gamma"),
+    *("stable", "stable_operations", "gamma_operations", "differentiate", "optimise"),
 )
 # From the optimised program to the kernel: plain data, and no library at all.
 MIDDLE = ("steps", "rows", "flops", "kernel", "schedule")
 LATER = (
     *("stages", "outers", "printer", "render", "build", "cache", "load", "pipeline"),
     *("reference", "reference_functions", "reference_matrices", "reference_record", "reference_run", "reference_tape"),
+    *("reference_bound", "reference_exactness", "reference_forms", "reference_trail", "reference_values"),
     *("verification", "verification_points", "verification_report"),
+    *("verification_extremes", "verification_tally", "verification_ulp"),
     *("commands", "demo", "training", "derivation", "cli", "gallery"),
     *("mathematics", "matrix_mathematics", "matrix_arithmetic", "matrix_calculus", "matrix_names", "matrix_printing"),
 )
@@ -40,7 +43,9 @@ FRONT_LIBRARIES = {"sympy", "mpmath"}  # mpmath is what SymPy itself computes wi
 # What the oracle must not share with the code that it judges.
 UNSEEN_BY_REFERENCE = (
     *("dimensions", "program", "value", "fold", "fold_matrices", "guards", "operation", "operations", "matrices"),
-    *("tracer", "trace", "trace_scalars", "trace_matrices", "trace_sums", "stable", "differentiate", "optimise"),
+    *("tracer", "trace", "trace_scalars", "trace_matrices", "trace_sums", "differentiate", "optimise"),
+    *("stable", "stable_form", "stable_sums", "stable_logarithms", "stable_differences", "stable_products"),
+    *("stable_gamma", "stable_operations", "gamma_operations"),
     *("steps", "rows", "flops", "kernel", "schedule", "stages", "outers", "printer", "render", "pipeline"),
     *("build", "cache", "load"),
 )

@@ -33,6 +33,7 @@ PARAMETERS = (("A", ()), ("W", (2, 3)))
 INPUTS = (("x", ()),)
 TARGETS = ()
 N_PARAMETERS = 7
+TILE = 1024
 def risk(theta):
     if theta is None:
         raise ArrayTypeError("theta is None")
@@ -40,6 +41,7 @@ def risk(theta):
         raise ArrayError("theta has another length")
     return float(np.sum(theta))
 gradient = risk_and_gradient = per_sample_loss = per_sample_gradient = predict = bind = pack = unpack = risk
+partial_sums = merge_sums = risk
 '''
 
 

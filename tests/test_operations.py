@@ -21,7 +21,7 @@ from symgrad.fold import fold
 from symgrad.operations import TABLE, X, Y
 from symgrad.optimise import lower
 from symgrad.printer import OWN_FUNCTIONS, VECTOR_FUNCTIONS
-from symgrad.program import LEAVES, Builder, Program
+from symgrad.program import LEAVES, Attribute, Builder, Program
 from symgrad.trace import TRACED
 
 from .evaluate import DIGITS, DOUBLES, output, ulps
@@ -35,7 +35,7 @@ _OUTSIDE = (-1e8, -12.5, -2.0, -1.0009765625, 1.0000152587890625, 1.25, 3.5, 40.
 _MILD = tuple(x for x in _EVERYWHERE if abs(x) < 9)
 # Where an operation of one argument is tried; everywhere, if it is not here.
 DOMAINS: dict[str, Sequence[float]] = {
-    **dict.fromkeys(("log", "log2", "log10", "sqrt", "root_power"), _POSITIVE),
+    **dict.fromkeys(("log", "log2", "log10", "sqrt", "root_power", "rational_power"), _POSITIVE),
     **dict.fromkeys(("lgamma", "loggamma", "digamma", "polygamma"), tuple(x for x in _MILD if x > 0)),
     **dict.fromkeys(("asin", "acos", "atanh"), _INSIDE),
     **dict.fromkeys(("asec", "acsc", "acoth"), _OUTSIDE),
@@ -44,6 +44,11 @@ DOMAINS: dict[str, Sequence[float]] = {
     "log1p": (-0.9999999, -0.5, *(x for x in _POSITIVE if x > 1e-20)),
     **dict.fromkeys(("tan", "cot", "sec", "csc", "gamma"), tuple(x for x in _MILD if x != -1.0)),
     **dict.fromkeys(("erf", "erfc", "gaussian"), _MILD),
+    "log_erfc": (-4.25, *(x for x in _EVERYWHERE if x > -4), 7.9, 8.1, 300.0, 1e8),
+    "hazard": tuple(x for x in _EVERYWHERE if -4 < x < 1),  # further out it is the derivative of log_erfc
+    "log1mexp": (-0.6931, -0.6932, *(x for x in _EVERYWHERE if x < 0)),
+    "exprel_slope": tuple(x for x in _MILD if abs(x) > 0.1),  # its series is for doubles, and so is its own slope
+    "exprel": (-700.0, 700.0, 0.999, 1.001, *_EVERYWHERE),
     "floor": tuple(x for x in _EVERYWHERE if x != round(x)),
     "ceil": tuple(x for x in _EVERYWHERE if x != round(x)),
 }
@@ -51,11 +56,30 @@ DOMAINS: dict[str, Sequence[float]] = {
 MEANINGS: dict[str, Callable[..., sp.Expr]] = {
     "power": lambda n: X**n,
     "root_power": lambda n: X ** (n + sp.S.Half),
+    "rational_power": lambda exponent: X ** sp.Rational(*exponent),
     "polygamma": lambda n: sp.polygamma(n, X),
     "lgamma": lambda: sp.loggamma(X),
     "fma": lambda: X * Y + Z,
     "fmod": lambda: X - Y * sp.sign(X / Y) * sp.floor(sp.Abs(X / Y)),
     "logsumexp": lambda: sp.log(sp.exp(X) + sp.exp(Y) + sp.exp(Z)),
+    "hold": lambda: X,
+    "exp_capped": lambda: sp.Piecewise((sp.exp(X), sp.Eq(X, Y)), (1, True)),
+    "exp_sum": lambda: sp.exp(X + Y),
+    "exp_less": lambda: sp.exp(X - Y),
+    "log1mexp": lambda: sp.log(1 - sp.exp(X)),
+    "exp_product": lambda: sp.exp(X * Y),
+    "log1p_square": lambda: sp.log(1 + X**2),
+    "log_erfc": lambda halved: sp.log(sp.erfc(X) / (1 + halved)),
+    "hazard": lambda: sp.exp(-(X**2)) / sp.erfc(X),
+    "direction": lambda: X / sp.sqrt(X**2 + Y**2),
+    "powm1": lambda: X**Y - 1,
+    "box_cox": lambda: (X**Y - 1) / Y,
+    "exprel": lambda: (sp.exp(X) - 1) / X,
+    "exprel_slope": lambda: sp.diff((sp.exp(X) - 1) / X, X),
+    "expm1_quotient": lambda: (sp.exp(X * Y) - 1) / Y,
+    "log_rising": lambda: sp.loggamma(X + Y) - sp.loggamma(X),
+    "digamma_rise": lambda: sp.digamma(X + Y) - sp.digamma(X),
+    "log_beta": lambda: sp.loggamma(X) + sp.loggamma(Y) - sp.loggamma(X + Y),
     "softmax": lambda i: sp.exp((X, Y, Z)[i]) / (sp.exp(X) + sp.exp(Y) + sp.exp(Z)),
 }
 PARTIALS: dict[str, tuple[sp.Expr, ...]] = {
@@ -65,15 +89,50 @@ PARTIALS: dict[str, tuple[sp.Expr, ...]] = {
     "abs": (sp.sign(X),),
     "hypot": (X / sp.sqrt(X**2 + Y**2), Y / sp.sqrt(X**2 + Y**2)),
     "xlogy": (sp.log(Y), X / Y),
+    # what is held has no derivative
+    "hold": (sp.S.Zero,),
+    "exp_capped": (sp.Piecewise((sp.exp(X), sp.Eq(X, Y)), (1, True)), sp.S.Zero),
+    "exp_less": (sp.exp(X - Y), sp.S.Zero),
 }
-ATTRIBUTES: dict[str, tuple[int, ...]] = {
+ATTRIBUTES: dict[str, tuple[Attribute, ...]] = {
     "power": (-5, -2, -1, 1, 2, 3, 7, 16, 61),
     "root_power": (1, 2, 6),
+    "rational_power": ((1, 3), (2, 3), (4, 3), (17, 5)),
     "polygamma": (1, 2, 5),
     "softmax": (0, 1, 2),
+    "log_erfc": (0, 1),
 }
-WITH_A_ROUNDED_CONSTANT = frozenset({"exp2", "log2", "log10", "erf", "erfc", "log_cosh", "sinc"})  # log(2), 2/sqrt(pi)
-ARITIES = {"logsumexp": 3, "softmax": 3, "select": 3, "fmod": 2, "fma": 3}
+# log(2), 2/sqrt(pi), the terms of a series
+WITH_A_ROUNDED_CONSTANT = frozenset({"exp2", "log2", "log10", "erf", "erfc", "log_cosh", "sinc"}) | {
+    "rational_power",
+    *(
+        "log_erfc",
+        "hazard",
+        "exprel",
+        "exprel_slope",
+        "box_cox",
+        "expm1_quotient",
+        "log_rising",
+        "digamma_rise",
+        "log_beta",
+    ),
+}
+ARITIES = {"logsumexp": 3, "softmax": 3, "select": 3, "fmod": 2, "fma": 3, "exp_less": 2}
+ARITIES |= dict.fromkeys(
+    (
+        "direction",
+        "powm1",
+        "box_cox",
+        "log_rising",
+        "digamma_rise",
+        "log_beta",
+        "exp_product",
+        "exp_sum",
+        "expm1_quotient",
+        "exp_capped",
+    ),
+    2,
+)
 OF_MATRICES = {row.name for row in matrices.ROWS}  # see test_operations_matrices.py
 
 CASES = [
@@ -89,13 +148,13 @@ def arity(name: str) -> int:
     return ARITIES.get(name) or (1 if meaning is None else len(meaning.free_symbols))
 
 
-def meaning_of(name: str, attribute: int | None) -> sp.Expr:
+def meaning_of(name: str, attribute: Attribute) -> sp.Expr:
     if name in MEANINGS:
         return MEANINGS[name](*(() if attribute is None else (attribute,)))
     return TABLE[name].meaning
 
 
-def partials_of(name: str, attribute: int | None) -> tuple[sp.Expr, ...]:
+def partials_of(name: str, attribute: Attribute) -> tuple[sp.Expr, ...]:
     places = (X, Y, Z)[: arity(name)]
     return PARTIALS.get(name) or tuple(sp.diff(meaning_of(name, attribute), place) for place in places)
 
@@ -108,14 +167,18 @@ def points(name: str) -> Iterator[tuple[float, ...]]:
     draw = random.Random(7)
     for _ in range(16):
         point = [draw.choice((-1, 1)) * 2 ** draw.uniform(-4, 4) for _ in range(arity(name))]
-        if name in ("pow", "xlogy"):
-            place = 0 if name == "pow" else 1
+        if name in ("pow", "powm1", "box_cox", "xlogy"):
+            place = 1 if name == "xlogy" else 0
             point[place] = abs(point[place])
+        if name in ("log_rising", "digamma_rise", "log_beta"):
+            point = [abs(x) for x in point]
+        if name == "exp_capped":
+            point[1] = math.copysign(point[0], point[1])  # x itself, or -x
         yield tuple(point)
 
 
 @cache
-def program_of(name: str, attribute: int | None) -> Program:
+def program_of(name: str, attribute: Attribute) -> Program:
     """The operation alone, and its gradient."""
     builder = Builder(fold=fold)
     arguments = [builder.emit("parameter", attribute=i) for i in range(arity(name))]
@@ -141,7 +204,7 @@ def _fifty_digits() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("name", "attribute"), CASES)
-def test_a_pullback_is_sympys_own_derivative(name: str, attribute: int | None) -> None:
+def test_a_pullback_is_sympys_own_derivative(name: str, attribute: Attribute) -> None:
     partials = partials_of(name, attribute)
     for point in points(name):
         leaves = {"parameter": [mpmath.mpf(x) for x in point]}
@@ -152,7 +215,7 @@ def test_a_pullback_is_sympys_own_derivative(name: str, attribute: int | None) -
 
 
 @pytest.mark.parametrize(("name", "attribute"), CASES)
-def test_a_lowering_is_the_meaning(name: str, attribute: int | None) -> None:
+def test_a_lowering_is_the_meaning(name: str, attribute: Attribute) -> None:
     lowered = lower(program_of(name, attribute))
     assert {step.operation for step in lowered.assignments} <= PRINTED
     for point in points(name):
@@ -170,11 +233,15 @@ LOOSE = {
     "softmax": math.inf,  # only second derivatives have its derivative, and 1 - share cancels where one share is all
     "gamma": 64.0,
     **dict.fromkeys(("lgamma", "loggamma"), 64.0),  # the C library's, near its zeros at 1 and 2
+    "expm1_quotient": 32.0,  # the rounding of the product in the exponent
+    "exprel_slope": 32.0,  # only second derivatives have its derivative
+    # differences of those, where arguments are small
+    **dict.fromkeys(("log_rising", "digamma_rise", "log_beta"), 1024.0),
 }
 
 
 @pytest.mark.parametrize(("name", "attribute"), CASES)
-def test_a_row_keeps_its_digits_in_doubles(name: str, attribute: int | None) -> None:
+def test_a_row_keeps_its_digits_in_doubles(name: str, attribute: Attribute) -> None:
     program, draw = program_of(name, attribute), random.Random(3)
     lowered = lower(program)
     for centre in [point for point in points(name) for _ in range(4)]:
@@ -203,7 +270,7 @@ def test_a_row_has_what_the_sweep_asks_for(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "attribute"), CASES)
-def test_what_a_pullback_emits_is_in_the_table_again(name: str, attribute: int | None) -> None:
+def test_what_a_pullback_emits_is_in_the_table_again(name: str, attribute: Attribute) -> None:
     """Twice, so that the derivative can be differentiated too."""
     once = program_of(name, attribute)
     assert {step.operation for step in once.assignments} <= {*TABLE, *LEAVES}
@@ -235,7 +302,7 @@ def test_every_function_of_the_library_is_traced() -> None:
 # ----------------------------------------------------------------------------------------------------- kinks and NaN
 
 
-def at(name: str, *point: float, attribute: int | None = None) -> tuple[float, tuple[float, ...]]:
+def at(name: str, *point: float, attribute: Attribute = None) -> tuple[float, tuple[float, ...]]:
     """Value and derivatives in doubles, after lowering."""
     lowered, leaves = lower(program_of(name, attribute)), {"parameter": [np.float64(x) for x in point]}
     (value,) = output(lowered, "loss", DOUBLES, leaves)

@@ -265,9 +265,10 @@ def test_a_part_of_the_gradient_is_that_part() -> None:
     part = reference.sample(PLAIN, [], [], parameters=[20, 6, 0, 14])
     assert part == Sample(whole.loss, tuple(whole.gradient[k] for k in (20, 6, 0, 14)))
     assert reference.sample(PLAIN, [], [], parameters=[]) == Sample(whole.loss, ())
-    strays = reference.attainable_error(PLAIN, [], [], part, parameters=[20, 6, 0, 14])
-    assert len(strays) == 5
-    assert strays[3] == 0 < strays[1]  # the loss does not depend on A[0, 0]
+    rounding = reference.rounding(PLAIN, [], [], parameters=[20, 6, 0, 14])
+    assert rounding is not None
+    bounds = [bound.error for bound in rounding.bounds([None, 20, 6, 0, 14])]
+    assert bounds[3] == 0 < bounds[1]  # the loss does not depend on A[0, 0]
     mean = reference.mean(PLAIN, [[], []], [[], []], parameters=[6])
     assert mpmath.almosteq(mean.gradient[0], whole.gradient[6], 1e-40)
     assert reference.penalty(PLAIN, parameters=[1, 2]) == Sample(0, (0, 0))

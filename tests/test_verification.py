@@ -12,8 +12,9 @@ import sympy as sp
 
 from symgrad.problem import EmpiricalRisk, Loss, Model
 from symgrad.reference import Reference
-from symgrad.verification import GATE, MORE_RUNS, Report, Row, _Tally, ulp_error, verify, verify_compiled
+from symgrad.verification import GATE, Report, Row, ulp_error, verify, verify_compiled
 from symgrad.verification_points import OUTSIDE, draw
+from symgrad.verification_tally import Tally
 
 A, k, x, y, z = sp.symbols("A k x y z")
 INF, NAN = math.inf, math.nan
@@ -32,6 +33,11 @@ def declared(model: Any = DECAY) -> EmpiricalRisk:
 
 def expression(loss: Any, parameters: Any, targets: Any = ()) -> EmpiricalRisk:
     return EmpiricalRisk.from_expression(loss, inputs=[], targets=list(targets), parameters=list(parameters))
+
+
+def text_of(report: Report) -> str:
+    """The report without its line breaks."""
+    return " ".join(str(report).split())
 
 
 class Numpy:
@@ -188,21 +194,8 @@ def test_cancellation_is_excused_but_only_as_far_as_it_goes() -> None:
     assert not against(1 + 1e-13).passed
 
 
-def test_a_point_that_seems_to_fail_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    off = Numpy(decay_loss, lambda *row: [g * (1 + 1e-13) for g in decay_gradient(*row)])
-
-    def lucky(
-        self: Reference, theta: Any, inputs: Any, targets: Any, exact: Any, runs: int, seed: int, parameters: Any
-    ) -> list[float]:
-        return [1e-9 * float(abs(v)) if runs == MORE_RUNS else 0.0 for v in (exact.loss, *exact.gradient)]
-
-    assert not verify_compiled(declared(), off, samples=20).passed
-    monkeypatch.setattr(Reference, "attainable_error", lucky)
-    assert verify_compiled(declared(), off, samples=20).passed
-
-
 def test_a_point_past_its_bound_is_shown_before_a_larger_excused_error() -> None:
-    tally = _Tally("w")
+    tally = Tally("w")
     for ulp, bound in [(3.0, GATE), (900.0, 1000.0), (5.0, GATE), (200.0, 1000.0)]:
         tally.add(ulp, bound, 1.0, mpmath.mpf(1), ())
     row = tally.row(lambda point: {})
@@ -225,15 +218,19 @@ def test_undefined_losses_must_not_be_numbers() -> None:
 
 
 def test_what_is_out_of_reach_is_told_and_not_counted() -> None:
-    risk = expression(sp.log(1 + sp.exp(100 * A)), [A])
+    risk = expression(sp.exp(200 * A) / (2 + sp.exp(200 * A)), [A])
+
+    def loss(t: Any, u: Any, v: Any) -> Any:
+        return np.exp(200 * t[0]) / (2 + np.exp(200 * t[0]))
 
     def naive(t: Any, u: Any, v: Any) -> list[Any]:
-        e = np.exp(100 * t[0])
-        return [100 * e / (1 + e)]
+        return [400 * np.exp(200 * t[0]) / (2 + np.exp(200 * t[0])) ** 2]
 
-    report = verify_compiled(risk, Numpy(lambda t, u, v: np.log(1 + np.exp(100 * t[0])), naive), seed=2)
+    report = verify_compiled(risk, Numpy(loss, naive), 80, seed=2)
+    assert report.passed, report.table()
     assert report.rows[0].out_of_reach > 0
-    assert "out of double precision's reach" in str(report)
+    assert "out of double precision's reach" in text_of(report)
+    assert any(finding.kind == "overflows" for finding in report.findings)
 
 
 def test_overflow_must_come_out_as_an_infinity_with_its_sign() -> None:
@@ -245,9 +242,12 @@ def test_overflow_must_come_out_as_an_infinity_with_its_sign() -> None:
     def loss(t: Any, u: Any, v: Any) -> Any:
         return -np.exp(np.exp(t[0]) * 300)
 
-    assert verify_compiled(risk, Numpy(loss, slope)).passed
-    assert not verify_compiled(risk, Numpy(lambda *row: abs(loss(*row)), slope)).loss.passed
-    assert not verify_compiled(risk, Numpy(loss, lambda *row: [max(slope(*row)[0], -BIGGEST / 2)])).rows[0].passed
+    def report(loss: Function, slope: Function) -> Report:
+        return verify_compiled(risk, Numpy(loss, slope), 120)
+
+    assert report(loss, slope).passed
+    assert not report(lambda *row: abs(loss(*row)), slope).loss.passed
+    assert not report(loss, lambda *row: [max(slope(*row)[0], -BIGGEST / 2)]).rows[0].passed
 
 
 def test_no_point_in_the_domain_is_no_pass() -> None:
@@ -318,12 +318,12 @@ def test_the_report_is_deterministic_and_readable() -> None:
     lines = text.splitlines()
     assert lines[0] == "decay: compiled gradient against 50 digits at 40 samples (seed 0)"
     assert lines[1].startswith("PASSED")
-    assert lines[3].split() == ["worst", "ULP", "bound", "median", "compiled", "true", "at"]
-    assert lines[4].startswith("  d/d A")
-    assert [line[:10].split() for line in lines[4:7]] == [["d/d", "A"], ["d/d", "k"], ["loss"]]
-    assert lines[4].endswith("(1)")
-    assert lines[8].startswith("  (1) A=")
-    assert max(map(len, lines)) < 160
+    table = lines[lines.index("") + 1 :]
+    assert table[0].split() == ["worst", "ULP", "bound", "median", "compiled", "at"]
+    assert [line[:10].split() for line in table[1:4]] == [["d/d", "A"], ["d/d", "k"], ["loss"]]
+    assert table[1].endswith("(1)")
+    assert table[5].startswith("  (1) A=")
+    assert max(map(len, lines)) <= 78
 
 
 def row(name: str, ulp: float) -> Row:
@@ -333,7 +333,7 @@ def row(name: str, ulp: float) -> Row:
 def test_many_parameters_show_the_worst_first() -> None:
     rows = tuple(row(f"w{i}", i / 100 + (90 if i == 7 else 0)) for i in range(50))
     text = Report("net", rows, row("loss", 0.1), 10, 0, 50, 0).table()
-    named = [line.split("d/d ")[1].split()[0] for line in text.splitlines() if "d/d" in line]
+    named = [line.split("d/d ")[1].split()[0] for line in text.splitlines() if "d/d" in line and "true" not in line]
     assert named[:3] == ["w7", "w49", "w48"]
     assert len(named) == 20
     assert "... and 30 more derivatives, none of them worse" in text

@@ -87,7 +87,7 @@ def test_a_matrix_has_one_row_that_names_its_worst_element() -> None:
     assert report.rows[0].element in {f"[{i}, {j}]" for i in range(4) for j in range(3)}
     text = report.table()
     assert f"d/d {report.rows[2].label} " in text
-    assert len([line for line in text.splitlines() if "d/d" in line]) == 4
+    assert len([line for line in text.splitlines() if line.startswith("  d/d")]) == 4
     assert "drawn at random" not in text
 
 
@@ -131,7 +131,7 @@ def test_where_every_point_checks_everything_a_missing_element_is_no_pass() -> N
     assert Row("W", 0.5, 4.0, 0.3, 1.0, "1.0", {}, 10, 0, 0, "[0, 1]", 4, 1, drawn=True).passed
     report = Report("net", (row,), Row("loss", 0.5, 4.0, 0.3, 1.0, "1.0", {}, 10, 0, 0), 10, 0, 50, 0)
     assert report.worst.name == "W"
-    assert "1 derivatives were never checked (1 of W): no point was found where they can be" in str(report)
+    assert "1 derivatives were never checked (1 of W): no point was found where they can" in str(report)
 
 
 def test_a_large_model_gets_fewer_points_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

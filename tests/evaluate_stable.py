@@ -1,0 +1,48 @@
+"""The operations that stable forms bring, by their definitions, to as many digits as mpmath is set to work with."""
+
+from collections.abc import Callable
+from typing import Any
+
+import mpmath
+
+
+def _exprel(x: Any) -> Any:
+    return mpmath.expm1(x) / x if x else mpmath.mpf(1)
+
+
+def _powm1(x: Any, y: Any) -> Any:
+    return mpmath.expm1(y * mpmath.log(x)) if x > 0 else pow_or_zero(x, y) - 1
+
+
+def pow_or_zero(x: Any, y: Any) -> Any:
+    return mpmath.mpf(0) if x == 0 and y > 0 else mpmath.power(x, y)
+
+
+def _log_rising(x: Any, d: Any) -> Any:
+    return mpmath.loggamma(x + d) - mpmath.loggamma(x)
+
+
+def _log_beta(x: Any, y: Any) -> Any:
+    return mpmath.loggamma(x) + mpmath.loggamma(y) - mpmath.loggamma(x + y)
+
+
+STABLE: dict[str, Callable[..., Any]] = {
+    "hold": lambda x: x,
+    "exp_capped": lambda x, near: mpmath.exp(x) if near == x else mpmath.mpf(1),
+    "exp_sum": lambda x, y: mpmath.exp(x + y),
+    "exp_less": lambda x, m: mpmath.exp(x - m) if x != m else mpmath.mpf(1),
+    "log1mexp": lambda x: mpmath.log(-mpmath.expm1(x)) if x > -1 else mpmath.log1p(-mpmath.exp(x)),
+    "log_erfc": lambda x, halved: mpmath.log(mpmath.erfc(x) / (1 + halved)),
+    "hazard": lambda x: mpmath.exp(-x * x) / mpmath.erfc(x),
+    "exprel": _exprel,
+    "exprel_slope": lambda x: mpmath.hyp1f1(2, 3, x) / 2,
+    "expm1_quotient": lambda x, y: x * _exprel(x * y),
+    "direction": lambda x, y: x / mpmath.hypot(x, y),
+    "powm1": _powm1,
+    "box_cox": lambda x, y: _powm1(x, y) / y if y else mpmath.log(x),
+    "exp_product": lambda x, y: mpmath.exp(x * y),
+    "log1p_square": lambda x: mpmath.log1p(x * x),
+    "log_rising": _log_rising,
+    "digamma_rise": lambda x, d: mpmath.digamma(x + d) - mpmath.digamma(x),
+    "log_beta": _log_beta,
+}

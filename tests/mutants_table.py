@@ -1,0 +1,186 @@
+"""The mutants: where each stands, what is wrong with it, and the tests that have to notice."""
+
+from typing import NamedTuple
+
+
+class Mutant(NamedTuple):
+    """``old``, which stands once in ``file``, is replaced by ``new``; one of ``tests`` has to fail."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+SWEEP, DOOR, JOBS = "templates/sweep.pyx.jinja", "templates/door.pyx.jinja", "templates/jobs.pyx.jinja"
+MODULE, MATRICES, BLOCKS = "templates/module.pyx.jinja", "templates/matrices.pyx.jinja", "templates/blocks.h.jinja"
+PARTS_TEMPLATE = "templates/parts.pyx.jinja"
+OUTERS, TURN, SPECIAL = "templates/outers.pyx.jinja", "templates/turn.h.jinja", "templates/special.pyx.jinja"
+TABLE, DIFFERENTIATE = "symgrad/operations.py", "symgrad/differentiate.py"
+
+PARTS, TREE = ("tests/test_partial_sums.py",), ("tests/test_sums_tree.py",)
+ENVIRONMENT = ("tests/test_floating_environment.py",)
+SUMS = ("tests/test_module_sums.py",)
+FUNCTIONS = ("tests/test_module_functions.py",)
+ARRAYS = ("tests/test_module_arrays.py",)
+THREADS = ("tests/test_module_threads.py",)
+NETWORKS = ("tests/test_matrices_networks.py",)
+SHAPES = ("tests/test_matrices_edges.py", "tests/test_matrices_agree.py")
+NUMERICS = ("tests/test_numerics.py",)
+ROWS = ("tests/test_operations.py",)
+PULLBACK = ("tests/test_operations.py::test_a_pullback_is_sympys_own_derivative",)
+DIGITS = ("tests/test_operations.py::test_a_row_keeps_its_digits_in_doubles",)
+KINKS = ("tests/test_operations.py::test_kinks_limits_and_nan",)
+ARITHMETIC = ("tests/test_generated_arithmetic.py",)
+
+MUTANTS: tuple[Mutant, ...] = (
+    # sums of a tile
+    Mutant("TwoSum's terms swapped", SWEEP, "(high[0] - (total - shift)) + (x - shift)",
+           "(x - (total - shift)) + (high[0] - shift)", SUMS),
+    Mutant("a rounding error is forgotten", SWEEP, "low[0] += (high[0] - (total - shift))",
+           "low[0] = (high[0] - (total - shift))", SUMS),
+    Mutant("the other low word dropped", SWEEP, "+ (low[0] + other_low)", "+ low[0]", SUMS),
+    Mutant("a tile's low word dropped", SWEEP, "node[2 * row + 1] = low[row * LANES]", "node[2 * row + 1] = 0.0", SUMS),
+    Mutant("half a tile's lanes", SWEEP, "merge(&high[lane], &low[lane], high[half + lane], low[half + lane])",
+           "merge(&high[lane], &low[lane], high[half - lane], low[half - lane])", SUMS),
+    Mutant("the last node is not merged", SWEEP, "while height > 1:", "while height > 2:", SUMS),
+    Mutant("tiles are added one after the other", SWEEP, "while index & 1:", "while height > 1:", TREE),
+    Mutant("padded rows are summed", SWEEP, "masked[lane] = lane >= count or weights[lane] == 0.0",
+           "masked[lane] = weights[lane] == 0.0", SUMS),
+    Mutant("one padded row is summed", SWEEP, "masked[lane] = lane >= count or", "masked[lane] = lane > count or",
+           SUMS),
+    Mutant("rows of weight zero are computed", SWEEP, "lane >= count or weights[lane] == 0.0", "lane >= count", SUMS),
+    Mutant("only the loss is cleared", SWEEP, "clear_masked(values, n_rows, masked)", "clear_masked(values, 1, masked)",
+           SUMS),
+    Mutant("padded weights are summed", SWEEP, "clear_masked(&data[WEIGHT_ROW * LANES], 1, masked)",
+           "clear_masked(&data[WEIGHT_ROW * LANES], 0, masked)", SUMS),
+    Mutant("weights are summed as one", SWEEP, "accumulate(&data[WEIGHT_ROW * LANES], &sums",
+           "accumulate(values, &sums", SUMS),
+    Mutant("the first weight for all", SWEEP, "gather_table(weights, sweep.columns[WEIGHTS], 1, start, count)",
+           "gather_table(weights, sweep.columns[WEIGHTS], 1, 0, count)", SUMS),
+    Mutant("weights are squared", "symgrad/trace.py", 'builder.emit("weight", shape=()))',
+           'builder.emit("power", builder.emit("weight", shape=()), attribute=2))', SUMS),
+    Mutant("weights are ignored", "symgrad/trace.py", 'builder.emit("weight", shape=()))', "builder.constant(1.0))",
+           SUMS),
+    Mutant("blocks of three", DOOR, "rows *= 2", "rows *= 3", PARTS),
+    Mutant("one row too many in the mean", JOBS, "root.nodes.sums[0] = n", "root.nodes.sums[0] = n + 1", SUMS),
+    # where samples lie
+    Mutant("strides swapped in the tail", SWEEP, "at + lane * table.row_stride + index * table.column_stride",
+           "at + lane * table.column_stride + index * table.row_stride", ARRAYS),
+    Mutant("strides swapped in the body", SWEEP, "at + (first + lane) * table.row_stride + index * table.column_stride",
+           "at + (first + lane) * table.column_stride + index * table.row_stride", ARRAYS),
+    Mutant("a table starts at its second row", SWEEP, "table.base + start * table.row_stride",
+           "table.base + start * table.column_stride", ARRAYS),
+    Mutant("rows that follow one another are taken for columns", SWEEP, "if table.row_stride == sizeof(real):",
+           "if table.column_stride == sizeof(real):", ARRAYS),
+    Mutant("targets are read as inputs", SWEEP, "gather_table(data, sweep.columns[0], INPUT_COLUMNS",
+           "gather_table(data, sweep.columns[1], INPUT_COLUMNS", FUNCTIONS),
+    Mutant("a sample gets its neighbour's row", SWEEP,
+           "for row in range(first, n_rows):\n            to[lane * row_length + row]",
+           "for row in range(first, n_rows):\n            to[(lane + 1) % count * row_length + row]", FUNCTIONS),
+    Mutant("gradients are shifted by one", SWEEP, "&node[2 * {{ segment.at + 1 }}]", "&node[2 * {{ segment.at + 0 }}]",
+           NETWORKS),
+    Mutant("a block starts where the first does", JOBS, "column.base += first * column.row_stride",
+           "column.base += 0 * column.row_stride", THREADS),
+    Mutant("a converted block starts where the first does", JOBS, "array = array[first:first + sweep.n].astype(_REAL)",
+           "array = array[:sweep.n].astype(_REAL)", THREADS),
+    Mutant("an odd node is lost", JOBS, "width = (width + 1) >> 1", "width = width >> 1", THREADS),
+    Mutant("signals are not asked for", JOBS, "PyErr_CheckSignals()", "pass", THREADS),
+    Mutant("weights are not checked", JOBS, "_check_weights(self.data.arrays[WEIGHTS][first:first + sweep.n])", "pass",
+           SUMS),
+    # sums beyond the range of double, and parts of sums
+    Mutant("a sum that overflows stays infinite", SWEEP, "sweep.shrunk = True", "sweep.shrunk = False", SUMS),
+    Mutant("a small low word is not shrunk", SWEEP, "node.shrunk[row + 1] = node.sums[row + 1] * SHRINK",
+           "node.shrunk[row + 1] = 0.0", TREE),
+    Mutant("the sibling is not shrunk", SWEEP, "high = other.sums[row] * SHRINK", "high = other.sums[row]", SUMS),
+    Mutant("NaN is any NaN", MODULE, 'return x == x ? x : __builtin_nan("");', "return x;", SUMS),
+    Mutant("subnormal numbers are flushed", MODULE, "restore(0x1f80);", "restore(0x9fc0);", ARITHMETIC),
+    Mutant("the environment is not given back", MODULE, "__builtin_ia32_ldmxcsr(was);",
+           "__builtin_ia32_ldmxcsr(0x1f80);", ENVIRONMENT),
+    Mutant("a part's nodes are not aligned", PARTS_TEMPLATE, "while not at >> level & 1 and", "while", PARTS),
+    Mutant("a part's rows come twice", PARTS_TEMPLATE, "if start < end:", "if start < 0:", PARTS),
+    Mutant("a part's rows are missing", PARTS_TEMPLATE, "if start > end:", "if start < 0:", PARTS),
+    Mutant("two nodes may differ", PARTS_TEMPLATE, "if known is not array and", "if known is array and", PARTS),
+    Mutant("a part begins anywhere", PARTS_TEMPLATE, "if first < 0 or first % TILE_ROWS or", "if first < 0 or", PARTS),
+    Mutant("a part counts one row too many", PARTS_TEMPLATE, "array[0, 0] = n\n", "array[0, 0] = n + 1\n", PARTS),
+    # what Python calls
+    Mutant("out may overlap", DOOR, "np.may_share_memory(out, other)", "out is other", ARRAYS),
+    Mutant("out may be read-only", DOOR, "out.shape != shape or not out.flags.carray", "out.shape != shape", ARRAYS),
+    Mutant("a mask is lost", DOOR, "if value is None or isinstance(value, np.ma.MaskedArray):", "if value is None:",
+           ARRAYS),
+    Mutant("too few columns are read", DOOR, "array.ndim != 2 or array.shape[1] != columns", "array.ndim != 2", ARRAYS),
+    Mutant("lengths may differ", JOBS, "min(lengths) != max(lengths)", "min(lengths) > max(lengths)", ARRAYS),
+    Mutant("theta is used as it lies", DOOR, "return np.ascontiguousarray(theta, _DOUBLE)", "return theta", ARRAYS),
+    # arithmetic
+    Mutant("parts of fast-math are let through", MODULE, "__GCC_IEC_559 < 1", "__GCC_IEC_559 < 0", ARITHMETIC),
+    Mutant("fast-math is a warning", MODULE, '#error "this module\'s', '#warning "this module\'s', ARITHMETIC),
+    Mutant("single precision in the pairs", SWEEP, "cdef double shift = total - high[0]\n    low[0] +=",
+           "cdef float shift = total - high[0]\n    low[0] +=", SUMS),
+    Mutant("literals of fifteen digits", "symgrad/printer.py", "else repr(abs(value))", 'else f"{abs(value):.15g}"',
+           ("tests/test_printer.py",)),
+    Mutant("contraction", "symgrad/build.py", 'FIXED = ("-ffp-contract=off",', 'FIXED = ("-ffp-contract=fast",',
+           ("tests/test_build.py",)),
+    # products of matrices
+    Mutant("a product is not transposed", MATRICES, "b[(p * n + j) * LANES + lane]", "b[(j * k + p) * LANES + lane]",
+           SHAPES),
+    Mutant("strides of a product swapped", MATRICES, "a[i * a_down + p * a_right]", "a[i * a_right + p * a_down]",
+           SHAPES),
+    Mutant("a slice of a product replaces the others", MATRICES, "width, part, first > 0)", "width, part, 0)",
+           NETWORKS),
+    Mutant("a copied matrix is turned", MATRICES, "&from_[(i * down + j * right) * width]",
+           "&from_[(i * right + j * down) * width]", SHAPES),
+    Mutant("a register block forgets what was there", BLOCKS, "= more ? *(vector *)", "= !more ? *(vector *)",
+           NETWORKS),
+    Mutant("eight by eight turned wrongly", TURN, '(4, "0, 1, 2, 3, 8, 9, 10, 11")', '(4, "0, 1, 2, 3, 8, 9, 11, 10")',
+           NETWORKS),
+    Mutant("masked lanes in products", OUTERS, "memset(&part[lane * width], 0, width * sizeof(real))", "pass",
+           NETWORKS),
+    Mutant("one product of several", OUTERS, "if more or q:", "if more:", NETWORKS),
+    Mutant("a second product replaces the first", OUTERS, "if more:\n        add_exactly",
+           "if more and not more:\n        add_exactly", SHAPES),
+    # functions that the C library lacks
+    Mutant("Stirling's series too early", SPECIAL, "if x >= 10.0:", "if x >= 1.5:", NUMERICS),
+    Mutant("a root known to one double", SPECIAL, "(x - 1.4616321449683622) - 9.549995429965697e-17",
+           "(x - 1.4616321449683622)", NUMERICS),
+    Mutant("a term of Bernoulli's", SPECIAL, "0.004166666666666667", "0.004266666666666667", NUMERICS),
+    Mutant("a pole is not seen", SPECIAL, "(x <= 0.0 and x == c_floor(x))", "x < -1e6", NUMERICS),
+    Mutant("rising from the next", SPECIAL, "product *= (s + k) / far", "product *= (s + k + 1) / far", NUMERICS),
+    # the table of pullbacks, and the sweep through it
+    Mutant("sign of a difference", TABLE, "lambda c, r, x, y: (c, -c)", "lambda c, r, x, y: (c, c)", PULLBACK),
+    Mutant("factors swapped", TABLE, 'Operation("mul", X * Y, lambda c, r, x, y: (c * y, c * x))',
+           'Operation("mul", X * Y, lambda c, r, x, y: (c * x, c * y))', PULLBACK),
+    Mutant("a chain factor dropped", TABLE, 'lambda c, r, x: (c * x.call("sigmoid"),)',
+           'lambda c, r, x: (x.call("sigmoid"),)', ("tests/test_differentiate.py",)),
+    Mutant("the inner 2 of tanh", TABLE, '(c * (4 * (2 * x).call("logistic_density")),)',
+           '(c * (4 * x.call("logistic_density")),)', PULLBACK),
+    Mutant("half a root", TABLE, "lambda c, r, x: (c / (2 * r),)", "lambda c, r, x: (c / r,)", PULLBACK),
+    Mutant("sine for cosine of a legs' ratio", TABLE, "c * (x / radius / radius), -(c * (y / radius / radius))",
+           "c * (y / radius / radius), -(c * (x / radius / radius))", PULLBACK),
+    Mutant("a tie goes to one side", TABLE, 'ties.choose(c * 0.5, float("nan"))', 'ties.choose(c, float("nan"))',
+           KINKS),
+    Mutant("a NaN is no NaN", TABLE, 'ties.choose(c * 0.5, float("nan"))', "ties.choose(c * 0.5, 0.0)", KINKS),
+    Mutant("a series ten times too far", TABLE, "(abs(x) < 1).choose(series * x", "(abs(x) < 10).choose(series * x",
+           ROWS),
+    Mutant("the series of log(cosh) is for all", TABLE, "return (abs(x) < 1).choose(near, far)",
+           "return (abs(x) < 1000).choose(near, far)", NUMERICS),
+    Mutant("what a square lost stays lost", TABLE, "value - value * lost", "value", NUMERICS),
+    Mutant("the sign of log's share at zero", TABLE, 'x.equals(0).choose(0.0, c * r * x.call("log"))',
+           'c * r * x.call("log")', KINKS),
+    Mutant("a density without its square", TABLE, "return decay / (total * total)", "return decay / total", ROWS),
+    Mutant("branches share what only one has", TABLE,
+           'guards=lambda condition, x, y: (condition, condition, condition.call("not")),',
+           "guards=lambda condition, x, y: (condition, condition, condition),", ("tests/test_differentiate.py",)),
+    Mutant("branches swapped in the sweep", TABLE, "(0.0, condition.choose(c, 0.0), condition.choose(0.0, c))",
+           "(0.0, condition.choose(0.0, c), condition.choose(c, 0.0))", ("tests/test_differentiate.py",)),
+    Mutant("only one path counts", DIFFERENTIATE, 'reduce(lambda a, b: builder.emit("add", a, b)',
+           "reduce(lambda a, b: b", ("tests/test_differentiate.py",)),
+    Mutant("no guard before infinity", DIFFERENTIATE, "if where != ALWAYS and", "if where == ALWAYS and",
+           ("tests/test_differentiate.py",)),
+    Mutant("a guard's condition is turned round", "symgrad/guards.py",
+           'return variable if holds else builder.emit("not", variable)',
+           'return builder.emit("not", variable) if holds else variable', ("tests/test_guards.py",)),
+    Mutant("< is <=", "symgrad/printer.py", '"lt": "<",', '"lt": "<=",', ("tests/test_printer.py", *KINKS)),
+    Mutant("a product's operands swapped", "symgrad/matrices.py", "(c @ y.T, x.T @ c)", "(c @ y.T, c.T @ x)",
+           ("tests/test_operations_matrices.py",)),
+)  # fmt: skip

@@ -1,0 +1,56 @@
+"""The generated C of gallery modules under AddressSanitizer and UndefinedBehaviorSanitizer: nothing to report."""
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from symgrad import gallery
+from symgrad.build import Toolchain, build
+from symgrad.pipeline import generate
+
+SCRIPT = Path(__file__).with_name("sanitise.py")
+# The loops over lanes are optimised all the same: each asks for it.
+FLAGS = ("-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer")
+# A formula with branches, and one of matrices with a label as an index.
+NAMES = ("stackloss_huber", "iris_softmax")
+
+
+def runtimes(toolchain: Toolchain) -> str:
+    """The libraries to preload, as the compiler names them; the test is skipped where it has none."""
+    found = []
+    for name in ("libasan.so", "libubsan.so"):
+        asked = subprocess.run([*toolchain.cc, f"-print-file-name={name}"], capture_output=True, text=True, check=False)
+        path = asked.stdout.strip()
+        if asked.returncode or not os.path.isabs(path):
+            pytest.skip(f"the compiler brings no {name}")
+        found.append(path)
+    return " ".join(found)
+
+
+def sanitised(source: str, name: str, folder: Path, rows: Path) -> subprocess.CompletedProcess[str]:
+    """Build a module's text with sanitizers, and call all its functions in a process of its own."""
+    toolchain = Toolchain.detect()
+    preloaded = runtimes(toolchain)
+    built = build(source, name, replace(toolchain, flags=(*toolchain.flags, *FLAGS)), folder=folder)
+    settings = {
+        "LD_PRELOAD": preloaded, "ASAN_OPTIONS": "detect_leaks=0:detect_odr_violation=0",
+        "UBSAN_OPTIONS": "print_stacktrace=1", "PYTHONMALLOC": "malloc",  # so that objects have guards too
+    }  # fmt: skip
+    command = [sys.executable, str(SCRIPT), str(built.library), name, str(rows)]
+    return subprocess.run(command, env={**os.environ, **settings}, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_to_report(name: str, tmp_path: Path) -> None:
+    example = gallery.load(name)
+    np.savez(tmp_path / "rows.npz", theta=example.theta, inputs=example.inputs, targets=example.targets)
+    done = sanitised(generate(example.risk).source, name, tmp_path, tmp_path / "rows.npz")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "done\n"
+    assert not re.search("runtime error|AddressSanitizer", done.stderr), done.stderr
