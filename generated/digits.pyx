@@ -24,6 +24,9 @@ A dot makes a function or an operation elementwise; [i = j] is 1 where it holds,
 In the code p0..p2047 is W1 (32 x 64), p2048..p2079 is b1 (32 x 1), p2080..p2399 is W2 (10 x 32), p2400..p2409
 is b2 (10 x 1), u0..u63 is u (64 x 1), y0 is label.
 
+Computed in stable forms:
+    log(Sum(exp(x))) -> logsumexp(x)
+
 For each sample 4933 operations for the loss, 10617 for the loss with its gradient; 0 once for a theta.
 Sums over samples are compensated and merged in an order that depends on N alone: the same bits for any number of
 threads and any layout of the arrays. Gradients of matrices are summed as products of matrices: over 64 samples in

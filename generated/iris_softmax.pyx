@@ -20,6 +20,9 @@ A dot makes a function or an operation elementwise; [i = j] is 1 where it holds,
 
 In the code p0..p11 is W (3 x 4), p12..p14 is b (3 x 1), u0..u3 is x (4 x 1), y0 is label.
 
+Computed in stable forms:
+    log(Sum(exp(x))) -> logsumexp(x)
+
 For each sample 73 operations for the loss, 114 for the loss with its gradient; 63 once for a theta.
 Sums over samples are compensated and merged in an order that depends on N alone: the same bits for any number of
 threads and any layout of the arrays. Gradients of matrices are summed as products of matrices: over 64 samples in

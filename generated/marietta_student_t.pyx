@@ -21,7 +21,11 @@ dL/dnu = log(1 + (-alpha - beta*x + y)**2*exp(-log_phi)/nu)/2 + polygamma(0, nu/
 
 In the code p0 is alpha, p1 is beta, p2 is log_phi, p3 is nu, u0 is x, y0 is y.
 
-For each sample 14 operations for the loss, 47 for the loss with its gradient; 117 once for a theta.
+Computed in stable forms:
+    log(a*exp(x) + b*exp(y)) -> m + log(a*exp(x - m) + b*exp(y - m)), m = Max(x, y)
+    loggamma(x) + loggamma(y) - loggamma(x + y), loggamma(x + d) - loggamma(x) -> log_beta(x, y), log_rising(x, d)
+
+For each sample 14 operations for the loss, 52 for the loss with its gradient; 117 once for a theta.
 Sums over samples are compensated and merged in an order that depends on N alone: the same bits for any number of
 threads and any layout of the arrays. Needs NumPy alone.
 """
@@ -122,7 +126,6 @@ cdef extern from *:
     real exp "lane_exp"(real) noexcept nogil
     real log "lane_log"(real) noexcept nogil
     real log1p "lane_log1p"(real) noexcept nogil
-    real fabs "fabs"(real) noexcept nogil
     real lgamma "lgamma"(real) noexcept nogil
 
 PARAMETERS = (('alpha', ()), ('beta', ()), ('log_phi', ()), ('nu', ()))
@@ -144,7 +147,7 @@ cdef enum:
     PREDICTIONS = 0
     SUMMED_ROWS = 5  # the loss, and what is summed of its gradient row by row
     VALUE_ROWS = 5  # all rows of the function that has most
-    COST = 11  # about this many nanoseconds for a sample with its gradient
+    COST = 14  # about this many nanoseconds for a sample with its gradient
 
 
 cdef double[22] _NEAR_ROOT = [
@@ -191,13 +194,13 @@ cdef hot once(const double* theta, real* c) noexcept nogil:
     cdef real p1 = <real>theta[1]
     cdef real p2 = <real>theta[2]
     cdef real p3 = <real>theta[3]
-    cdef real product_1, log_1, product_2, sum_1, negative_1, choice_1, size_1, exp_1, choice_2, choice_3, \
+    cdef real product_1, log_1, product_2, sum_1, negative_1, choice_1, choice_2, exp_1, choice_3, choice_4, \
         quotient_1, quotient_2, quotient_3, quotient_4, sum_2, product_3, sum_3, product_4, sum_4, \
         product_5, sum_5, product_6, sum_6, product_7, sum_7, sum_8, product_8, sum_9, product_9, \
         sum_10, product_10, sum_11, product_11, sum_12, product_12, sum_13, product_13, sum_14, sum_15, \
-        log1p_1, log_2, difference_1, lgamma_1, choice_4, choice_5, lgamma_2, choice_6, choice_7, \
-        difference_2, choice_8, sum_16, sum_17, product_14, sum_18, digamma_1, digamma_2, difference_3, \
-        choice_9
+        log1p_1, log_2, difference_1, lgamma_1, choice_5, choice_6, lgamma_2, choice_7, choice_8, \
+        difference_2, choice_9, sum_16, sum_17, product_14, sum_18, digamma_1, digamma_2, difference_3, \
+        choice_10
     cdef bint condition_1, condition_2, condition_3
     c[0] = p0
     c[1] = p3
@@ -206,12 +209,12 @@ cdef hot once(const double* theta, real* c) noexcept nogil:
     product_2 = p3 * 0.5
     sum_1 = 0.5 + product_2
     negative_1 = -p2
-    condition_1 = (0.0 < negative_1)
-    choice_1 = negative_1 if condition_1 else 0.0
-    size_1 = fabs(p2)
-    exp_1 = exp(-size_1)
-    choice_2 = 1.0 if (0.0 < p2) else exp_1
+    choice_1 = p2 if (80.0 < negative_1) else negative_1
+    condition_1 = (choice_1 == negative_1)
+    choice_2 = 0.0 if condition_1 else negative_1
+    exp_1 = exp(choice_1)
     choice_3 = 1.0 if condition_1 else exp_1
+    choice_4 = exp_1 if condition_1 else 1.0
     quotient_1 = 0.5 / product_2
     quotient_2 = quotient_1 / sum_1
     quotient_3 = 1.0 / product_2
@@ -246,14 +249,14 @@ cdef hot once(const double* theta, real* c) noexcept nogil:
     difference_1 = (product_2 - 0.5) * log1p_1 + (log_2 - 1.0) * 0.5 - quotient_2 * sum_15
     condition_2 = ((16.0 <= product_2) & (16.0 <= sum_1))
     lgamma_1 = lgamma(sum_1)
-    choice_4 = INFINITY if (sum_1 == 0.0) else NAN
-    choice_5 = lgamma_1 if (0.0 < sum_1) else choice_4
+    choice_5 = INFINITY if (sum_1 == 0.0) else NAN
+    choice_6 = lgamma_1 if (0.0 < sum_1) else choice_5
     condition_3 = (0.0 < product_2)
     lgamma_2 = lgamma(product_2)
-    choice_6 = INFINITY if (product_2 == 0.0) else NAN
-    choice_7 = lgamma_2 if condition_3 else choice_6
-    difference_2 = choice_5 - choice_7
-    choice_8 = difference_1 if condition_2 else difference_2
+    choice_7 = INFINITY if (product_2 == 0.0) else NAN
+    choice_8 = lgamma_2 if condition_3 else choice_7
+    difference_2 = choice_6 - choice_8
+    choice_9 = difference_1 if condition_2 else difference_2
     sum_16 = 0.5 + sum_2 * 0.08333333333333333 + sum_4 * -0.008333333333333333 + sum_6 * 0.003968253968253968
     sum_17 = sum_16 + sum_9 * -0.004166666666666667 + sum_11 * 0.007575757575757576 + sum_13 * -0.021092796092796094
     product_14 = quotient_2 * (sum_17 + (quotient_3 * product_13 + quotient_4 * sum_14) * 0.08333333333333333)
@@ -261,18 +264,18 @@ cdef hot once(const double* theta, real* c) noexcept nogil:
     digamma_1 = digamma(sum_1)
     digamma_2 = digamma(product_2)
     difference_3 = digamma_1 - digamma_2
-    choice_9 = sum_18 if condition_2 else difference_3
+    choice_10 = sum_18 if condition_2 else difference_3
     c[2] = product_1
     c[3] = sum_1
     c[4] = -p1
     c[5] = 1.0 / p3
-    c[6] = 1.0 if condition_1 else 0.0
-    c[7] = choice_1
-    c[8] = choice_2
-    c[9] = choice_3
+    c[6] = choice_2
+    c[7] = choice_3
+    c[8] = choice_4
+    c[9] = 1.0 if (choice_2 == 0.0) else 0.0
     c[10] = 1.0 if condition_3 else 0.0
-    c[11] = log_1 * 0.5 + (p2 * 0.5 - choice_8)
-    c[12] = choice_9
+    c[11] = log_1 * 0.5 + (p2 * 0.5 - choice_9)
+    c[12] = choice_10
     c[13] = 1.0 if (0.0 <= product_1) else 0.0
 
 
@@ -283,22 +286,23 @@ cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
     cdef real sum_1 = c[3]
     cdef real negative_2 = c[4]
     cdef real quotient_5 = c[5]
-    cdef bint condition_1 = c[6] != 0.0
-    cdef real choice_1 = c[7]
-    cdef real choice_2 = c[8]
-    cdef real choice_3 = c[9]
+    cdef real choice_2 = c[6]
+    cdef real choice_3 = c[7]
+    cdef real choice_4 = c[8]
+    cdef bint condition_4 = c[9] != 0.0
     cdef real sum_19 = c[11]
-    cdef real u0, y0, w, sum_20, product_15, sum_21, choice_10, log1p_2
+    cdef real u0, y0, w, sum_20, product_15, log1p_2, log_3, sum_21, choice_11
     for lane in range(LANES):
         u0 = data[lane]
         y0 = data[1 * LANES + lane]
         w = data[WEIGHT_ROW * LANES + lane]
         sum_20 = u0 * negative_2 + (y0 - p0)
-        product_15 = sum_20 * sum_20 * quotient_5 * choice_3
-        sum_21 = choice_2 + (product_15 - 1.0)
-        choice_10 = sum_21 if condition_1 else product_15
-        log1p_2 = log1p(choice_10)
-        out[lane] = (sum_1 * (choice_1 + log1p_2) + sum_19) * w
+        product_15 = sum_20 * sum_20 * quotient_5 * choice_4
+        log1p_2 = log1p(product_15)
+        log_3 = log(choice_3 + product_15)
+        sum_21 = choice_2 + log_3
+        choice_11 = log1p_2 if condition_4 else sum_21
+        out[lane] = (sum_1 * choice_11 + sum_19) * w
 
 
 cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
@@ -310,17 +314,18 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
     cdef real sum_1 = c[3]
     cdef real negative_2 = c[4]
     cdef real quotient_5 = c[5]
-    cdef bint condition_1 = c[6] != 0.0
-    cdef real choice_1 = c[7]
-    cdef real choice_2 = c[8]
-    cdef real choice_3 = c[9]
+    cdef real choice_2 = c[6]
+    cdef real choice_3 = c[7]
+    cdef real choice_4 = c[8]
+    cdef bint condition_4 = c[9] != 0.0
     cdef bint condition_3 = c[10] != 0.0
     cdef real sum_19 = c[11]
-    cdef real choice_9 = c[12]
-    cdef bint condition_4 = c[13] != 0.0
-    cdef real u0, y0, w, sum_20, product_17, product_18, product_15, sum_21, choice_10, log1p_2, sum_22, \
-        negative_3, choice_11, quotient_6, choice_12, choice_13, choice_14, sum_23, product_19, \
-        product_20, product_21, quotient_7, choice_15, sum_24
+    cdef real choice_10 = c[12]
+    cdef bint condition_5 = c[13] != 0.0
+    cdef real u0, y0, w, sum_20, product_17, product_18, product_15, sum_22, log1p_2, log_3, sum_21, \
+        choice_11, negative_3, choice_12, product_19, choice_13, choice_14, quotient_6, choice_15, \
+        choice_16, quotient_7, choice_17, choice_18, sum_23, product_20, product_21, product_22, \
+        quotient_8, choice_19, sum_24
     for lane in range(LANES):
         u0 = data[lane]
         y0 = data[1 * LANES + lane]
@@ -328,29 +333,35 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
         sum_20 = u0 * negative_2 + (y0 - p0)
         product_17 = sum_20 * sum_20
         product_18 = product_17 * quotient_5
-        product_15 = product_18 * choice_3
-        sum_21 = choice_2 + (product_15 - 1.0)
-        choice_10 = sum_21 if condition_1 else product_15
-        log1p_2 = log1p(choice_10)
-        sum_22 = choice_1 + log1p_2
-        negative_3 = -(w * choice_9)
-        choice_11 = negative_3 if condition_3 else NAN
-        quotient_6 = sum_1 * w / (1.0 + choice_10)
-        choice_12 = quotient_6 if (-1.0 <= choice_10) else NAN
-        choice_13 = choice_12 if condition_1 else 0.0
-        choice_14 = 0.0 if condition_1 else choice_12
-        sum_23 = choice_13 + choice_14
-        product_19 = choice_3 * sum_23
-        product_20 = sum_20 * (quotient_5 * product_19 * 2.0)
-        product_21 = w * 0.5
-        quotient_7 = product_21 / product_1
-        choice_15 = quotient_7 if condition_4 else NAN
-        sum_24 = choice_15 * 3.141592653589793 + ((choice_11 + sum_22 * w) * 0.5 - quotient_5 * (product_17 * product_19 / p3))
-        out[lane] = (sum_1 * sum_22 + sum_19) * w  # L
-        out[1 * LANES + lane] = -product_20  # dL/dalpha
-        out[2 * LANES + lane] = -(u0 * product_20)  # dL/dbeta
+        product_15 = product_18 * choice_4
+        sum_22 = choice_3 + product_15
+        log1p_2 = log1p(product_15)
+        log_3 = log(sum_22)
+        sum_21 = choice_2 + log_3
+        choice_11 = log1p_2 if condition_4 else sum_21
+        negative_3 = -(w * choice_10)
+        choice_12 = negative_3 if condition_3 else NAN
+        product_19 = sum_1 * w
+        choice_13 = product_19 if condition_4 else 0.0
+        choice_14 = 0.0 if condition_4 else product_19
+        quotient_6 = choice_14 / sum_22
+        choice_15 = quotient_6 if (0.0 <= sum_22) else NAN
+        choice_16 = 0.0 if condition_4 else choice_15
+        quotient_7 = choice_13 / (1.0 + product_15)
+        choice_17 = quotient_7 if (-1.0 <= product_15) else NAN
+        choice_18 = choice_17 if condition_4 else 0.0
+        sum_23 = choice_16 + choice_18
+        product_20 = choice_4 * sum_23
+        product_21 = sum_20 * (quotient_5 * product_20 * 2.0)
+        product_22 = w * 0.5
+        quotient_8 = product_22 / product_1
+        choice_19 = quotient_8 if condition_5 else NAN
+        sum_24 = choice_19 * 3.141592653589793 + ((choice_12 + choice_11 * w) * 0.5 - quotient_5 * (product_17 * product_20 / p3))
+        out[lane] = (sum_1 * choice_11 + sum_19) * w  # L
+        out[1 * LANES + lane] = -product_21  # dL/dalpha
+        out[2 * LANES + lane] = -(u0 * product_21)  # dL/dbeta
         out[4 * LANES + lane] = sum_24  # dL/dnu
-        out[3 * LANES + lane] = product_21 - choice_3 * (product_18 * sum_23)  # dL/dlog_phi
+        out[3 * LANES + lane] = product_22 - choice_4 * (product_18 * sum_23)  # dL/dlog_phi
 
 
 ctypedef hot (*LaneFunction)(const real*, const real*, rows) noexcept nogil

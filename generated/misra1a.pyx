@@ -14,6 +14,9 @@ dL/db2 = 2*b1*x*(b1*(1 - exp(-b2*x)) - y)*exp(-b2*x)
 
 In the code p0 is b1, p1 is b2, u0 is x, y0 is y.
 
+Computed in stable forms:
+    exp(x) - 1 -> expm1(x)
+
 For each sample 7 operations for the loss, 15 for the loss with its gradient; 1 once for a theta.
 Sums over samples are compensated and merged in an order that depends on N alone: the same bits for any number of
 threads and any layout of the arrays. Needs NumPy alone.

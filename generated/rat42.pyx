@@ -15,6 +15,9 @@ dL/db3 = 2*b1*x*(b1/(exp(b2 - b3*x) + 1) - y)*exp(b2 - b3*x)/(exp(b2 - b3*x) + 1
 
 In the code p0 is b1, p1 is b2, p2 is b3, u0 is x, y0 is y.
 
+Computed in stable forms:
+    1/(1 + exp(x)) -> sigmoid(-x)
+
 For each sample 14 operations for the loss, 23 for the loss with its gradient; 1 once for a theta.
 Sums over samples are compensated and merged in an order that depends on N alone: the same bits for any number of
 threads and any layout of the arrays. Needs NumPy alone.

@@ -23,6 +23,10 @@ dL/dlog_alpha = -y + (y + exp(-log_alpha))*exp(b0 + b_service*op_75_79 + b_year*
 
 In the code p0 is b_year, p1 is b_service, p2 is b0, p3 is log_alpha, u0 is yr_con, u1 is op_75_79, y0 is y.
 
+Computed in stable forms:
+    log(1 + exp(x)) -> softplus(x)
+    loggamma(x) + loggamma(y) - loggamma(x + y), loggamma(x + d) - loggamma(x) -> log_beta(x, y), log_rising(x, d)
+
 For each sample 79 operations for the loss, 117 for the loss with its gradient; 24 once for a theta.
 Sums over samples are compensated and merged in an order that depends on N alone: the same bits for any number of
 threads and any layout of the arrays. Needs NumPy alone.

@@ -281,7 +281,7 @@ def _rows() -> tuple[Operation, ...]:
         Operation("sinc", sp.sinc(X), _sinc_pullback, lambda x: x.equals(0).choose(1.0, x.call("sin") / x)),
         Operation("asin", sp.asin(X), lambda c, r, x: (c / ((1 - x) * (1 + x)).call("sqrt"),)),
         Operation("acos", sp.acos(X), lambda c, r, x: (-(c / ((1 - x) * (1 + x)).call("sqrt")),)),
-        Operation("atan", sp.atan(X)),
+        Operation("atan", sp.atan(X), lambda c, r, x: ((abs(x) < 1e9).choose(c / (1 + x * x), c / x / x),)),
         Operation("acot", sp.acot(X), None, lambda x: (1 / x).call("atan")),
         Operation("asec", sp.asec(X), _asec_pullback, _asec),
         Operation("acsc", sp.acsc(X), _acsc_pullback, _acsc),

@@ -68,7 +68,7 @@ def generate(risk: EmpiricalRisk, *, dtype: str = "float64", stable: bool = True
     optimised = clock.time("optimise", lambda: turn(lower(differentiated)))
     columns = len(leaves(*risk.inputs))
     kernel = clock.time("schedule", lambda: schedule(optimised, columns))
-    source = clock.time("render", lambda: render(risk, kernel, dtype))
+    source = clock.time("render", lambda: render(risk, kernel, dtype, rewrites))
     return Generated(traced, differentiated, optimised, kernel, source, rewrites, clock.seconds)
 
 

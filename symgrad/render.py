@@ -4,7 +4,7 @@ Templates receive strings, integers, booleans and tuples of them, and compute no
 """
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from functools import cache
 from math import isinf
@@ -33,9 +33,9 @@ _WIDTH = 116
 _CALL_COST, _OPERATION_COST, _PRODUCT_COST = 2.0, 0.15, 0.013
 
 
-def render(risk: EmpiricalRisk, kernel: Kernel, dtype: str) -> str:
-    """The Cython text of a risk's module: the same bytes for the same declaration."""
-    return environment().get_template("module.pyx.jinja").render(context(risk, kernel, dtype))
+def render(risk: EmpiricalRisk, kernel: Kernel, dtype: str, rewrites: Sequence[str] = ()) -> str:
+    """The Cython text of a risk's module: the same bytes for the same declaration. Its header lists ``rewrites``."""
+    return environment().get_template("module.pyx.jinja").render(context(risk, kernel, dtype, rewrites))
 
 
 @cache
@@ -50,7 +50,7 @@ def environment() -> jinja2.Environment:
     )
 
 
-def context(risk: EmpiricalRisk, kernel: Kernel, dtype: str) -> Context:
+def context(risk: EmpiricalRisk, kernel: Kernel, dtype: str, rewrites: Sequence[str] = ()) -> Context:
     """Everything that the templates ask for."""
     printer = Printer(kernel.program, dtype, kernel.homes)
     comments = _comments(kernel, risk)
@@ -65,6 +65,7 @@ def context(risk: EmpiricalRisk, kernel: Kernel, dtype: str) -> Context:
     return {
         "name": risk.name,
         "mathematics": header(risk),
+        "rewrites": tuple(rewrites),
         "loss_count": kernel.counts["loss"],
         "gradient_count": kernel.counts["gradient"],
         "once_count": kernel.counts["once"],

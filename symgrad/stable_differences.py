@@ -8,6 +8,8 @@ from functools import reduce
 from .stable_form import StableForm
 from .value import Value
 
+_MOST_ADDENDS, _DEEPEST = 256, 24  # of a sum; operations that are looked through
+
 
 def scaled(x: Value) -> tuple[Value | None, float]:
     """``(f, k)`` of k f; ``(None, k)`` of a number."""
@@ -25,6 +27,8 @@ def scaled(x: Value) -> tuple[Value | None, float]:
 
 def _pair(x: Value, y: Value) -> tuple[Value, float, float] | None:
     """``(f, c, k)`` of x + y, if that is a number c plus k f."""
+    if x.constant is None and y.constant is None:
+        return None
     (f, a), (g, b) = scaled(x), scaled(y)
     if f is None and g is not None:
         return g, a, b
@@ -131,16 +135,20 @@ _PLUS: tuple[tuple[str, str, str, str, float, Callable[..., Value | None]], ...]
 # --------------------------------------------------------------------------------------------- roots of sums of squares
 
 
-def addends(x: Value, sign: float = 1.0) -> Iterator[tuple[Value, float]]:
-    """``(f, k)`` of each k f in a sum."""
-    if x.operation in ("add", "sub"):
-        yield from addends(x.arguments[0], sign)
-        yield from addends(x.arguments[1], sign if x.operation == "add" else -sign)
-    elif x.operation == "neg":
-        yield from addends(x.arguments[0], -sign)
-    else:
-        f, k = scaled(x)
-        yield (x, sign) if f is None else (f, sign * k)
+def addends(x: Value) -> list[tuple[Value, float]]:
+    """``(f, k)`` of each k f in a sum; a very long sum is one f."""
+    found, waiting = list[tuple[Value, float]](), [(x, 1.0)]
+    while waiting and len(found) + len(waiting) <= _MOST_ADDENDS:
+        part, sign = waiting.pop()
+        if part.operation in ("add", "sub"):
+            a, b = part.arguments
+            waiting += [(b, sign if part.operation == "add" else -sign), (a, sign)]
+        elif part.operation == "neg":
+            waiting.append((part.arguments[0], -sign))
+        else:
+            f, k = scaled(part)
+            found.append((part, sign) if f is None else (f, sign * k))
+    return [(x, 1.0)] if waiting else found
 
 
 def by_variable(x: Value) -> Iterator[tuple[int | None, float]]:
@@ -170,18 +178,19 @@ def _leg(f: Value, k: float) -> Value | None:
     return None if root is None else root if k == 1 else root * k**0.5
 
 
-def square_root(x: Value) -> Value | None:
+def square_root(x: Value, depth: int = 0) -> Value | None:
     """The root of a product of squares and positive numbers, but for its sign."""
     if x.constant is not None:
         return x.number(x.constant**0.5) if x.constant > 0 else None
     if x.operation == "power" and x.attribute == 2:
         return x.arguments[0]
-    if x.operation not in ("mul", "div"):
+    if x.operation not in ("mul", "div") or depth > _DEEPEST:
         return None
-    a, b = map(square_root, x.arguments)
-    if a is None or b is None:
+    a, b = x.arguments
+    left, right = square_root(a, depth + 1), square_root(b, depth + 1)
+    if left is None or right is None:
         return None
-    return a * b if x.operation == "mul" else a / b
+    return left * right if x.operation == "mul" else left / right
 
 
 def is_square_of(x: Value, y: Value) -> bool:
@@ -211,9 +220,10 @@ def _root_less(x: Value, y: Value) -> Value | None:
     (f, a), (g, b) = scaled(x), scaled(y)
     if f is None or g is None:
         return None
-    for root, other, factor in ((f, g * (-b / a), a), (g, f * (-a / b), b)):
-        rest = _beside_square(root, other)
-        if rest is not None:
+    for root, part, factor, k in ((f, g, a, b), (g, f, b, a)):
+        other = part * (-k / factor) if root.operation in ("sqrt", "hypot") else None
+        rest = None if other is None else _beside_square(root, other)
+        if other is not None and rest is not None:
             return factor * (other > 0).choose(rest(root + other), root - other)
     return None
 
@@ -327,15 +337,13 @@ def _over_chosen_quotient(x: Value, y: Value) -> Value | None:
     return None if rest is None else condition.choose(factor / c * rest / below, factor * other / y)
 
 
-def _without_factor(x: Value, factor: Value) -> Value | None:
+def _without_factor(x: Value, factor: Value, depth: int = 0) -> Value | None:
     if x.variable == factor.variable:
         return x.number(1.0)
-    if x.operation != "mul":
+    if x.operation != "mul" or depth > _DEEPEST:
         return None
     for one, other in (x.arguments, x.arguments[::-1]):
-        if one.variable == factor.variable:
-            return other
-        inner = _without_factor(one, factor)
+        inner = _without_factor(one, factor, depth + 1)
         if inner is not None:
             return inner * other
     return None

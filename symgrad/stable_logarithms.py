@@ -102,12 +102,15 @@ def _log_share(x: Value) -> Value | None:
 
 
 def _asinh(x: Value) -> Value | None:
-    if x.operation != "add":
+    """log(sqrt(1 + x^2) + x), and with -x."""
+    if x.operation not in ("add", "sub"):
         return None
-    for root, other in (x.arguments, x.arguments[::-1]):
+    pairs = (x.arguments, x.arguments[::-1]) if x.operation == "add" else (x.arguments,)
+    for root, other in pairs:
         if root.operation == "hypot" and any(leg.constant == 1 for leg in root.arguments):
-            legs = [leg for leg in root.arguments if leg.constant != 1]
-            return other.call("asinh") if [leg.variable for leg in legs] == [other.variable] else None
+            legs = [leg.variable for leg in root.arguments if leg.constant != 1]
+            value = other.call("asinh")
+            return (value if x.operation == "add" else -value) if legs == [other.variable] else None
     return None
 
 

@@ -24,11 +24,15 @@ def _entropy(x: Value, y: Value) -> Value | None:
 
 
 def _has_factor(x: Value, factor: Value) -> bool:
-    if x.variable == factor.variable:
-        return True
-    if x.operation == "mul":
-        return any(_has_factor(a, factor) for a in x.arguments)
-    return x.operation in ("div", "neg") and _has_factor(x.arguments[0], factor)
+    seen, waiting = set[int](), [x]
+    while waiting:
+        part = waiting.pop()
+        if part.variable == factor.variable:
+            return True
+        if part.variable not in seen and part.operation in ("mul", "div", "neg"):
+            seen.add(part.variable)
+            waiting += part.arguments if part.operation == "mul" else part.arguments[:1]
+    return False
 
 
 def _cross_entropy(x: Value, y: Value) -> Value | None:
@@ -57,6 +61,8 @@ def _is_of_targets(x: Value) -> bool:
 
 
 def _exponentials(x: Value, y: Value) -> Value | None:
+    if "exp" not in (x.operation, y.operation):
+        return None
     (a, *others), (b, *more) = terms(x), terms(y)
     if others or more or a.exponent is None or b.exponent is None:
         return None
@@ -94,7 +100,7 @@ def _saturating(x: Value, y: Value) -> Value | None:
         return None
     for one, other in (y.arguments, y.arguments[::-1]):
         if one.variable == x.variable:
-            return 1 / (1 + other / x)
+            return (x > 1).choose(1 / (1 + other / x), x / y)
     return None
 
 

@@ -12,10 +12,11 @@ from fractions import Fraction
 from functools import reduce
 from math import inf
 
+from .program import Attribute
 from .stable_form import StableForm
 from .value import Value
 
-_MOST = 8  # terms that are told apart
+_MOST, _DEEPEST = 8, 24  # terms that are told apart, operations that are looked through
 _LARGE = 80.0  # an exponent whose exponential is far from overflow and underflow, in single precision too
 
 
@@ -43,16 +44,24 @@ def _added(x: Value | None, y: Value | None) -> Value | None:
 def terms(x: Value) -> list[Term]:
     """The terms of a sum of exponentials, those with one exponent added up; anything else is one term."""
     found: dict[int | None, Term] = {}
-    for term in _terms(x):
+    for term in _terms(x, {}, 0):
         key = None if term.exponent is None else term.exponent.variable
         before = found.get(key)
         found[key] = term if before is None else Term(before.coefficient + term.coefficient, term.exponent)
-    return list(found.values()) if len(found) <= _MOST else [Term(x, None)]
+    return list(found.values())
 
 
-def _terms(x: Value) -> list[Term]:
+def _terms(x: Value, known: dict[int, list[Term]], depth: int) -> list[Term]:
+    """Each variable is looked at once, and not too deep: what lies deeper, or has too many terms, is one term."""
+    if x.variable not in known:
+        parts = [] if depth > _DEEPEST else _parts(x, known, depth)
+        is_one = not any(term.exponent is not None for term in parts) or len(parts) > _MOST
+        known[x.variable] = [Term(x, None)] if is_one else parts
+    return known[x.variable]
+
+
+def _parts(x: Value, known: dict[int, list[Term]], depth: int) -> list[Term]:
     operation, arguments, one = x.operation, x.arguments, x.number(1.0)
-    plain = [Term(x, None)]
     if operation == "exp":
         return [Term(one, arguments[0])]
     if operation == "total" and arguments[0].operation == "exp":
@@ -60,24 +69,28 @@ def _terms(x: Value) -> list[Term]:
     if operation == "cosh":
         return [Term(x.number(0.5), arguments[0]), Term(x.number(0.5), -arguments[0])]
     if operation not in ("neg", "add", "sub", "mul", "div", "power"):
-        return plain
-    parts = [_terms(a) for a in arguments]
+        return []
+    parts = [_terms(a, known, depth + 1) for a in arguments]
     if not any(term.exponent is not None for part in parts for term in part):
-        return plain
-    if operation == "power":
-        (part,), n = parts, x.attribute
-        assert isinstance(n, int)
-        return [_power(part[0], n)] if len(part) == 1 else plain
+        return []
+    return _combined(operation, parts, x.attribute)
+
+
+def _combined(operation: str, parts: list[list[Term]], attribute: Attribute) -> list[Term]:
+    left, right = parts[0], parts[-1]
     if operation == "neg":
-        return [-term for term in parts[0]]
-    left, right = parts
-    if operation in ("add", "sub"):
-        return [*left, *(right if operation == "add" else [-term for term in right])]
+        return [-term for term in left]
+    if operation == "power" and isinstance(attribute, int) and len(left) == 1:
+        return [_power(left[0], attribute)]
+    if operation == "add":
+        return [*left, *right]
+    if operation == "sub":
+        return [*left, *(-term for term in right)]
     if operation == "mul" and min(len(left), len(right)) == 1:
         return [a * b for a in left for b in right]
     if operation == "div" and len(right) == 1:
         return [_quotient(a, right[0]) for a in left]
-    return plain
+    return []
 
 
 def _power(term: Term, n: int) -> Term:

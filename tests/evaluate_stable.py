@@ -37,6 +37,8 @@ STABLE: dict[str, Callable[..., Any]] = {
     "exprel": _exprel,
     "exprel_slope": lambda x: mpmath.hyp1f1(2, 3, x) / 2,
     "expm1_quotient": lambda x, y: x * _exprel(x * y),
+    "versine": lambda x: 2 * mpmath.sin(x / 2) ** 2,
+    "coshm1": lambda x: 2 * mpmath.sinh(x / 2) ** 2,
     "direction": lambda x, y: x / mpmath.hypot(x, y),
     "powm1": _powm1,
     "box_cox": lambda x, y: _powm1(x, y) / y if y else mpmath.log(x),

@@ -17,7 +17,7 @@ from mpmath import mp, mpf
 from .forward_mode import CONNECTIVES, FLAT, RELATIONS, OutOfReach, local, number_of
 
 HALF_ULP, TINY, TOP = mpf(2) ** -53, mpf(2) ** -1074, mpf(2) ** 1024
-ARITHMETIC = (sp.Add, sp.Mul, sp.Abs, sp.Max, sp.Min, *FLAT)
+ARITHMETIC = (sp.Add, sp.Mul, sp.Abs, sp.re, sp.Max, sp.Min, *FLAT)
 SLACK, GATE = 4, 4
 
 
@@ -154,8 +154,9 @@ class _Run:
         if kind in FLAT or kind is sp.Mod:
             self._check_step(kind, xs, errors)
         passed = mp.fsum(abs(p) * e for p, e in zip(partials, errors, strict=True) if e)
-        if kind is sp.Abs:
-            self._check_step(sp.sign, xs, errors)
+        if kind in (sp.Abs, sp.re):
+            if kind is sp.Abs:
+                self._check_step(sp.sign, xs, errors)
             return passed
         if kind in FLAT:
             return mpf(0)
@@ -233,7 +234,7 @@ class _Run:
     def _strays(self, node: Any, partials: Sequence[Any]) -> list[Any]:
         """The bound of the error of each partial derivative itself."""
         kind = node.func
-        if kind in (sp.Add, sp.Abs, sp.Max, sp.Min, sp.Piecewise, *FLAT):
+        if kind in (sp.Add, sp.Abs, sp.re, sp.Max, sp.Min, sp.Piecewise, *FLAT):
             return [mpf(0)] * len(partials)
         xs = [self._values[argument] for argument in node.args]
         errors = [self._errors[argument] for argument in node.args]

@@ -40,8 +40,8 @@ PATTERNS = [
 ]
 a, u = b[0, 0], x[0, 0]
 NEAR_MISSES = [
-    sp.exp(sp.Sum(sp.exp(b[i, 0] * u), (i, 0, 2))),
-    sp.Sum(sp.exp(b[i, 0] * u), (i, 0, 2)) ** 2,
+    sp.cos(sp.Sum(sp.exp(b[i, 0] * u), (i, 0, 2))),
+    sp.Sum(sp.exp(b[i, 0] * u), (i, 0, 2)) * u,
     functions.logsumexp(a * u, b[1, 0], b[2, 0]),
     sp.log(2 + s),
     sp.log(s) * u,

@@ -1,6 +1,7 @@
 """`symgrad show` and `symgrad verify`: what a risk is, and whether its compiled gradient is right."""
 
 from argparse import Namespace
+from collections.abc import Sequence
 
 from symgrad import derivation
 from symgrad.pipeline import Generated, generate
@@ -25,7 +26,17 @@ def _shown(arguments: Namespace, risk: EmpiricalRisk, generated: Generated) -> s
     if arguments.program:
         return _listing(risk, generated)
     write = derivation.latex if arguments.latex else derivation.text
-    return write(risk, generated.kernel)
+    return write(risk, generated.kernel) + _rewritten(generated.rewrites, arguments.latex)
+
+
+def _rewritten(rewrites: Sequence[str], latex: bool) -> str:
+    """What was computed in another form than it is declared in."""
+    if not rewrites:
+        return ""
+    forms = [f"     {form}" for form in rewrites]
+    if latex:
+        forms = [r"\begin{verbatim}", *forms, r"\end{verbatim}"]
+    return "\n".join(["\n", "Computed in stable forms:", "", *forms])
 
 
 def _listing(risk: EmpiricalRisk, generated: Generated) -> str:
