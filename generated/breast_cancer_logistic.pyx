@@ -212,7 +212,7 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
         difference_1 = 1.0 - y0
         choice_2 = sum_1 if (0.0 < sum_1) else 0.0
         choice_3 = 1.0 if (0.0 <= sum_1) else exp_1
-        sum_2 = 1.0 + exp_1
+        sum_2 = exp_1 + 1.0
         choice_4 = 1.0 if (0.0 <= negative_1) else exp_1
         difference_2 = difference_1 * w * (choice_3 / sum_2) - y0 * w * (choice_4 / sum_2)
         out[lane] = (y0 * (choice_1 + log1p_1) + difference_1 * (log1p_1 + choice_2)) * w  # L

@@ -25,7 +25,7 @@ Computed in stable forms:
     log(a*exp(x) + b*exp(y)) -> m + log(a*exp(x - m) + b*exp(y - m)), m = Max(x, y)
     loggamma(x) + loggamma(y) - loggamma(x + y), loggamma(x + d) - loggamma(x) -> log_beta(x, y), log_rising(x, d)
 
-For each sample 14 operations for the loss, 52 for the loss with its gradient; 117 once for a theta.
+For each sample 14 operations for the loss, 52 for the loss with its gradient; 118 once for a theta.
 Sums over samples are compensated and merged in an order that depends on N alone: the same bits for any number of
 threads and any layout of the arrays. Needs NumPy alone.
 """
@@ -201,7 +201,7 @@ cdef hot once(const double* theta, real* c) noexcept nogil:
         log1p_1, log_2, difference_1, lgamma_1, choice_5, choice_6, lgamma_2, choice_7, choice_8, \
         difference_2, choice_9, sum_16, sum_17, product_14, sum_18, digamma_1, digamma_2, difference_3, \
         choice_10
-    cdef bint condition_1, condition_2, condition_3
+    cdef bint condition_1, condition_2, condition_3, condition_4
     c[0] = p0
     c[1] = p3
     product_1 = p3 * 3.141592653589793
@@ -248,13 +248,14 @@ cdef hot once(const double* theta, real* c) noexcept nogil:
     log_2 = log(sum_1)
     difference_1 = (product_2 - 0.5) * log1p_1 + (log_2 - 1.0) * 0.5 - quotient_2 * sum_15
     condition_2 = ((16.0 <= product_2) & (16.0 <= sum_1))
+    condition_3 = (0.0 < sum_1)
     lgamma_1 = lgamma(sum_1)
     choice_5 = INFINITY if (sum_1 == 0.0) else NAN
-    choice_6 = lgamma_1 if (0.0 < sum_1) else choice_5
-    condition_3 = (0.0 < product_2)
+    choice_6 = lgamma_1 if condition_3 else choice_5
+    condition_4 = (0.0 < product_2)
     lgamma_2 = lgamma(product_2)
     choice_7 = INFINITY if (product_2 == 0.0) else NAN
-    choice_8 = lgamma_2 if condition_3 else choice_7
+    choice_8 = lgamma_2 if condition_4 else choice_7
     difference_2 = choice_6 - choice_8
     choice_9 = difference_1 if condition_2 else difference_2
     sum_16 = 0.5 + sum_2 * 0.08333333333333333 + sum_4 * -0.008333333333333333 + sum_6 * 0.003968253968253968
@@ -273,8 +274,8 @@ cdef hot once(const double* theta, real* c) noexcept nogil:
     c[7] = choice_3
     c[8] = choice_4
     c[9] = 1.0 if (choice_2 == 0.0) else 0.0
-    c[10] = 1.0 if condition_3 else 0.0
-    c[11] = log_1 * 0.5 + (p2 * 0.5 - choice_9)
+    c[10] = log_1 * 0.5 + (p2 * 0.5 - choice_9)
+    c[11] = 1.0 if (condition_3 & condition_4) else 0.0
     c[12] = choice_10
     c[13] = 1.0 if (0.0 <= product_1) else 0.0
 
@@ -289,8 +290,8 @@ cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
     cdef real choice_2 = c[6]
     cdef real choice_3 = c[7]
     cdef real choice_4 = c[8]
-    cdef bint condition_4 = c[9] != 0.0
-    cdef real sum_19 = c[11]
+    cdef bint condition_5 = c[9] != 0.0
+    cdef real sum_19 = c[10]
     cdef real u0, y0, w, sum_20, product_15, log1p_2, log_3, sum_21, choice_11
     for lane in range(LANES):
         u0 = data[lane]
@@ -301,7 +302,7 @@ cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
         log1p_2 = log1p(product_15)
         log_3 = log(choice_3 + product_15)
         sum_21 = choice_2 + log_3
-        choice_11 = log1p_2 if condition_4 else sum_21
+        choice_11 = log1p_2 if condition_5 else sum_21
         out[lane] = (sum_1 * choice_11 + sum_19) * w
 
 
@@ -317,11 +318,11 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
     cdef real choice_2 = c[6]
     cdef real choice_3 = c[7]
     cdef real choice_4 = c[8]
-    cdef bint condition_4 = c[9] != 0.0
-    cdef bint condition_3 = c[10] != 0.0
-    cdef real sum_19 = c[11]
+    cdef bint condition_5 = c[9] != 0.0
+    cdef real sum_19 = c[10]
+    cdef bint condition_6 = c[11] != 0.0
     cdef real choice_10 = c[12]
-    cdef bint condition_5 = c[13] != 0.0
+    cdef bint condition_7 = c[13] != 0.0
     cdef real u0, y0, w, sum_20, product_17, product_18, product_15, sum_22, log1p_2, log_3, sum_21, \
         choice_11, negative_3, choice_12, product_19, choice_13, choice_14, quotient_6, choice_15, \
         choice_16, quotient_7, choice_17, choice_18, sum_23, product_20, product_21, product_22, \
@@ -338,24 +339,24 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
         log1p_2 = log1p(product_15)
         log_3 = log(sum_22)
         sum_21 = choice_2 + log_3
-        choice_11 = log1p_2 if condition_4 else sum_21
+        choice_11 = log1p_2 if condition_5 else sum_21
         negative_3 = -(w * choice_10)
-        choice_12 = negative_3 if condition_3 else NAN
+        choice_12 = negative_3 if condition_6 else NAN
         product_19 = sum_1 * w
-        choice_13 = product_19 if condition_4 else 0.0
-        choice_14 = 0.0 if condition_4 else product_19
+        choice_13 = product_19 if condition_5 else 0.0
+        choice_14 = 0.0 if condition_5 else product_19
         quotient_6 = choice_14 / sum_22
         choice_15 = quotient_6 if (0.0 <= sum_22) else NAN
-        choice_16 = 0.0 if condition_4 else choice_15
+        choice_16 = 0.0 if condition_5 else choice_15
         quotient_7 = choice_13 / (1.0 + product_15)
         choice_17 = quotient_7 if (-1.0 <= product_15) else NAN
-        choice_18 = choice_17 if condition_4 else 0.0
+        choice_18 = choice_17 if condition_5 else 0.0
         sum_23 = choice_16 + choice_18
         product_20 = choice_4 * sum_23
         product_21 = sum_20 * (quotient_5 * product_20 * 2.0)
         product_22 = w * 0.5
         quotient_8 = product_22 / product_1
-        choice_19 = quotient_8 if condition_5 else NAN
+        choice_19 = quotient_8 if condition_7 else NAN
         sum_24 = choice_19 * 3.141592653589793 + ((choice_12 + choice_11 * w) * 0.5 - quotient_5 * (product_17 * product_20 / p3))
         out[lane] = (sum_1 * choice_11 + sum_19) * w  # L
         out[1 * LANES + lane] = -product_21  # dL/dalpha

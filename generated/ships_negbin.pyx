@@ -27,7 +27,7 @@ Computed in stable forms:
     log(1 + exp(x)) -> softplus(x)
     loggamma(x) + loggamma(y) - loggamma(x + y), loggamma(x + d) - loggamma(x) -> log_beta(x, y), log_rising(x, d)
 
-For each sample 79 operations for the loss, 117 for the loss with its gradient; 24 once for a theta.
+For each sample 79 operations for the loss, 118 for the loss with its gradient; 24 once for a theta.
 Sums over samples are compensated and merged in an order that depends on N alone: the same bits for any number of
 threads and any layout of the arrays. Needs NumPy alone.
 """
@@ -332,7 +332,7 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
         sum_7, sum_8, sum_16, sum_9, sum_17, sum_10, sum_18, sum_19, sum_11, log1p_2, log_1, \
         difference_2, lgamma_3, choice_6, choice_7, difference_3, choice_8, sum_20, sum_21, sum_22, \
         digamma_2, difference_4, choice_9, negative_1, choice_10, choice_11, difference_5
-    cdef bint condition_3
+    cdef bint condition_3, condition_4
     for lane in range(LANES):
         u0 = data[lane]
         u1 = data[1 * LANES + lane]
@@ -370,9 +370,10 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
         log_1 = log(sum_2)
         difference_2 = difference_1 * log1p_2 + y0 * (log_1 - 1.0) - quotient_4 * sum_11
         condition_3 = (condition_2 & (16.0 <= sum_2))
+        condition_4 = (0.0 < sum_2)
         lgamma_3 = lgamma(sum_2)
         choice_6 = INFINITY if (sum_2 == 0.0) else NAN
-        choice_7 = lgamma_3 if (0.0 < sum_2) else choice_6
+        choice_7 = lgamma_3 if condition_4 else choice_6
         difference_3 = choice_7 - choice_2
         choice_8 = difference_2 if condition_3 else difference_3
         sum_20 = 0.5 + sum_13 * 0.08333333333333333 + sum_14 * -0.008333333333333333 + sum_15 * 0.003968253968253968
@@ -382,7 +383,7 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
         difference_4 = digamma_2 - digamma_1
         choice_9 = sum_22 if condition_3 else difference_4
         negative_1 = -(w * choice_9)
-        choice_10 = negative_1 if condition_1 else NAN
+        choice_10 = negative_1 if (condition_4 & condition_1) else NAN
         choice_11 = 1.0 if (0.0 <= sum_3) else exp_2
         difference_5 = sum_2 * w * (choice_11 / (1.0 + exp_2)) - y0 * w
         out[lane] = (choice_5 + (sum_2 * sum_12 - choice_8 - y0 * sum_3)) * w  # L

@@ -55,17 +55,17 @@ def _log_beta(a: Value, b: Value) -> Value:
     return small.call("loggamma") - large.call("log_rising", small)
 
 
+def _log_rising_pullback(c: Value, r: Value, x: Value, d: Value) -> tuple[Value, Value]:
+    is_defined = (x > 0).call("and", x + d > 0)
+    return inside(is_defined, c * x.call("digamma_rise", d)), inside(is_defined, c * (x + d).call("digamma"))
+
+
 def _trigamma(x: Value) -> Value:
     return x.call("polygamma", attribute=1)
 
 
 ROWS: tuple[Operation, ...] = (
-    Operation(
-        "log_rising", None,
-        lambda c, r, x, d: (
-            inside(x > 0, c * x.call("digamma_rise", d)), inside(x + d > 0, c * (x + d).call("digamma")),
-        ), _log_rising,
-    ),
+    Operation("log_rising", None, _log_rising_pullback, _log_rising),
     Operation(
         "digamma_rise", None,
         lambda c, r, x, d: (c * (_trigamma(x + d) - _trigamma(x)), c * _trigamma(x + d)), _digamma_rise,

@@ -8,7 +8,7 @@ from functools import reduce
 from .stable_form import StableForm
 from .value import Value
 
-_MOST_ADDENDS, _DEEPEST = 256, 24  # of a sum; operations that are looked through
+_MOST_ADDENDS, _DEEPEST = 64, 24  # of a sum; operations that are looked through
 
 
 def scaled(x: Value) -> tuple[Value | None, float]:
@@ -201,44 +201,56 @@ def is_square_of(x: Value, y: Value) -> bool:
     return f.arguments[0].variable == g.variable and abs(k - c * c) <= 4e-16 * k
 
 
-def _less_logsumexp(x: Value, y: Value) -> Value | None:
-    """k (x_i - logsumexp(x)) = -k logsumexp(x - x_i)."""
-    (f, a), (g, b) = scaled(x), scaled(y)
-    if f is None or g is None or a != -b:
+def is_same(x: Value, y: Value) -> bool:
+    """Are they the same sum? (SymPy distributes signs and numbers over the terms of a sum.)"""
+    return x.variable == y.variable or dict(by_variable(x)) == dict(by_variable(y))
+
+
+def _less(whole: str, rule: Callable[[Value, Value], Value | None]) -> Callable[[Value, Value], Value | None]:
+    """What looks for k f - k z in a sum, f being that function, and makes k times the rule's f - z."""
+
+    def replace(x: Value, y: Value) -> Value | None:
+        parts = [*addends(x), *addends(y)]
+        for place, (f, k) in enumerate(parts):
+            if f.operation == whole and len(parts) > 1:
+                others = (g * (-c / k) for i, (g, c) in enumerate(parts) if i != place)
+                better = rule(f, reduce(lambda a, b: a + b, others))
+                if better is not None:
+                    return k * better
         return None
-    for whole, part, k in ((f, g, a), (g, f, b)):
-        if whole.operation == "softplus" and whole.arguments[0].variable == part.variable:
-            return k * (-part).call("softplus")
-        if whole.operation == "logsumexp" and any(one.variable == part.variable for one in whole.arguments):
-            first, *others = (one - part for one in whole.arguments)
-            return k * first.call("logsumexp", *others)
+
+    return replace
+
+
+def _softplus_less(f: Value, z: Value) -> Value | None:
+    (a,) = f.arguments
+    return (-a).call("softplus") if is_same(a, z) else None
+
+
+def _logsumexp_less(f: Value, z: Value) -> Value | None:
+    for part in f.arguments:
+        if is_same(part, z):
+            first, *others = (one - part for one in f.arguments)
+            return first.call("logsumexp", *others)
     return None
 
 
-def _root_less(x: Value, y: Value) -> Value | None:
-    """k (sqrt(A) - B) where A is B^2 and something: that, over sqrt(A) + B, where B > 0."""
-    (f, a), (g, b) = scaled(x), scaled(y)
-    if f is None or g is None:
-        return None
-    for root, part, factor, k in ((f, g, a, b), (g, f, b, a)):
-        other = part * (-k / factor) if root.operation in ("sqrt", "hypot") else None
-        rest = None if other is None else _beside_square(root, other)
-        if other is not None and rest is not None:
-            return factor * (other > 0).choose(rest(root + other), root - other)
-    return None
+def _root_less(root: Value, z: Value) -> Value | None:
+    """sqrt(A) - z where A is z^2 and something: that, over sqrt(A) + z, where z > 0."""
+    rest = _beside_square(root, z)
+    return None if rest is None else (z > 0).choose(rest(root + z), root - z)
 
 
 def _beside_square(root: Value, other: Value) -> Callable[[Value], Value] | None:
     """What A has beside other^2, to be divided by something; root is sqrt(A) or a hypot with that leg."""
     if root.operation == "hypot":
         for leg, rest in (root.arguments, root.arguments[::-1]):
-            if leg.variable == other.variable:
+            if is_same(leg, other):
                 return lambda divisor: rest * (rest / divisor)
-    if root.operation != "sqrt":
         return None
     square, others = False, list[Value]()
     for f, k in addends(root.arguments[0]):
-        if k == 1 and f.operation == "power" and f.attribute == 2 and f.arguments[0].variable == other.variable:
+        if k == 1 and f.operation == "power" and f.attribute == 2 and is_same(f.arguments[0], other):
             square = True
         else:
             others.append(f * k)
@@ -315,14 +327,14 @@ def _versine(x: Value, y: Value) -> Value | None:
     if f is None or g is None or f.operation != "versine":
         return None
     squared = g.operation == "power" and g.attribute == 2
-    half = 0.5 * f.arguments[0]
-    ratio = _multiple(half, g.arguments[0] if squared else g)
+    ratio = _multiple(f.arguments[0], g.arguments[0] if squared else g)
     if ratio is None:
         return None
+    half = 0.5 * f.arguments[0]
     sinc = half.call("sinc")
     if squared:
-        return 2 * k / c * ratio**2 * sinc.call("power", attribute=2)
-    return 2 * k / c * ratio * sinc * half.call("sin")
+        return 0.5 * k / c * ratio**2 * sinc.call("power", attribute=2)
+    return k / c * ratio * sinc * half.call("sin")
 
 
 def _over_chosen_quotient(x: Value, y: Value) -> Value | None:
@@ -354,8 +366,14 @@ SUMS: tuple[StableForm, ...] = (
         StableForm(pattern, replacement, domain, "add", _plus(function, k, rule))
         for pattern, replacement, domain, function, k, rule in _PLUS
     ),
-    StableForm("x - log(exp(x) + exp(y))", "-log(1 + exp(y - x))", "all x, y", "add", _less_logsumexp),
-    StableForm("sqrt(x**2 + y) - x", "y/(sqrt(x**2 + y) + x) where x > 0", "all x", "add", _root_less),
+    StableForm("x - log(1 + exp(x))", "-log(1 + exp(-x))", "all x", "add", _less("softplus", _softplus_less)),
+    StableForm(
+        "x - log(exp(x) + exp(y))", "-log(1 + exp(y - x))", "all x, y", "add", _less("logsumexp", _logsumexp_less)
+    ),
+    StableForm("sqrt(x**2 + y) - x", "y/(sqrt(x**2 + y) + x) where x > 0", "all x", "add", _less("sqrt", _root_less)),
+    StableForm(
+        "sqrt(x**2 + y**2) - x", "y*y/(sqrt(x**2 + y**2) + x) where x > 0", "all x", "add", _less("hypot", _root_less)
+    ),
 )
 ROOTS: tuple[StableForm, ...] = (
     StableForm("sqrt(x**2 + y**2)", "hypot(x, y)", "all x, y", "sqrt", _hypot),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import reduce
 from math import inf, log
 
-from .stable_differences import excess, square_root
+from .stable_differences import addends, excess, is_same, square_root
 from .stable_form import StableForm
 from .stable_operations import defined
 from .stable_sums import Term, coefficients, exponent, is_sum, product, share, shifted, terms
@@ -102,15 +102,15 @@ def _log_share(x: Value) -> Value | None:
 
 
 def _asinh(x: Value) -> Value | None:
-    """log(sqrt(1 + x^2) + x), and with -x."""
-    if x.operation not in ("add", "sub"):
-        return None
-    pairs = (x.arguments, x.arguments[::-1]) if x.operation == "add" else (x.arguments,)
-    for root, other in pairs:
-        if root.operation == "hypot" and any(leg.constant == 1 for leg in root.arguments):
-            legs = [leg.variable for leg in root.arguments if leg.constant != 1]
-            value = other.call("asinh")
-            return (value if x.operation == "add" else -value) if legs == [other.variable] else None
+    """log(sqrt(1 + z^2) + z), and with -z."""
+    parts = addends(x) if x.operation in ("add", "sub") else []
+    for place, (root, k) in enumerate(parts):
+        if root.operation != "hypot" or k != 1 or len(parts) == 1:
+            continue
+        other = reduce(lambda a, b: a + b, (f * c for i, (f, c) in enumerate(parts) if i != place))
+        for one, leg in (root.arguments, root.arguments[::-1]):
+            if one.constant == 1 and (is_same(leg, other) or is_same(leg, -other)):
+                return other.call("asinh")
     return None
 
 
@@ -127,7 +127,7 @@ def _log_sigmoid(x: Value) -> Value:
 # Logarithms of positive functions that can overflow, vanish or be nearly one.
 _POSITIVE: dict[str, Callable[[Value], Value]] = {
     "sigmoid": _log_sigmoid,
-    "logistic_density": lambda x: _log_sigmoid(x) + _log_sigmoid(-x),
+    "logistic_density": lambda x: -2 * (0.5 * x).call("log_cosh") - log(4.0),
     "cosh": lambda x: x.call("log_cosh"),
     "sech": lambda x: -x.call("log_cosh"),
     "erfc": lambda x: x.call("log_erfc", attribute=0),

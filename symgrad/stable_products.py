@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from .stable_differences import is_square_of
+from .stable_differences import is_same, is_square_of, scaled
 from .stable_form import StableForm
-from .stable_sums import terms
 from .value import Value
 
 
@@ -12,7 +11,7 @@ def _logistic_density(x: Value, y: Value) -> Value | None:
     if x.operation != "sigmoid" or y.operation != "sigmoid":
         return None
     (a,), (b,) = x.arguments, y.arguments
-    return a.call("logistic_density") if a.variable == (-b).variable else None
+    return a.call("logistic_density") if is_same(a, -b) else None
 
 
 def _entropy(x: Value, y: Value) -> Value | None:
@@ -61,12 +60,10 @@ def _is_of_targets(x: Value) -> bool:
 
 
 def _exponentials(x: Value, y: Value) -> Value | None:
-    if "exp" not in (x.operation, y.operation):
+    (f, k), (g, c) = scaled(x), scaled(y)
+    if f is None or g is None or f.operation != "exp" or g.operation != "exp":
         return None
-    (a, *others), (b, *more) = terms(x), terms(y)
-    if others or more or a.exponent is None or b.exponent is None:
-        return None
-    return a.coefficient * b.coefficient * a.exponent.call("exp_sum", b.exponent)
+    return k * c * f.arguments[0].call("exp_sum", g.arguments[0])
 
 
 def _erfcx(x: Value, y: Value) -> Value | None:

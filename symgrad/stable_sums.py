@@ -100,7 +100,8 @@ def _power(term: Term, n: int) -> Term:
 
 
 def _quotient(a: Term, b: Term) -> Term:
-    exponent = _added(a.exponent, None if b.exponent is None else -b.exponent)
+    same = a.exponent is not None and b.exponent is not None and a.exponent.variable == b.exponent.variable
+    exponent = None if same else _added(a.exponent, None if b.exponent is None else -b.exponent)
     return Term(a.coefficient / b.coefficient, exponent)
 
 
@@ -237,14 +238,16 @@ def share(x: Value, y: Value) -> list[Term] | None:
 
 
 def _share(x: Value, y: Value) -> Value | None:
+    below, above = terms(y), terms(x)
+    if not is_sum(below):
+        return None
+    if is_sum(above):  # one by one: the derivative of each has the sign of its own
+        return _summed([product(term) / y for term in above])
     parts = share(x, y)
     if parts is not None:  # what is above the bar goes below it, or its derivative would cancel with its share there
         return 1 / _summed(list(map(product, parts)))
-    below = terms(y)
-    if not is_sum(below):
-        return None
     whole = shifted(below)
-    return _summed([whole.over(term) for term in terms(x)]) / whole.total
+    return whole.over(above[0]) / whole.total
 
 
 def _over_exponential(x: Value, y: Value) -> Value | None:

@@ -54,6 +54,12 @@ CASES: dict[str, tuple[Case, ...]] = {
     ),
     "log1p(x**2)": (Case((log(1 + x**2), log(x**2 + 1) / 2), ALL, FAR_OUT),),
     LOG_F: (
+        Case(
+            (log(functions.sigmoid(x) * functions.sigmoid(-x)), log(exp(x) / (1 + exp(x)) ** 2)),
+            ALL,
+            FAR_OUT,
+            rounded=True,
+        ),
         Case((-log(1 / (1 + exp(-x))), log(exp(x) / (1 + exp(x))), log(1 - 1 / (1 + exp(x)))), ALL, FAR_OUT),
         Case((log(sp.cosh(x)), log(1 / sp.cosh(x)), log(sp.sech(x))), ALL, one(*FAR[2:-2]), rounded=True),
         Case(
@@ -65,7 +71,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         ),
     ),
     "log(sinh(x))": (
-        Case((log(sp.sinh(x)),), RIGHT, one(1e-300, 1e-9, 0.88, 40.0, 710.0, 800.0, 1e8), FAR_LEFT, rounded=True),
+        Case((log(sp.sinh(x)),), RIGHT, one(1e-300, 1e-9, 40.0, 710.0, 800.0, 1e8), FAR_LEFT, rounded=True),
     ),
     "log(gamma(x))": (
         Case((log(sp.gamma(x)), log(1 / sp.gamma(x))), RIGHT, one(0.25, 180.0, 1000.0, 1e8), one(-0.5, -2.5), ulps=8.0),
@@ -148,7 +154,14 @@ CASES: dict[str, tuple[Case, ...]] = {
         ),
     ),
     "x/(exp(x) - 1)": (
-        Case((x / (exp(x) - 1), x / (1 - exp(-x))), not_0(ALL), one(*FAR[1:-1]), rounded=True, ulps=8.0),
+        # the value is in its last digits of the double range beyond 700
+        Case(
+            (x / (exp(x) - 1), x / (1 - exp(-x))),
+            not_0(ALL),
+            one(-1e8, -800.0, -40.0, -1e-9, -1e-300, 0.0, 1e-300, 1e-9, 40.0, 800.0, 1e8),
+            rounded=True,
+            ulps=8.0,
+        ),
     ),
     "(1 - cos(x))/x**2": (
         Case(
@@ -219,10 +232,10 @@ CASES: dict[str, tuple[Case, ...]] = {
     "exp(x)*exp(y)": (Case((exp(x) * exp(-y), exp(2 * x) * exp(-y) * 3), TWO, ((1000.0, 1999.0), (-700.0, -1399.0))),),
     "exp(x)/exp(y)": (Case((over(exp(x), exp(y)),), TWO, ((1000.0, 999.0), (-1000.0, -999.0)), compound=False),),
     "exp(x**2)*erfc(x)": (
-        Case((exp(x**2) * erfc(x),), one(-2.75, -0.5, 0.375), one(9.0, 30.0, 800.0, 1e8), rounded=True, ulps=16.0),
+        Case((exp(x**2) * erfc(x),), one(-2.75, -0.5, 0.375), one(9.0, 30.0, 800.0), rounded=True, ulps=32.0),
     ),
     "exp(-x**2)/erfc(x)": (
-        Case((exp(-(x**2)) / erfc(x),), one(-2.75, -0.5, 0.375), one(9.0, 30.0, 800.0, 1e8), rounded=True, ulps=16.0),
+        Case((exp(-(x**2)) / erfc(x),), one(-2.75, -0.5, 0.375), one(9.0, 30.0, 800.0), rounded=True, ulps=32.0),
     ),
     "x**n/(x**n + y)": (
         Case(
