@@ -241,20 +241,16 @@ def _root_less(root: Value, z: Value) -> Value | None:
     return None if rest is None else (z > 0).choose(rest(root + z), root - z)
 
 
-def _is_same_square(x: Value, y: Value) -> bool:
-    return is_same(x, y) or is_same(x, -y)
-
-
 def _beside_square(root: Value, other: Value) -> Callable[[Value], Value] | None:
     """What A has beside other^2, to be divided by something; root is sqrt(A) or a hypot with that leg."""
     if root.operation == "hypot":
         for leg, rest in (root.arguments, root.arguments[::-1]):
-            if _is_same_square(leg, other):
+            if is_same(leg, other):
                 return lambda divisor: rest * (rest / divisor)
         return None
     square, others = False, list[Value]()
     for f, k in addends(root.arguments[0]):
-        if k == 1 and f.operation == "power" and f.attribute == 2 and _is_same_square(f.arguments[0], other):
+        if k == 1 and f.operation == "power" and f.attribute == 2 and is_same(f.arguments[0], other):
             square = True
         else:
             others.append(f * k)
