@@ -247,7 +247,7 @@ DIGITS = Arithmetic(
         "log_cosh": lambda x: mpmath.log(mpmath.cosh(x)),
         "logsumexp": _logsumexp,
         "softmax": _softmax,
-        "xlogy": lambda x, y: mpmath.mpf(0) if x == 0 and y >= 0 else x * mpmath.log(y),
+        "xlogy": lambda x, y: mpmath.mpf(0) if x == 0 else x * mpmath.log(y),
         "lgamma": lambda x: mpmath.re(mpmath.loggamma(x)),
         "polygamma": lambda x, n: mpmath.polygamma(n, x),
         **STABLE,
