@@ -688,32 +688,44 @@ cdef Py_ssize_t _first_tile(first) except -1:
     return first // TILE_ROWS
 
 
+cdef double* _numbers_of(array) except? NULL:
+    """A C-contiguous array's memory, which lives as long as the array."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_STRIDES)
+    cdef double* numbers = <double*>view.buf
+    PyBuffer_Release(&view)
+    return numbers
+
+
 cdef object _array_of(_Tree tree, Py_ssize_t n):
     """The first node of a tree, as `partial_sums` returns it."""
-    cdef bint finite = all_finite(tree.nodes.sums, 2 + N_COLUMNS)
-    cdef double[:, ::1] array = np.zeros((3 + N_COLUMNS, 2 if finite else 4))
-    cdef Py_ssize_t row
-    array[0, 0] = n
+    cdef Py_ssize_t row, columns = 2 if all_finite(tree.nodes.sums, 2 + N_COLUMNS) else 4
+    array = np.zeros((3 + N_COLUMNS, columns))
+    cdef double* pair = _numbers_of(array)
+    pair[0] = n
     for row in range(2 + N_COLUMNS):
-        array[1 + row, 0] = canonical(tree.nodes.sums[2 * row])
-        array[1 + row, 1] = canonical(tree.nodes.sums[2 * row + 1])
-        if not magnitude(tree.nodes.sums[2 * row]) <= GREATEST:
-            array[1 + row, 2] = canonical(tree.nodes.shrunk[2 * row])
-            array[1 + row, 3] = canonical(tree.nodes.shrunk[2 * row + 1])
-    return array.base
+        pair += columns
+        pair[0] = canonical(tree.nodes.sums[2 * row])
+        pair[1] = canonical(tree.nodes.sums[2 * row + 1])
+        if not magnitude(pair[0]) <= GREATEST:
+            pair[2] = canonical(tree.nodes.shrunk[2 * row])
+            pair[3] = canonical(tree.nodes.shrunk[2 * row + 1])
+    return array
 
 
 cdef _Tree _tree_of(object node):
-    cdef const double[:, :] array = node
+    array = np.ascontiguousarray(node)
+    cdef Py_ssize_t row, columns = array.shape[1]
+    cdef const double* pair = _numbers_of(array)
     cdef _Tree tree = _take(_idle_trees, _Tree)
-    cdef Py_ssize_t row
     tree.reserve(1, 2 + N_COLUMNS)
     for row in range(2 + N_COLUMNS):
-        tree.nodes.sums[2 * row] = array[1 + row, 0]
-        tree.nodes.sums[2 * row + 1] = array[1 + row, 1]
-        if array.shape[1] == 4:
-            tree.nodes.shrunk[2 * row] = array[1 + row, 2]
-            tree.nodes.shrunk[2 * row + 1] = array[1 + row, 3]
+        pair += columns
+        tree.nodes.sums[2 * row] = pair[0]
+        tree.nodes.sums[2 * row + 1] = pair[1]
+        if columns == 4:
+            tree.nodes.shrunk[2 * row] = pair[2]
+            tree.nodes.shrunk[2 * row + 1] = pair[3]
     return tree
 
 
