@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from functools import reduce
 
 from .stable_form import StableForm
 from .value import Value
 
 _MOST_ADDENDS, _DEEPEST = 64, 24  # of a sum; operations that are looked through
+_Addends = list[tuple[Value, float]]  # f and k of each k f
 
 
 def scaled(x: Value) -> tuple[Value | None, float]:
@@ -66,10 +67,10 @@ def _square(function: str, other: str) -> Callable[[Value, int], Value | None]:
 
 def excess(x: Value) -> Value | None:
     """q of 1 + q."""
-    parts = dict(by_variable(x)) if x.operation in ("add", "sub") else {}
+    parts = terms(addends(x)) if x.operation in ("add", "sub") else {}
     if parts.pop(None, 0.0) != 1 or not parts:
         return None
-    return reduce(lambda a, b: a + b, (Value(x.builder, v) * k for v, k in parts.items() if v is not None))
+    return total((Value(x.builder, v), k) for v, k in parts.items() if v is not None)
 
 
 def _one_less_root(x: Value) -> Value | None:
@@ -135,7 +136,7 @@ _PLUS: tuple[tuple[str, str, str, str, float, Callable[..., Value | None]], ...]
 # --------------------------------------------------------------------------------------------- roots of sums of squares
 
 
-def addends(x: Value) -> list[tuple[Value, float]]:
+def addends(x: Value) -> _Addends:
     """``(f, k)`` of each k f in a sum; a very long sum is one f."""
     found, waiting = list[tuple[Value, float]](), [(x, 1.0)]
     while waiting and len(found) + len(waiting) <= _MOST_ADDENDS:
@@ -151,15 +152,19 @@ def addends(x: Value) -> list[tuple[Value, float]]:
     return [(x, 1.0)] if waiting else found
 
 
-def by_variable(x: Value) -> Iterator[tuple[int | None, float]]:
-    """The variable and the factor of each term of a sum; None for the number in it."""
-    constant = 0.0
-    for f, k in addends(x):
-        if f.constant is None:
-            yield f.variable, k
-        else:
-            constant += k * f.constant
-    yield None, constant
+def terms(parts: Iterable[tuple[Value, float]]) -> dict[int | None, float]:
+    """The variables of a sum and their factors; under None the number in it."""
+    found: dict[int | None, float] = {None: 0.0}
+    for f, k in parts:
+        number = f.constant
+        key = f.variable if number is None else None
+        found[key] = found.get(key, 0.0) + (k if number is None else k * number)
+    return found
+
+
+def total(parts: Iterable[tuple[Value, float]]) -> Value:
+    """The sum of k f."""
+    return reduce(lambda a, b: a + b, (f * k for f, k in parts))
 
 
 def _hypot(x: Value) -> Value | None:
@@ -203,18 +208,20 @@ def is_square_of(x: Value, y: Value) -> bool:
 
 def is_same(x: Value, y: Value) -> bool:
     """Are they the same sum? (SymPy distributes signs and numbers over the terms of a sum.)"""
-    return x.variable == y.variable or dict(by_variable(x)) == dict(by_variable(y))
+    return x.variable == y.variable or terms(addends(x)) == terms(addends(y))
 
 
-def _less(whole: str, rule: Callable[[Value, Value], Value | None]) -> Callable[[Value, Value], Value | None]:
-    """What looks for k f - k z in a sum, f being that function, and makes k times the rule's f - z."""
+def _less(whole: str, rule: Callable[[Value, _Addends], Value | None]) -> Callable[[Value, Value], Value | None]:
+    """What looks for k f - k z in a sum, f being that function, and makes k times the rule's f - z.
+
+    z comes as its addends: none of the sums that are looked at is written down.
+    """
 
     def replace(x: Value, y: Value) -> Value | None:
         parts = [*addends(x), *addends(y)]
         for place, (f, k) in enumerate(parts):
             if f.operation == whole and len(parts) > 1:
-                others = (g * (-c / k) for i, (g, c) in enumerate(parts) if i != place)
-                better = rule(f, reduce(lambda a, b: a + b, others))
+                better = rule(f, [(g, -c / k) for i, (g, c) in enumerate(parts) if i != place])
                 if better is not None:
                     return k * better
         return None
@@ -222,42 +229,45 @@ def _less(whole: str, rule: Callable[[Value, Value], Value | None]) -> Callable[
     return replace
 
 
-def _softplus_less(f: Value, z: Value) -> Value | None:
+def _softplus_less(f: Value, z: _Addends) -> Value | None:
     (a,) = f.arguments
-    return (-a).call("softplus") if is_same(a, z) else None
+    return (-a).call("softplus") if terms(addends(a)) == terms(z) else None
 
 
-def _logsumexp_less(f: Value, z: Value) -> Value | None:
+def _logsumexp_less(f: Value, z: _Addends) -> Value | None:
+    wanted = terms(z)
     for part in f.arguments:
-        if is_same(part, z):
+        if terms(addends(part)) == wanted:
             first, *others = (one - part for one in f.arguments)
             return first.call("logsumexp", *others)
     return None
 
 
-def _root_less(root: Value, z: Value) -> Value | None:
+def _root_less(root: Value, z: _Addends) -> Value | None:
     """sqrt(A) - z where A is z^2 and something: that, over sqrt(A) + z, where z > 0."""
-    rest = _beside_square(root, z)
-    return None if rest is None else (z > 0).choose(rest(root + z), root - z)
+    rest = _beside_square(root, terms(z))
+    if rest is None:
+        return None
+    leg = total(z)
+    return (leg > 0).choose(rest(root + leg), root - leg)
 
 
-def _beside_square(root: Value, other: Value) -> Callable[[Value], Value] | None:
+def _beside_square(root: Value, other: dict[int | None, float]) -> Callable[[Value], Value] | None:
     """What A has beside other^2, to be divided by something; root is sqrt(A) or a hypot with that leg."""
     if root.operation == "hypot":
         for leg, rest in (root.arguments, root.arguments[::-1]):
-            if is_same(leg, other):
+            if terms(addends(leg)) == other:
                 return lambda divisor: rest * (rest / divisor)
         return None
-    square, others = False, list[Value]()
+    square, others = False, list[tuple[Value, float]]()
     for f, k in addends(root.arguments[0]):
-        if k == 1 and f.operation == "power" and f.attribute == 2 and is_same(f.arguments[0], other):
+        if k == 1 and f.operation == "power" and f.attribute == 2 and terms(addends(f.arguments[0])) == other:
             square = True
         else:
-            others.append(f * k)
+            others.append((f, k))
     if not square or not others:
         return None
-    total = reduce(lambda a, b: a + b, others)
-    return lambda divisor: total / divisor
+    return lambda divisor: total(others) / divisor
 
 
 # ------------------------------------------------------------------------------------------------------------ quotients
@@ -273,7 +283,7 @@ def _sinc(x: Value, y: Value) -> Value | None:
 
 def _multiple(x: Value, y: Value) -> float | None:
     """x/y, if that is a number."""
-    above, below = ({v: k for v, k in by_variable(part) if k} for part in (x, y))
+    above, below = ({v: k for v, k in terms(addends(part)).items() if k} for part in (x, y))
     if not below or above.keys() != below.keys():
         return None
     ratios = {above[v] / below[v] for v in below}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import reduce
 
-from .stable_differences import addends, by_variable, scaled
+from .stable_differences import addends, scaled, terms
 from .stable_form import StableForm
 from .value import Value
 
@@ -44,7 +44,7 @@ def _joined(parts: list[Part]) -> tuple[Value, set[int]] | None:
 
 def _rest(whole: Value, part: Value) -> Value | None:
     """What a sum has beyond all that another one has; the numbers in them may differ."""
-    left, taken = dict(by_variable(whole)), dict(by_variable(part))
+    left, taken = terms(addends(whole)), terms(addends(part))
     number = left.pop(None, 0.0) - taken.pop(None, 0.0)
     if any(left.pop(variable, None) != k for variable, k in taken.items()):
         return None

@@ -297,7 +297,8 @@ def _by_math(function: Callable[[float], float], pole: float = math.inf) -> Call
 def _by_mpmath(function: Callable[..., Any]) -> Callable[..., np.float64]:
     def rounded(x: Any, *rest: Any) -> np.float64:
         try:
-            return np.float64(function(mpmath.mpf(float(x)), *rest))
+            with mpmath.workdps(40):
+                return np.float64(function(mpmath.mpf(float(x)), *rest))
         except (ValueError, TypeError):  # a pole
             return np.float64(math.nan)
 

@@ -103,7 +103,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a part's rows are missing", PARTS_TEMPLATE, "if start > end:", "if start < 0:", PARTS),
     Mutant("two nodes may differ", PARTS_TEMPLATE, "if known is not array and", "if known is array and", PARTS),
     Mutant("a part begins anywhere", PARTS_TEMPLATE, "if first < 0 or first % TILE_ROWS or", "if first < 0 or", PARTS),
-    Mutant("a part counts one row too many", PARTS_TEMPLATE, "array[0, 0] = n\n", "array[0, 0] = n + 1\n", PARTS),
+    Mutant("a part counts one row too many", PARTS_TEMPLATE, "pair[0] = n\n", "pair[0] = n + 1\n", PARTS),
     # what Python calls
     Mutant("out may overlap", DOOR, "np.may_share_memory(out, other)", "out is other", ARRAYS),
     Mutant("out may be read-only", DOOR, "out.shape != shape or not out.flags.carray", "out.shape != shape", ARRAYS),

@@ -1,5 +1,6 @@
 """Stable forms: what is replaced, what is only like it, and that `rewrites` says so."""
 
+import sys
 from typing import Any
 
 import mpmath
@@ -154,6 +155,34 @@ def test_a_share_of_a_sum_over_an_index_neither_overflows_nor_vanishes(expressio
 def test_each_rule_is_listed_once_however_often_it_is_used() -> None:
     _, used = stabilise(traced(PATTERNS[0] + sp.sin(PATTERNS[1]) + PATTERNS[2]))
     assert used == (LOG_SUM_EXP,)
+
+
+def calls_to_stabilise(program: Program) -> int:
+    """Functions entered on the way."""
+    calls = 0
+
+    def count(frame: Any, event: str, argument: Any) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        stabilise(program)
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def long_sum(function: Any, length: int) -> Program:
+    u, *p = sp.symbols(f"u p:{length}", real=True)
+    total = sp.Add(*(function(one + u) for one in p))
+    return trace(EmpiricalRisk.from_expression(total, inputs=[u], targets=[], parameters=p, name="long"))
+
+
+@pytest.mark.parametrize("function", [sp.sqrt, lambda a: sp.log(1 + sp.exp(a)), sp.loggamma])
+def test_rules_take_the_square_of_the_length_of_a_sum_at_most(function: Any) -> None:
+    short, long = (calls_to_stabilise(long_sum(function, length)) for length in (15, 60))
+    assert long < 1.5 * 16 * short
 
 
 def test_outputs_stay_where_they_were() -> None:
