@@ -145,7 +145,7 @@ def compiled() -> tuple[Any, dict[str, tuple[int, list[int], list[int]]]]:
 
 
 def test_compiled_together_they_are_right_too() -> None:
-    """All points of level must and good: those of level stretch are other formulae, once SymPy distributes their sums."""
+    """All of level must and good: those of level stretch are other formulae, once SymPy distributes their sums."""
     module, places = compiled()
     rows = max(len(case["points"]) for case in FORMULAE.values())
     u = np.ones((rows, len([*module.INPUTS])))
