@@ -10,12 +10,13 @@ INSTALLED := $(VENV)/symgrad-installed
 
 PEERS := $(VENV)/peers
 
-.PHONY: help demo test accuracy clean
+.PHONY: help demo test accuracy bench clean
 
 help:
 	@echo "make demo      fit a certified problem with a compiled gradient, and show each step"
 	@echo "make test      style, types and tests"
 	@echo "make accuracy  measure symgrad beside its peers, and write docs/accuracy.md (installs several GB)"
+	@echo "make bench     measure symgrad's speed beside its peers', and write docs/performance.md (the same installation)"
 	@echo "make clean     remove the virtual environment and everything that was built"
 	@echo "Another Python: make demo PYTHON=python3.12"
 
@@ -33,11 +34,16 @@ test: $(INSTALLED)
 accuracy: $(INSTALLED) $(PEERS)/installed
 	@$(BIN)/python -m benchmarks.accuracy --peers "$(PEERS)/bin/python"
 
-# Peers have an environment of their own: none of them can change what symgrad is measured with.
+# BENCH="--quick" for a look, BENCH="--only gauss1 --output page.md" for one row.
+bench: $(PEERS)/installed
+	@$(PEERS)/bin/python -m benchmarks.performance $(BENCH)
+
+# Peers have an environment of their own. Accuracy is measured with symgrad in the environment of the tests; speed, with
+# symgrad in this one, so that all have the same interpreter and NumPy.
 $(PEERS)/installed: pyproject.toml
 	@$(PYTHON) -m venv "$(PEERS)"
 	@echo "installing JAX, PyTorch, CasADi and others in $(PEERS) (several GB)"
-	@"$(PEERS)/bin/python" -m pip install --quiet --disable-pip-version-check ".[bench]"
+	@"$(PEERS)/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".[bench]"
 	@touch "$@"
 
 # The stamp is as new as the last installation from this pyproject.toml.

@@ -30,7 +30,7 @@ threads and any layout of the arrays. Needs NumPy alone.
 """
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+from _thread import start_new_thread
 from threading import Lock
 
 import numpy as np
@@ -604,12 +604,13 @@ cdef hot gather_table(rows to, Column table, Py_ssize_t columns, Py_ssize_t star
             memcpy(&to[index * LANES + lane], at + lane * table.row_stride + index * table.column_stride, sizeof(real))
 
 
-cdef Py_ssize_t gather(Sweep* sweep, Py_ssize_t start, Py_ssize_t count, real* data, unsigned char* masked) noexcept nogil:
+cdef Py_ssize_t gather(Sweep* sweep, Scratch* scratch, Py_ssize_t start, Py_ssize_t count, unsigned char* masked) noexcept nogil:
     """``count`` samples from ``start``, transposed; the lanes beyond them, and those of weight zero, are masked.
 
     A masked lane is a copy of a lane that is not. Returns how many lanes are masked: all, if every weight is zero.
     """
     cdef Py_ssize_t index, lane, kept = 0, n_masked = 0
+    cdef real* data = scratch.data
     gather_table(data, sweep.columns[0], INPUT_COLUMNS, start, count)
     if sweep.columns[1].base != NULL:  # predictions need no targets
         gather_table(&data[INPUT_COLUMNS * LANES], sweep.columns[1], TARGET_COLUMNS, start, count)
@@ -651,28 +652,6 @@ cdef hot clear_masked(real* out, Py_ssize_t n_rows, const unsigned char* masked)
                 out[row * LANES + lane] = 0.0
 
 
-cdef hot settle(real* values, Py_ssize_t n) noexcept nogil:
-    """Every NaN gets the same bits."""
-    cdef Py_ssize_t i
-    for i in range(n):
-        values[i] = <real>canonical(values[i])
-
-
-cdef hot scatter(const real* values, Py_ssize_t n_rows, real* to, Py_ssize_t row_length, Py_ssize_t count) noexcept nogil:
-    """Rows of lanes to one row for each sample."""
-    cdef Py_ssize_t lane, row, first = 0
-    for first in range(0, n_rows - 7, 8):
-        for lane in range(0, count - 7, 8):
-            turn_eight(&to[lane * row_length + first], row_length, <const char*>&values[first * LANES + lane], LANES * sizeof(real))
-        for lane in range(count - count % 8, count):
-            for row in range(first, first + 8):
-                to[lane * row_length + row] = values[row * LANES + lane]
-    first = n_rows - n_rows % 8
-    for lane in range(count):
-        for row in range(first, n_rows):
-            to[lane * row_length + row] = values[row * LANES + lane]
-
-
 cdef void sum_tile(Sweep* sweep, Scratch* scratch, Py_ssize_t tile, double* node) noexcept nogil:
     """The samples of a tile: calls of the lane function onto each lane's pairs, and these folded."""
     cdef Py_ssize_t call, start, count, n_masked, n_rows = sweep.n_rows
@@ -689,7 +668,7 @@ cdef void sum_tile(Sweep* sweep, Scratch* scratch, Py_ssize_t tile, double* node
         count = min(n_lanes, sweep.n - start)
         if count <= 0:
             break
-        n_masked = gather(sweep, start, count, data, masked)
+        n_masked = gather(sweep, scratch, start, count, masked)
         if n_masked == LANES:
             continue
         if sweep.shrunk:
@@ -724,22 +703,229 @@ cdef void sum_block(Sweep* sweep, Scratch* scratch, Nodes stack) noexcept nogil:
     collapse(stack, height, sweep.n_sums)
 
 
+cdef extern from *:
+    """
+    #if defined(__SSE2__) && defined(__x86_64__)
+    #include <emmintrin.h>
+    #endif
+    #if defined(__AVX512F__)
+    #define PIECE 8
+    typedef real piece __attribute__((vector_size(8 * sizeof(real)), aligned(sizeof(real)), may_alias));
+    /* to[j * to_down + i] = from[i * LANES + j] for a square of numbers, turned in registers: rounds of exchanges between pairs */
+    static inline hot turn_square(real *__restrict__ to, Py_ssize_t to_down, const real *__restrict__ from) {
+        piece r0 = *(const piece *)(from + 0);
+        piece r1 = *(const piece *)(from + 64);
+        piece r2 = *(const piece *)(from + 128);
+        piece r3 = *(const piece *)(from + 192);
+        piece r4 = *(const piece *)(from + 256);
+        piece r5 = *(const piece *)(from + 320);
+        piece r6 = *(const piece *)(from + 384);
+        piece r7 = *(const piece *)(from + 448);
+        piece upper;
+        upper = __builtin_shufflevector(r0, r1, 0, 8, 2, 10, 4, 12, 6, 14);
+        r1 = __builtin_shufflevector(r0, r1, 1, 9, 3, 11, 5, 13, 7, 15);
+        r0 = upper;
+        upper = __builtin_shufflevector(r2, r3, 0, 8, 2, 10, 4, 12, 6, 14);
+        r3 = __builtin_shufflevector(r2, r3, 1, 9, 3, 11, 5, 13, 7, 15);
+        r2 = upper;
+        upper = __builtin_shufflevector(r4, r5, 0, 8, 2, 10, 4, 12, 6, 14);
+        r5 = __builtin_shufflevector(r4, r5, 1, 9, 3, 11, 5, 13, 7, 15);
+        r4 = upper;
+        upper = __builtin_shufflevector(r6, r7, 0, 8, 2, 10, 4, 12, 6, 14);
+        r7 = __builtin_shufflevector(r6, r7, 1, 9, 3, 11, 5, 13, 7, 15);
+        r6 = upper;
+        upper = __builtin_shufflevector(r0, r2, 0, 1, 8, 9, 4, 5, 12, 13);
+        r2 = __builtin_shufflevector(r0, r2, 2, 3, 10, 11, 6, 7, 14, 15);
+        r0 = upper;
+        upper = __builtin_shufflevector(r1, r3, 0, 1, 8, 9, 4, 5, 12, 13);
+        r3 = __builtin_shufflevector(r1, r3, 2, 3, 10, 11, 6, 7, 14, 15);
+        r1 = upper;
+        upper = __builtin_shufflevector(r4, r6, 0, 1, 8, 9, 4, 5, 12, 13);
+        r6 = __builtin_shufflevector(r4, r6, 2, 3, 10, 11, 6, 7, 14, 15);
+        r4 = upper;
+        upper = __builtin_shufflevector(r5, r7, 0, 1, 8, 9, 4, 5, 12, 13);
+        r7 = __builtin_shufflevector(r5, r7, 2, 3, 10, 11, 6, 7, 14, 15);
+        r5 = upper;
+        upper = __builtin_shufflevector(r0, r4, 0, 1, 2, 3, 8, 9, 10, 11);
+        r4 = __builtin_shufflevector(r0, r4, 4, 5, 6, 7, 12, 13, 14, 15);
+        r0 = upper;
+        upper = __builtin_shufflevector(r1, r5, 0, 1, 2, 3, 8, 9, 10, 11);
+        r5 = __builtin_shufflevector(r1, r5, 4, 5, 6, 7, 12, 13, 14, 15);
+        r1 = upper;
+        upper = __builtin_shufflevector(r2, r6, 0, 1, 2, 3, 8, 9, 10, 11);
+        r6 = __builtin_shufflevector(r2, r6, 4, 5, 6, 7, 12, 13, 14, 15);
+        r2 = upper;
+        upper = __builtin_shufflevector(r3, r7, 0, 1, 2, 3, 8, 9, 10, 11);
+        r7 = __builtin_shufflevector(r3, r7, 4, 5, 6, 7, 12, 13, 14, 15);
+        r3 = upper;
+        *(piece *)(to + 0 * to_down) = r0;
+        *(piece *)(to + 1 * to_down) = r1;
+        *(piece *)(to + 2 * to_down) = r2;
+        *(piece *)(to + 3 * to_down) = r3;
+        *(piece *)(to + 4 * to_down) = r4;
+        *(piece *)(to + 5 * to_down) = r5;
+        *(piece *)(to + 6 * to_down) = r6;
+        *(piece *)(to + 7 * to_down) = r7;
+    }
+    /* Fewer rows than a piece is long: how many lanes were written. */
+    static hot_function Py_ssize_t interleave(const real *values, Py_ssize_t rows, real *to, Py_ssize_t count) {
+        Py_ssize_t lane = 0;
+        return lane;
+    }
+
+    #elif defined(__AVX__)
+    #define PIECE 4
+    typedef real piece __attribute__((vector_size(4 * sizeof(real)), aligned(sizeof(real)), may_alias));
+    /* to[j * to_down + i] = from[i * LANES + j] for a square of numbers, turned in registers: rounds of exchanges between pairs */
+    static inline hot turn_square(real *__restrict__ to, Py_ssize_t to_down, const real *__restrict__ from) {
+        piece r0 = *(const piece *)(from + 0);
+        piece r1 = *(const piece *)(from + 64);
+        piece r2 = *(const piece *)(from + 128);
+        piece r3 = *(const piece *)(from + 192);
+        piece upper;
+        upper = __builtin_shufflevector(r0, r1, 0, 4, 2, 6);
+        r1 = __builtin_shufflevector(r0, r1, 1, 5, 3, 7);
+        r0 = upper;
+        upper = __builtin_shufflevector(r2, r3, 0, 4, 2, 6);
+        r3 = __builtin_shufflevector(r2, r3, 1, 5, 3, 7);
+        r2 = upper;
+        upper = __builtin_shufflevector(r0, r2, 0, 1, 4, 5);
+        r2 = __builtin_shufflevector(r0, r2, 2, 3, 6, 7);
+        r0 = upper;
+        upper = __builtin_shufflevector(r1, r3, 0, 1, 4, 5);
+        r3 = __builtin_shufflevector(r1, r3, 2, 3, 6, 7);
+        r1 = upper;
+        *(piece *)(to + 0 * to_down) = r0;
+        *(piece *)(to + 1 * to_down) = r1;
+        *(piece *)(to + 2 * to_down) = r2;
+        *(piece *)(to + 3 * to_down) = r3;
+    }
+    /* Fewer rows than a piece is long: how many lanes were written. */
+    static hot_function Py_ssize_t interleave(const real *values, Py_ssize_t rows, real *to, Py_ssize_t count) {
+        Py_ssize_t lane = 0;
+        return lane;
+    }
+
+    #else
+    #define PIECE 2
+    typedef real piece __attribute__((vector_size(2 * sizeof(real)), aligned(sizeof(real)), may_alias));
+    /* to[j * to_down + i] = from[i * LANES + j] for a square of numbers, turned in registers: rounds of exchanges between pairs */
+    static inline hot turn_square(real *__restrict__ to, Py_ssize_t to_down, const real *__restrict__ from) {
+        piece r0 = *(const piece *)(from + 0);
+        piece r1 = *(const piece *)(from + 64);
+        piece upper;
+        upper = __builtin_shufflevector(r0, r1, 0, 2);
+        r1 = __builtin_shufflevector(r0, r1, 1, 3);
+        r0 = upper;
+        *(piece *)(to + 0 * to_down) = r0;
+        *(piece *)(to + 1 * to_down) = r1;
+    }
+    /* Fewer rows than a piece is long: how many lanes were written. */
+    static hot_function Py_ssize_t interleave(const real *values, Py_ssize_t rows, real *to, Py_ssize_t count) {
+        Py_ssize_t lane = 0;
+        return lane;
+    }
+
+    #endif
+    /* to[lane * row_length + row] = values[row * LANES + lane]. The last columns may be written twice, with the same numbers. */
+    static hot scatter(const real *values, Py_ssize_t n_rows, real *to, Py_ssize_t row_length, Py_ssize_t count) {
+        Py_ssize_t lane = 0, row;
+        if (n_rows >= PIECE) {
+            for (; lane + PIECE <= count; lane += PIECE) {
+                for (row = 0; row + PIECE <= n_rows; row += PIECE)
+                    turn_square(to + lane * row_length + row, row_length, values + row * 64 + lane);
+                if (row < n_rows)
+                    turn_square(to + lane * row_length + n_rows - PIECE, row_length, values + (n_rows - PIECE) * 64 + lane);
+            }
+        } else if (row_length == n_rows) lane = interleave(values, n_rows, to, count);
+        for (; lane < count; lane++)
+            for (row = 0; row < n_rows; row++) to[lane * row_length + row] = values[row * 64 + lane];
+    }
+    /* A copy past the caches, where the processor can: no line is read before it is written. ``settle_stores`` comes after. */
+    #if defined(__SSE2__) && defined(__x86_64__)
+    static inline hot stream_one(real *to, const real *from) {
+        long long bits;
+        memcpy(&bits, from, sizeof(real));
+        _mm_stream_si64((long long *)to, bits);
+    }
+    static hot stream(real *to, const real *from, Py_ssize_t n) {
+        const Py_ssize_t step = 16 / sizeof(real);
+        for (; n && ((size_t)to & 15); n--) stream_one(to++, from++);
+        for (; n >= step; n -= step, to += step, from += step)
+            _mm_stream_si128((__m128i *)to, _mm_loadu_si128((const __m128i *)from));
+        for (; n; n--) stream_one(to++, from++);
+    }
+    static void settle_stores(void) { _mm_sfence(); }
+    #else
+    static void stream(real *to, const real *from, Py_ssize_t n) { memcpy(to, from, n * sizeof(real)); }
+    static void settle_stores(void) {}
+    #endif
+    """
+    hot scatter(const real*, Py_ssize_t, real*, Py_ssize_t, Py_ssize_t) noexcept nogil  # rows of lanes to one row for each sample
+    void stream(real*, const real*, Py_ssize_t) noexcept nogil  # a copy past the caches
+    void settle_stores() noexcept nogil
+
+cdef enum:
+    STREAMED = 1 << 21  # bytes of a block of results, from which on they are written past the caches
+
+
+cdef hot settle(real* values, Py_ssize_t n) noexcept nogil:
+    """Every NaN gets the same bits."""
+    cdef Py_ssize_t i
+    for i in range(n):
+        values[i] = <real>canonical(values[i])
+
+
+cdef void write_rows(Sweep* sweep, Scratch scratch, Py_ssize_t lane, real* to, Py_ssize_t count) noexcept nogil:
+    """The rows of ``count`` lanes of a call, from ``lane`` on."""
+    scratch.values += lane
+    scatter(&scratch.values[sweep.first_row * LANES], sweep.out_rows, to, sweep.out_rows, count)
+
+
+cdef Py_ssize_t lanes_together(Py_ssize_t row_size) noexcept nogil:
+    """Lanes whose rows are put together before they are written past the caches: in the first cache, or in the second."""
+    cdef Py_ssize_t lanes = LANES
+    while lanes > 1 and lanes * row_size > (1 << 14 if lanes > 8 else 1 << 18):
+        lanes //= 2
+    return lanes
+
+
 cdef void write_block(Sweep* sweep, Scratch* scratch) noexcept nogil:
-    """The rows of all samples of a block, to ``out``."""
-    cdef Py_ssize_t call, start, count
-    cdef Py_ssize_t n_lanes = LANES
+    """The rows of all samples of a block, to ``out``: past the caches if they are many, so that no line is read first."""
+    cdef Py_ssize_t lane, here, count, start = 0, n_lanes = LANES
+    cdef Py_ssize_t together = n_lanes, row_size = sweep.out_rows * sizeof(real)
+    cdef void* memory = NULL
+    cdef real* room = NULL  # without one, rows go to their places at once
+    cdef real* to = <real*>sweep.out
     cdef unsigned char[LANES] masked
-    for call in range((sweep.n + LANES - 1) // LANES):
-        start = call * LANES
-        count = min(n_lanes, sweep.n - start)
-        gather(sweep, start, count, scratch.data, masked)
+    if sweep.n * row_size >= STREAMED:
+        together = lanes_together(row_size)
+        memory = malloc(together * row_size + 64)
+        if memory != NULL:
+            room = <real*>(<size_t>memory + 64 & ~<size_t>63)
+    while start < sweep.n:
+        here = min(n_lanes, sweep.n - start)
+        gather(sweep, scratch, start, here, masked)
         sweep.function(sweep.c, scratch.data, scratch.values)
         settle(scratch.values, sweep.n_rows * LANES)
-        scatter(&scratch.values[sweep.first_row * LANES], sweep.out_rows, <real*>sweep.out + start * sweep.out_rows, sweep.out_rows, count)
+        lane = 0
+        while lane < here:
+            count = min(together, here - lane)
+            write_rows(sweep, scratch[0], lane, to if room == NULL else room, count)
+            if room != NULL:
+                stream(to, room, count * sweep.out_rows)
+            to += count * sweep.out_rows
+            lane += count
+        start += here
+    if room != NULL:
+        settle_stores()
+        free(memory)
 
 
-_DOUBLE = np.dtype(np.float64)
-_REAL = np.dtype(np.float64)
+cdef object _DOUBLE = np.dtype(np.float64)
+cdef object _REAL = np.dtype(np.float64)
+cdef object _ARRAY = np.ndarray
+cdef object _empty = np.empty
 _THETA = "an array of shape (%d,)" % N_PARAMETERS
 _NODES = "dictionaries {(level, index): float64 array of shape (%d, 2)}" % (3 + N_COLUMNS)
 _THREADS = "None or a positive integer"
@@ -756,44 +942,47 @@ def risk(theta, inputs, targets, weights=None, *, threads=None):
     weights (N,): the mean is sum(w * loss) / sum(w). threads: None takes what the work is worth.
     Raises ValueError for a wrong shape and TypeError for a wrong kind of array.
     """
-    return _mean(_Bound(inputs, targets, weights, threads), _theta(theta), None)
+    return _mean(_bound(inputs, targets, weights, threads), _theta(theta), None)
 
 
 def gradient(theta, inputs, targets, weights=None, *, out=None, threads=None):
     """The gradient of `risk`, (18,): one epoch in one pass. Arguments as for `risk`."""
-    cdef _Bound data = _Bound(inputs, targets, weights, threads)
+    cdef _Bound data = _bound(inputs, targets, weights, threads)
     theta = _theta(theta)
-    out = _result(out, (N_PARAMETERS,), (theta, *data.arrays))
+    out = _result(out, (N_PARAMETERS,), theta, data)
     _mean(data, theta, out)
     return out
 
 
 def risk_and_gradient(theta, inputs, targets, weights=None, *, threads=None):
     """`(risk, gradient)` in one pass, as scipy.optimize.minimize(..., jac=True) takes them."""
-    return _Bound(inputs, targets, weights, threads)(theta)
+    cdef _Bound data = _bound(inputs, targets, weights, threads)
+    theta = _theta(theta)
+    out = _empty(N_PARAMETERS, _REAL)
+    return _mean(data, theta, out), out
 
 
 def per_sample_loss(theta, inputs, targets, *, out=None, threads=None):
     """Each sample's loss, (N,), without the penalty. Arguments as for `risk`; an interrupted call leaves out partly written."""
-    cdef _Bound data = _Bound(inputs, targets, None, threads)
+    cdef _Bound data = _bound(inputs, targets, None, threads)
     theta = _theta(theta)
-    out = _result(out, (data.n,), (theta, *data.arrays))
+    out = _result(out, (data.n,), theta, data)
     _each(data, theta, losses, 1, 1, 0, out)
     return out
 
 
 def per_sample_gradient(theta, inputs, targets, *, out=None, threads=None):
     """Each sample's gradient, (N, 18), without the penalty's. Arguments as for `risk`."""
-    cdef _Bound data = _Bound(inputs, targets, None, threads)
+    cdef _Bound data = _bound(inputs, targets, None, threads)
     theta = _theta(theta)
-    out = _result(out, (data.n, N_PARAMETERS), (theta, *data.arrays))
+    out = _result(out, (data.n, N_PARAMETERS), theta, data)
     _each(data, theta, gradients, 19, N_COLUMNS, 1, out)
     return out
 
 
 def predict(theta, inputs, *, threads=None):
     """The model's output for each row of inputs: (N, PREDICTIONS)."""
-    cdef _Bound data = _Bound(inputs, _UNUSED, None, threads)
+    cdef _Bound data = _bound(inputs, _UNUSED, None, threads)
     out = np.empty((data.n, PREDICTIONS), _REAL)
     _each(data, _theta(theta), predictions, PREDICTIONS, PREDICTIONS, 0, out)
     return out
@@ -801,7 +990,7 @@ def predict(theta, inputs, *, threads=None):
 
 def bind(inputs, targets, weights=None, *, threads=None):
     """The arrays checked once: ``f = bind(...)``, then ``f(theta)`` is `(risk, gradient)`. Arguments as for `risk`."""
-    return _Bound(inputs, targets, weights, threads)
+    return _bound(inputs, targets, weights, threads)
 
 
 def pack(values):
@@ -990,33 +1179,55 @@ cdef list _in_order(dict nodes):
 cdef class _Bound:
     """Arrays that were checked once; called with theta it gives `(risk, gradient)`."""
 
-    cdef tuple arrays  # inputs, targets, weights: each a table or None
+    cdef tuple arrays  # inputs, targets, weights: each an array of N rows, or N numbers for one column, or None
     cdef Column[3] columns  # where they are read in place
     cdef Py_ssize_t n, threads
 
     def __init__(self, inputs, targets, weights, threads):
+        self.check(inputs, targets, weights, threads)
+
+    cdef int check(self, inputs, targets, weights, threads) except -1:
         self.threads = _threads(threads)
+        self.n = -1
+        cdef bint equal = True
         self.arrays = (
-            _table("inputs", inputs, INPUT_COLUMNS),
-            None if targets is _UNUSED else _table("targets", targets, TARGET_COLUMNS),
-            None if weights is None else _table("weights", weights, 1),
+            None if inputs is None and INPUT_COLUMNS == 0 else self.table(0, "inputs", inputs, INPUT_COLUMNS, &equal),
+            None if targets is _UNUSED or (targets is None and TARGET_COLUMNS == 0)
+            else self.table(1, "targets", targets, TARGET_COLUMNS, &equal),
+            None if weights is None else self.table(WEIGHTS, "weights", weights, 1, &equal),
         )
-        lengths = [len(array) for array in self.arrays if array is not None]
-        if not lengths:
+        if self.n < 0:
             _refuse(ArrayError, "inputs", "an array of shape (N, 0)", "None", "numpy.empty((N, 0)) says how many samples there are")
-        if min(lengths) != max(lengths):
+        if not equal:
             _refuse(ArrayError, "inputs, targets, weights", "one row for each sample in all of them",
-                    "%s rows" % lengths, "check which rows belong together")
-        self.n = lengths[0]
-        cdef int place
-        for place in range(3):
-            array = self.arrays[place]
-            if array is not None and array.dtype == _REAL and array.size:
-                _point(&self.columns[place], array)
+                    "%s rows" % [len(array) for array in self.arrays if array is not None], "check which rows belong together")
+        return 0
+
+    cdef object table(self, int place, name, value, Py_ssize_t columns, bint* equal):
+        """One of the sample arrays as an array; its memory goes to ``columns``, where it has numbers of this module's kind."""
+        cdef Py_buffer view
+        array = value if type(value) is _ARRAY and value.dtype is _REAL else _numbers(name, value, _shape_of(columns))
+        PyObject_GetBuffer(array, &view, PyBUF_STRIDES)
+        cdef bint fits = view.ndim == 2 and view.shape[1] == columns or view.ndim == 1 and columns == 1
+        if fits:
+            equal[0] = equal[0] and (self.n < 0 or self.n == view.shape[0])
+            self.n = view.shape[0]
+            if view.len and (array.dtype is _REAL or array.dtype == _REAL):
+                _take_place(&self.columns[place], &view)
+        PyBuffer_Release(&view)
+        if not fits:
+            _refuse(ArrayError, name, _shape_of(columns), array.shape, "a row is one sample")
+        return array
 
     def __call__(self, theta):
-        out = np.empty(N_PARAMETERS, _REAL)
+        out = _empty(N_PARAMETERS, _REAL)
         return _mean(self, _theta(theta), out), out
+
+
+cdef _Bound _bound(inputs, targets, weights, threads):
+    cdef _Bound data = _Bound.__new__(_Bound)
+    data.check(inputs, targets, weights, threads)
+    return data
 
 
 cdef class _Tree:
@@ -1109,8 +1320,8 @@ cdef class _Scratch:
 
 
 # What no thread works with.
-_idle_scratch = []
-_idle_trees = []
+cdef list _idle_scratch = []
+cdef list _idle_trees = []
 
 
 cdef _take(list idle, kind):
@@ -1131,27 +1342,48 @@ cdef class _Job:
     cdef Py_ssize_t level  # of a block's node
     cdef _Siblings siblings
     cdef object out
+    cdef Py_ssize_t sweeps, helpers  # sweeps begun; other threads that are at work in this one
+    cdef object idle  # a lock, released when the last of them is done
+    cdef object failure  # of one of them
 
     def __dealloc__(self):
         free(self.c)
 
-    def work(self):
+    cdef int work(self) except -1:
         """Blocks, until none is left."""
         cdef Py_ssize_t index
+        cdef _Tree node
+        while self.begun < self.blocks:
+            index = self.begun
+            self.begun += 1
+            node = self.run(index)
+            if node is not None:
+                self.siblings.join(node, self.level, index)
+        return 0
+
+    def help(self, Py_ssize_t sweep):
+        """The same in another thread. One that comes too late has nothing to do, and nobody waits for it."""
+        if sweep != self.sweeps or self.begun >= self.blocks:
+            return
         cdef Environment environment = calm()
+        self.helpers += 1
         try:
-            while self.begun < self.blocks:
-                index = self.begun
-                self.begun += 1
-                self.run(index)
+            self.work()
+        except BaseException as error:
+            self.begun = self.blocks
+            self.failure = error
         finally:
             restore(environment)
+            self.helpers -= 1
+            if self.helpers == 0 and self.begun >= self.blocks:
+                self.idle.release()
 
-    cdef int run(self, Py_ssize_t index) except -1:
-        """Block ``index``: its rows, or its sum to its sibling's."""
+    cdef _Tree run(self, Py_ssize_t index):
+        """Block ``index``: its rows to ``out``, or the node that is its sum."""
         PyErr_CheckSignals()
         cdef _Scratch scratch = _take(_idle_scratch, _Scratch)
-        cdef _Tree tree
+        cdef _Tree tree = None
+        cdef Nodes nodes
         cdef Sweep sweep = self.sweep
         cdef Column column
         cdef Py_ssize_t first = index * self.block
@@ -1159,31 +1391,31 @@ cdef class _Job:
         if sweep.out != NULL:
             sweep.out += first * sweep.out_rows * sizeof(real)
         first += self.start
-        converted = []  # kept until the sweep is done
+        converted = None  # kept until the sweep is done
         cdef int place
         for place in range(3):
             column = self.data.columns[place]
-            array = self.data.arrays[place]
             if column.base != NULL:
                 column.base += first * column.row_stride
-            elif array is not None and array.size:
+            elif self.data.arrays[place] is not None and self.data.arrays[place].size:
+                array = self.data.arrays[place]
                 array = array[first:first + sweep.n].astype(_REAL)
-                converted.append(array)
+                converted = array, converted
                 _point(&column, array)
             sweep.columns[place] = column
-        if sweep.columns[WEIGHTS].base != NULL:
+        if sweep.columns[WEIGHTS].base != NULL and not weights_are_finite(sweep.columns[WEIGHTS], sweep.n):
             _check_weights(self.data.arrays[WEIGHTS][first:first + sweep.n])
-        if sweep.out != NULL:
-            with nogil:
-                write_block(&sweep, &scratch.scratch)
-        else:
+        if sweep.out == NULL:
             tree = _take(_idle_trees, _Tree)
             tree.reserve(sweep.n, sweep.n_sums)
+            nodes = tree.nodes
+        if sweep.n * COST < 20_000:  # to hand the interpreter to another thread and to get it back may take longer
+            compute_block(&sweep, &scratch.scratch, nodes)
+        else:
             with nogil:
-                sum_block(&sweep, &scratch.scratch, tree.nodes)
-            self.siblings.join(tree, self.level, index)
+                compute_block(&sweep, &scratch.scratch, nodes)
         _idle_scratch.append(scratch)
-        return 0
+        return tree
 
     cdef _Tree sweep_rows(self, Py_ssize_t start, Py_ssize_t n):
         """All blocks of n rows from ``start``, on as many threads as the arrays were bound to, this one among them.
@@ -1194,44 +1426,76 @@ cdef class _Job:
         cdef _Tree root
         if threads == 0:
             threads = _worthwhile_threads(n)
+        self.sweeps += 1  # threads that come late from the sweep before stay away
         self.start = start
         self.n = n
         self.begun = 0
         self.block = _block_rows(n, threads)
         self.blocks = (n + self.block - 1) // self.block
-        self.level = 0
-        while TILE_ROWS << self.level < self.block:
-            self.level += 1
-        if self.sweep.out == NULL:
-            self.siblings = _Siblings()
-            self.siblings.tiles = (n + TILE_ROWS - 1) // TILE_ROWS
-            self.siblings.n_sums = self.sweep.n_sums
-        self.work_together(min(threads, self.blocks))
-        if self.sweep.out != NULL:
-            return None
-        root = self.siblings.root
-        if self.data.arrays[WEIGHTS] is None:
+        if self.blocks == 1:
+            root = self.run(0)
+        else:
+            root = self.sum_of_blocks(min(threads, self.blocks))
+        if root is not None and self.data.arrays[WEIGHTS] is None:
             root.nodes.sums[0] = n
         return root
 
-    cdef int work_together(self, Py_ssize_t threads) except -1:
+    cdef _Tree sum_of_blocks(self, Py_ssize_t threads):
+        self.level = 0
+        while TILE_ROWS << self.level < self.block:
+            self.level += 1
+        self.siblings = _Siblings()
+        self.siblings.tiles = (self.n + TILE_ROWS - 1) // TILE_ROWS
+        self.siblings.n_sums = self.sweep.n_sums
         if threads == 1:
             self.work()
-            return 0
-        pool = ThreadPoolExecutor(threads - 1)
+        else:
+            self.work_together(threads)
+        return self.siblings.root
+
+    cdef int work_together(self, Py_ssize_t threads) except -1:
+        """Threads of this call alone: a fork between two calls finds none, and to start one takes 10 microseconds."""
+        self.failure = None
+        self.idle = Lock()
+        self.idle.acquire()
         try:
-            others = [pool.submit(self.work) for _ in range(threads - 1)]
+            for _ in range(threads - 1):
+                if self.begun < self.blocks:  # else they are done already
+                    start_new_thread(self.help, (self.sweeps,))
             self.work()
-            for other in others:
-                other.result()
+            self.wait()
         finally:
             self.begun = self.blocks  # after an error, the others stop too
-            pool.shutdown(wait=True)
+            self.wait()
+        if self.failure is not None:
+            raise self.failure
+        return 0
+
+    cdef int wait(self) except -1:
+        """For the threads that are at work; Ctrl-C ends it."""
+        if self.helpers:
+            self.idle.acquire()
         return 0
 
 
+cdef bint weights_are_finite(Column weights, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t row, others = 0
+    cdef real weight
+    for row in range(n):
+        memcpy(&weight, weights.base + row * weights.row_stride, sizeof(real))
+        others += not magnitude(weight) <= GREATEST
+    return others == 0
+
+
+cdef void compute_block(Sweep* sweep, Scratch* scratch, Nodes nodes) noexcept nogil:
+    if sweep.out != NULL:
+        write_block(sweep, scratch)
+    else:
+        sum_block(sweep, scratch, nodes)
+
+
 cdef _Job _job(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, bint with_gradient):
-    cdef _Job job = _Job()
+    cdef _Job job = _Job.__new__(_Job)
     job.c = _invariants(theta)
     job.data = data
     job.sweep.function = function
@@ -1318,24 +1582,32 @@ cdef int _point(Column* column, array) except -1:
     """Point ``column`` at a table's memory, which lives as long as the array."""
     cdef Py_buffer view
     PyObject_GetBuffer(array, &view, PyBUF_STRIDES)
-    column.base = <const char*>view.buf
-    column.row_stride = view.strides[0]
-    column.column_stride = view.strides[1]
+    _take_place(column, &view)
     PyBuffer_Release(&view)
     return 0
 
 
+cdef void _take_place(Column* column, Py_buffer* view) noexcept:
+    column.base = <const char*>view.buf
+    column.row_stride = view.strides[0]
+    column.column_stride = view.strides[1] if view.ndim > 1 else sizeof(real)
+
+
 cdef Py_ssize_t _worthwhile_threads(Py_ssize_t n):
-    """One below two milliseconds of work, else the processor cores that this process may use."""
-    if n * COST < 2_000_000:
+    """One below a millisecond of work, else the processor cores that this process may use."""
+    if n * COST < 1_000_000:
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 cdef Py_ssize_t _block_rows(Py_ssize_t n, Py_ssize_t threads):
-    """Rows of a block: a power of two of tiles, 1 to 30 ms of work. No result depends on it."""
+    """Rows of a block: a power of two of tiles, up to 30 ms of work. No result depends on it.
+
+    Several threads get many blocks each, so that none waits long for the last; a block costs them a few microseconds.
+    """
     cdef Py_ssize_t rows = TILE_ROWS
-    while (rows * COST < 1_000_000 or (rows * COST < 15_000_000 and rows * 32 * threads < n)) and rows * (WEIGHT_ROW + 1) < 1 << 22:
+    while (rows < n and (threads == 1 or rows * COST < 100_000 or rows * 8 * threads < n) and rows * COST < 15_000_000
+           and rows * (WEIGHT_ROW + 1) < 1 << 22):
         rows *= 2
     return rows
 
@@ -1360,24 +1632,23 @@ cdef object _numbers(name, value, expected):
 cdef object _theta(theta):
     if isinstance(theta, dict):
         _refuse(ArrayTypeError, "theta", _THETA, "a dictionary", "pack({name: array, ...}) makes one")
-    if type(theta) is not np.ndarray or theta.dtype is not _DOUBLE:
+    cdef Py_buffer view
+    cdef bint ready
+    if type(theta) is _ARRAY and theta.dtype is _DOUBLE:
+        PyObject_GetBuffer(theta, &view, PyBUF_STRIDES)
+        ready = view.ndim == 1 and view.shape[0] == N_PARAMETERS and view.strides[0] == sizeof(double)
+        PyBuffer_Release(&view)
+        if ready:
+            return theta
+    else:
         theta = _numbers("theta", theta, _THETA)
     if theta.shape != (N_PARAMETERS,):
         _refuse(ArrayError, "theta", _THETA, theta.shape, "pack({name: array, ...}) makes one")
     return np.ascontiguousarray(theta, _DOUBLE)
 
 
-cdef object _table(name, value, Py_ssize_t columns):
-    """A two-dimensional view of one of the sample arrays, or None where there are no columns and no rows are told."""
-    if value is None and columns == 0:
-        return None
-    shape = "an array of shape (N, %d)%s" % (columns, " or (N,)" if columns == 1 else "")
-    array = _numbers(name, value, shape)
-    if array.ndim == 1 and columns == 1:
-        array = array.reshape(-1, 1)
-    if array.ndim != 2 or array.shape[1] != columns:
-        _refuse(ArrayError, name, shape, array.shape, "a row is one sample")
-    return array
+cdef object _shape_of(Py_ssize_t columns):
+    return "an array of shape (N, %d)%s" % (columns, " or (N,)" if columns == 1 else "")
 
 
 cdef int _check_weights(weights) except -1:
@@ -1395,20 +1666,23 @@ cdef Py_ssize_t _threads(threads) except -1:
     return threads
 
 
-cdef object _result(out, tuple shape, tuple others):
-    """``out``, if it can take the result, else a new array."""
+cdef object _result(out, tuple shape, theta, _Bound data):
+    """``out``, if it can take the result, a new array if it is None."""
     if out is None:
-        return np.empty(shape, _REAL)
-    expected = "a writable, aligned, C-contiguous %s array of shape %s" % (_REAL, shape)
-    cure = "numpy.empty(%s, '%s') makes one" % (shape, _REAL)
-    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray) or out.dtype != _REAL:
-        _refuse(ArrayTypeError, "out", expected, getattr(out, "dtype", type(out).__name__), cure)
+        return _empty(shape, _REAL)
+    if type(out) is not _ARRAY and (not isinstance(out, _ARRAY) or isinstance(out, np.ma.MaskedArray)) or out.dtype != _REAL:
+        _refuse_out(ArrayTypeError, shape, getattr(out, "dtype", type(out).__name__))
     if out.shape != shape or not out.flags.carray:
-        _refuse(ArrayError, "out", expected, "shape %s, strides %s, writable %s" % (out.shape, out.strides, out.flags.writeable), cure)
-    for other in others:
-        if isinstance(other, np.ndarray) and np.may_share_memory(out, other):
-            _refuse(ArrayError, "out", expected, "memory that another argument uses", cure)
+        _refuse_out(ArrayError, shape, "shape %s, strides %s, writable %s" % (out.shape, out.strides, out.flags.writeable))
+    for other in (theta, *data.arrays):
+        if other is not None and np.may_share_memory(out, other):
+            _refuse_out(ArrayError, shape, "memory that another argument uses")
     return out
+
+
+cdef int _refuse_out(error, shape, got) except -1:
+    _refuse(error, "out", "a writable, aligned, C-contiguous %s array of shape %s" % (_REAL, shape), got,
+            "numpy.empty(%s, '%s') makes one" % (shape, _REAL))
 
 
 # Where they were imported from: pickle looks there, when one goes to another process.

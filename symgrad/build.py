@@ -4,8 +4,7 @@ The only room that starts processes. Every command is an argument list (never a 
 names its files relative to it, so that the same source gives the same library in any folder.
 
 Cython runs as a process of its own and not inside this one: it is not safe under threads, takes 60 MB that would
-never be given back, and looks at the working folder. That costs 0.1 s for the first module of a process, and 0.6 s for
-each later one.
+never be given back, and looks at the working folder. That costs 0.3 s for each module but the first of a process.
 """
 
 import errno
@@ -30,17 +29,24 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from symgrad.errors import BuildError, CompilerNotFoundError
+from symgrad.processors import Version, baseline, chooser, refuse_native, this_processor, version_flags, versions_for
 
 EXTENSION_SUFFIX: str = sysconfig.get_config_var("EXT_SUFFIX")
 COMPILERS = ("cc", "gcc", "clang")
-# `python -m cython`, but with few collections of garbage, of which there is little: a tenth of its time.
-CYTHON = "import gc; gc.set_threshold(3_000_000, 50, 50); from Cython.Compiler.Main import main; main(command_line=1)"
+# `python -m cython`, but with few collections of garbage, a tenth of its time. Each process makes its scanner anew, a
+# third of its time, most of it for letters beyond ASCII, which no name in a module's text has (but its own, perhaps).
+CYTHON = (
+    "import gc, sys; gc.set_threshold(3_000_000, 50, 50); import Cython.Compiler.Lexicon as lexicon; "
+    "names = [name for name in dir(lexicon) if name.startswith('unicode_') and ' '.join(sys.argv).isascii()]; "
+    "[setattr(lexicon, name, ''.join(filter(str.isascii, getattr(lexicon, name)))) for name in names]; "
+    "from Cython.Compiler.Main import main; main(command_line=1)"
+)
 # The generated source asks GCC for -O3 where it counts, in the loops over lanes. All the rest, nine tenths of the
 # module, handles Python objects: at -Og the compiler is done in a third of the time of -O3, in two thirds of that of
 # -O1, and the loops are as fast. Clang knows no level for a single function.
 LEVEL_OF_GCC, LEVEL = "-Og", "-O3"
 # -w: warnings about Cython's C are nothing that a user can mend. -g0: debug information would name folders.
-OPTIMISATION = ("-march=native", "-fno-math-errno", "-fno-trapping-math", "-DNDEBUG", "-g0", "-pipe", "-w")
+OPTIMISATION = ("-fno-math-errno", "-fno-trapping-math", "-DNDEBUG", "-g0", "-pipe", "-w")
 # Compilers shy at vectors of 512 bits for the sake of mixed code; loops that are nothing but vector code gain a fifth.
 WIDE_VECTORS = ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()
 # After the user's $CFLAGS: contraction changes bits from one processor to the next, and no guard can see it.
@@ -48,9 +54,6 @@ FIXED = ("-ffp-contract=off", "-fPIC", "-fvisibility=hidden")
 SHARED = ("-bundle", "-undefined", "dynamic_lookup") if sys.platform == "darwin" else ("-shared",)
 # Other variables that a compiler reads by itself.
 COMPILER_VARIABLES = ("CPATH", "C_INCLUDE_PATH", "LIBRARY_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX", "SDKROOT")
-CPUINFO_LABELS = (
-    "model name", "vendor_id", "cpu family", "model", "stepping", "flags", "Features", "CPU part", "CPU variant",
-)  # fmt: skip
 UNSAFE_FLAGS = (
     "-Ofast", "-ffast-math", "-funsafe-math-optimizations", "-fassociative-math", "-freciprocal-math",
     "-ffinite-math-only", "-fno-signed-zeros", "-fsingle-precision-constant", "-mfpmath=387", "-m32", "-ffp-model=fast",
@@ -82,20 +85,26 @@ class Toolchain:
     python: str  # version and ABI tag
     cython: str
     numpy: str
-    processor: str  # with its feature flags, because of -march=native
+    processor: str  # with its feature flags, because of -march=native; or any of an architecture
     libc: str
     environment: tuple[tuple[str, str], ...] = ()
+    versions: tuple[Version, ...] = ()  # of a portable library, the best first; none: the flags alone decide
 
     @classmethod
-    def detect(cls) -> "Toolchain":
+    def detect(cls, *, portable: bool = False) -> "Toolchain":
         """Find the compiler ($CC, else cc, gcc or clang on the PATH) and describe this machine.
 
-        Raises `CompilerNotFoundError`, which names what was looked for and how to get one.
+        ``portable``: what it builds runs on other processors of the architecture too, not on this one alone. Raises
+        `CompilerNotFoundError`, which names what was looked for and how to get one; `BuildError` where $CFLAGS cannot
+        be split, or are for this processor and ``portable`` is asked for.
         """
-        cc = _find_compiler()
+        cc, cflags, machine = _find_compiler(), _split_variable("CFLAGS"), platform.machine()
         version = _compiler_version(cc)
+        if portable:
+            refuse_native((*cc, *cflags))
         level = LEVEL_OF_GCC if "Free Software Foundation" in version else LEVEL
-        flags = (level, *OPTIMISATION, *WIDE_VECTORS, *_split_variable("CFLAGS"), *FIXED)
+        processor = baseline(machine, version) if portable else ("-march=native",)
+        flags = (level, *processor, *OPTIMISATION, *WIDE_VECTORS, *cflags, *FIXED)
         return cls(
             cc=cc,
             version=version,
@@ -103,9 +112,10 @@ class Toolchain:
             python=f"{sys.version.split()[0]} {sysconfig.get_config_var('SOABI')}",
             cython=installed_version("cython"),
             numpy=installed_version("numpy"),
-            processor=_processor(),
+            processor=f"any {machine}" if portable else this_processor(),
             libc=_libc(),
             environment=tuple((name, os.environ[name]) for name in COMPILER_VARIABLES if os.environ.get(name)),
+            versions=versions_for(machine, version) if portable else (),
         )
 
     def report(self) -> tuple[tuple[str, str], ...]:
@@ -171,11 +181,30 @@ def build(source: str, name: str, toolchain: Toolchain, *, folder: Path) -> Buil
     # With a package Cython's start-up code enters no bare name into sys.modules: a risk may be called "queue".
     cython = [sys.executable, "-P", "-X", "utf8", "-W", "ignore", "-c", CYTHON, "-3"]
     cython += ["-X", "emit_code_comments=False", "--module-name", f"_symgrad.{name}", "-o", f"{name}.c", pyx.name]
-    cython_seconds = _Step("Cython", cython, toolchain, pyx, log, folder / f"{name}.c").run()
-    compiler = [*toolchain.cc, *toolchain.flags, *_include_flags(), *SHARED, f"{name}.c", "-o", library.name, "-lm"]
-    compiler_seconds = _Step("the C compiler", compiler, toolchain, pyx, log, library).run()
-    (folder / f"{name}.c").unlink()
-    return Built(name, library, pyx, log, {"cython": cython_seconds, "compiler": compiler_seconds})
+    c_file = folder / f"{name}.c"
+    cython_seconds = _Step("Cython", cython, toolchain, pyx, log, c_file).run()
+    compiler = [*toolchain.cc, *toolchain.flags, *_include_flags()]
+    parts, seconds = _versions(compiler, c_file, toolchain, pyx, log) if toolchain.versions else ([c_file], 0.0)
+    link = [*compiler, *SHARED, *(part.name for part in parts), "-o", library.name, "-lm"]
+    seconds += _Step("the C compiler", link, toolchain, pyx, log, library).run()
+    for file in {c_file, *parts}:
+        file.unlink()
+    return Built(name, library, pyx, log, {"cython": cython_seconds, "compiler": seconds})
+
+
+def _versions(
+    compiler: Sequence[str], c_file: Path, toolchain: Toolchain, pyx: Path, log: Path
+) -> tuple[list[Path], float]:
+    """What a portable library is linked of, the chooser's C text and an object for each version; seconds for these."""
+    text, seconds = c_file.read_text(encoding="utf-8"), 0.0
+    parts = [c_file.with_name(f"{pyx.stem}.chooser.c")]
+    parts[0].write_text(chooser(text, toolchain.versions), encoding="utf-8", newline="\n")
+    for version in toolchain.versions:
+        made = c_file.with_name(f"{pyx.stem}.{version.name}.o")
+        command = [*compiler, *version_flags(text, version), "-c", c_file.name, "-o", made.name]
+        seconds += _Step("the C compiler", command, toolchain, pyx, log, made).run()
+        parts.append(made)
+    return parts, seconds
 
 
 def build_beside(pyx: Path, toolchain: Toolchain) -> Path:
@@ -258,24 +287,6 @@ def _compiler_version(cc: Sequence[str]) -> str:
             f"Set CC to one that works, or install one:\n{INSTALL_COMPILER}"
         ) from None
     return done.stdout.decode(errors="replace").strip()
-
-
-def _processor() -> str:
-    """The processor's identity, the model first: on Linux without what changes from one second to the next."""
-    found: dict[str, str] = {}
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                label, _, text = line.partition(":")
-                if label.strip() in CPUINFO_LABELS:
-                    found[label.strip()] = text.strip()
-                if found and not line.strip():
-                    break  # the next core
-    except OSError:
-        pass
-    machine = os.uname().machine
-    first = found.pop("model name", machine)
-    return "\n".join([first, machine, *(f"{label}: {found[label]}" for label in sorted(found))])
 
 
 def _libc() -> str:

@@ -136,7 +136,9 @@ def _source(sub: argparse.ArgumentParser) -> None:
 def _generate(sub: argparse.ArgumentParser) -> None:
     _source(sub)
     _folder(sub, "the folder to write to (default: generated)")
-    sub.add_argument("--no-build", action="store_true", help="write the .pyx files, but do not compile them")
+    how = sub.add_mutually_exclusive_group()
+    how.add_argument("--no-build", action="store_true", help="write the .pyx files, but do not compile them")
+    how.add_argument("--portable", action="store_true", help="build for every processor of this architecture")
 
 
 def _check(sub: argparse.ArgumentParser) -> None:
@@ -200,7 +202,9 @@ COMMANDS = {
         "symgrad generate decay.py -o generated",
         _generate,
         "A module needs NumPy alone, not symgrad. It is written as DIR/<risk name>.pyx and built beside that, so that\n"
-        "`from generated import decay` works in the folder above. If one does not build, nothing is written.",
+        "`from generated import decay` works in the folder above. If one does not build, nothing is written.\n\n"
+        "The library is built for the processor of this machine. To give it to others, build it with --portable: on\n"
+        "x86-64 it then has every function for AVX-512, for AVX2 with FMA and for SSE2, and takes what it can run.",
     ),
     "check": Command(
         "commands.generate:check",

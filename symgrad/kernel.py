@@ -84,6 +84,29 @@ class Outer:
 
 
 @dataclass(frozen=True, slots=True)
+class Predictor:
+    """A sum of ``size`` inputs from column ``first`` on, times ``weights``: one column that no sample changes.
+
+    A call finds it in ``row`` of what it reads, where the first of these inputs would be.
+    """
+
+    row: int
+    weights: int
+    first: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """A gradient that is ``factor`` times the inputs from column ``first`` on, for the parameters from ``at`` on."""
+
+    at: int
+    factor: int
+    first: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Kernel:
     """Everything that a generated module computes.
 
@@ -101,6 +124,8 @@ class Kernel:
     parameters: tuple[Shape, ...]  # the shape of each parameter that is one variable
     segments: tuple[Segment, ...]
     outers: tuple[Outer, ...]
+    predictors: tuple[Predictor, ...]
+    scaled: tuple[Scaled, ...]
     n_penalty: int
     inputs: int  # columns of the inputs; the targets' follow them
     lanes: int
@@ -125,6 +150,10 @@ class Kernel:
         for function in self.functions:
             lines += [f"{function.name}, for each of {self.lanes} lanes:", *self._listing(function.stages)]
         lines += [f"gradient of p{s.at}..: {s.size} rows from row {s.row}" for s in self.segments]
+        lines += [
+            f"row {p.row} of the data: v{p.weights} . u{p.first}..u{p.first + p.size - 1}" for p in self.predictors
+        ]
+        lines += [f"gradient of p{s.at}..: v{s.factor} times u{s.first}..u{s.first + s.size - 1}" for s in self.scaled]
         lines += [f"gradient of p{o.at}..: sum over samples of v{o.left} @ v{o.right}" for o in self.outers]
         return "\n".join(lines)
 

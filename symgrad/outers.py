@@ -20,7 +20,7 @@ def outer_context(kernel: Kernel, writer: StageWriter, line: int) -> Context:
     """
     turns: dict[tuple[object, ...], Context] = {}
     turned = products = 0
-    filled = [(s.at, s.size) for s in kernel.segments]
+    filled = [*((s.at, s.size) for s in kernel.segments), *((s.at, s.size) for s in kernel.scaled)]
     texts = []
     for outer in kernel.outers:
         more = any(at < outer.at + outer.m * outer.k and outer.at < at + size for at, size in filled)

@@ -38,7 +38,7 @@ VECTOR_FUNCTIONS = frozenset(
 _SUM, _PRODUCT, _SIGN, _ATOM = 1, 2, 3, 4  # how tightly an expression binds
 _INFIX = {"add": (" + ", _SUM), "sub": (" - ", _SUM), "mul": (" * ", _PRODUCT), "div": (" / ", _PRODUCT)}
 _COMPARISONS = {"lt": "<", "le": "<=", "eq": "==", "ne": "!=", "and": "&", "or": "|"}
-_LEAF_NAMES = {"parameter": "p", "input": "u", "target": "y", "weight": "w"}
+_LEAF_NAMES = {"parameter": "p", "input": "u", "target": "y", "weight": "w", "linear": "linear"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from typing import TypeAlias
 
 from .dimensions import STRUCTURAL, Shape, shape_of
 
-LEAVES = ("parameter", "input", "target", "weight", "constant")
+SAMPLE_LEAVES = ("input", "target", "weight", "linear")  # "linear": a linear predictor, see predictors.py
+LEAVES = ("parameter", "constant", *SAMPLE_LEAVES)
 CONDITIONS = frozenset({"lt", "le", "eq", "ne", "and", "or", "not"})  # operations whose value holds or does not
 Attribute: TypeAlias = float | int | tuple[int, ...] | None
 Fold: TypeAlias = Callable[["Builder", str, tuple[int, ...], Attribute], int | None]
@@ -146,6 +147,6 @@ class Builder:
         if number is None:
             number = self._numbers[key] = len(self.assignments)
             self.assignments.append(assignment)
-            varying_leaf = assignment.operation in ("input", "target", "weight")
+            varying_leaf = assignment.operation in SAMPLE_LEAVES
             self.varies.append(varying_leaf or any(self.varies[a] for a in assignment.arguments))
         return number

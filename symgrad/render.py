@@ -16,6 +16,7 @@ from .flops import count
 from .kernel import Kernel, LaneFunction, computed
 from .mathematics import header, parameter_name
 from .outers import outer_context
+from .predictor_text import predictor_context, turned_inputs
 from .printer import OWN_FUNCTIONS, VECTOR_FUNCTIONS, Printer, c_functions
 from .problem import EmpiricalRisk
 from .program import CONDITIONS, Program
@@ -90,6 +91,7 @@ def context(risk: EmpiricalRisk, kernel: Kernel, dtype: str, rewrites: Sequence[
         "plain": plain,
         "segments": tuple({"row": s.row, "at": s.at, "size": s.size} for s in kernel.segments),
         **outers,
+        **predictor_context(kernel, StageWriter(kernel, printer, gradients)),
         **_uses(kernel, once, lane_functions),
         "math_names": _math_names(kernel.program, bool(c_names["special_functions"])),
         **once,
@@ -106,8 +108,7 @@ def _uses(kernel: Kernel, once: Context, functions: Iterable[Context]) -> Contex
     }
     return {
         **uses,
-        "uses_turn": bool(kernel.outers) or kernel.inputs >= 8 or _turns_rows(kernel),
-        "turns_rows": _turns_rows(kernel),
+        "uses_turn": bool(kernel.outers) or _turns_inputs(kernel),
         "blocks": tuple((rows, vectors) for vectors in ((4, 1) if kernel.outers else (4,)) for rows in (6, 4, 1)),
         "uses_fma": bool(kernel.outers) or any(name.startswith("multiply") for name in called),
     }
@@ -119,9 +120,8 @@ def _outer_error(kernel: Kernel, dtype: str) -> str:
     return f"{additions * {'float64': 2.0**-53, 'float32': 2.0**-24}[dtype]:.0e}"
 
 
-def _turns_rows(kernel: Kernel) -> bool:
-    """Do per-sample results have rows of eight numbers and more?"""
-    return any(function.rows >= 8 for function in kernel.functions)
+def _turns_inputs(kernel: Kernel) -> bool:
+    return any(part["size"] >= 8 for part in turned_inputs(kernel))
 
 
 def _size(symbol: object) -> int:
@@ -223,7 +223,9 @@ def _math_names(program: Program, special: bool) -> str:
 def _cost(kernel: Kernel) -> int:
     """About how many nanoseconds a sample and its gradient take; at least one."""
     (gradients,) = (function for function in kernel.functions if function.name == "gradients")
-    cost = sum(2 * o.m * o.p * o.k for o in kernel.outers) * _PRODUCT_COST + 3 * gradients.rows * _OPERATION_COST
+    products = sum(2 * o.m * o.p * o.k for o in kernel.outers) + sum(4 * p.size for p in kernel.predictors)
+    products += sum(16 * part.size for part in kernel.scaled)
+    cost = products * _PRODUCT_COST + 3 * gradients.rows * _OPERATION_COST
     for variable in computed(gradients.stages):
         operation = kernel.program.assignments[variable].operation
         own = operation in OWN_FUNCTIONS or operation in ("lgamma", "gamma")

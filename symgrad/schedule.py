@@ -6,14 +6,14 @@ from itertools import accumulate
 from .dimensions import Shape, size_of
 from .flops import count
 from .fold import fold
-from .kernel import Kernel, LaneFunction, Loop, Outer, Segment, Stage, Whole
-from .program import Builder, Program
+from .kernel import Kernel, LaneFunction, Loop, Outer, Predictor, Scaled, Segment, Stage, Whole
+from .predictors import separate_predictors
+from .program import SAMPLE_LEAVES, Builder, Program
 from .rows import Rows
 from .steps import REDUCTIONS, Step, is_elementwise, same_elements, sequence, view
 
 DEPTH = 16  # calls of a lane function that make a tile: bounds the error of the compensated sum
 LONGEST_BODY = 200  # operations in one loop; beyond, the spills and the time of GCC grow faster than the work
-_SAMPLE_LEAVES = ("input", "target", "weight")
 
 
 def schedule(program: Program, inputs: int) -> Kernel:
@@ -24,10 +24,11 @@ def schedule(program: Program, inputs: int) -> Kernel:
     """
     parameters = [program.assignments[v].shape for v in program.outputs["gradient"]]
     program, outers = _separated(program)
+    program, predictors, scaled = separate_predictors(program)
     homes = same_elements(program)
-    varies = program.depends_on(_SAMPLE_LEAVES)
+    varies = program.depends_on(SAMPLE_LEAVES)
     rows, segments = _gradient_rows(program, parameters)
-    operands = [v for outer in outers for v in (outer.left, outer.right)]
+    operands = [*(v for outer in outers for v in (outer.left, outer.right)), *(s.factor for s in scaled)]
     scheduler = _Scheduler(program, homes, varies)
     functions = [
         scheduler.lane_function("losses", program.outputs["loss"]),
@@ -36,7 +37,7 @@ def schedule(program: Program, inputs: int) -> Kernel:
     if program.outputs["prediction"]:
         functions.append(scheduler.lane_function("predictions", program.outputs["prediction"]))
     penalty = (*program.outputs.get("penalty", ()), *program.outputs.get("penalty_gradient", ()))
-    once = scheduler.once(functions, penalty)
+    once = scheduler.once(functions, [predictor.weights for predictor in predictors], penalty)
     return Kernel(
         program=program,
         homes=homes,
@@ -47,11 +48,13 @@ def schedule(program: Program, inputs: int) -> Kernel:
         parameters=tuple(parameters),
         segments=segments,
         outers=outers,
+        predictors=predictors,
+        scaled=scaled,
         n_penalty=once.rows,
         inputs=inputs,
         lanes=64 if scheduler.has_matrices else _lanes(len(parameters)),
         depth=DEPTH,
-        counts=_counts(program, varies, outers),
+        counts=_counts(program, varies, outers, predictors, scaled),
     )
 
 
@@ -114,21 +117,28 @@ def _gradient_rows(program: Program, shapes: Sequence[Shape]) -> tuple[list[int]
     return rows, tuple(segments)
 
 
-def _counts(program: Program, varies: Sequence[bool], outers: Iterable[Outer]) -> dict[str, int]:
+def _counts(
+    program: Program,
+    varies: Sequence[bool],
+    outers: Iterable[Outer],
+    predictors: Iterable[Predictor],
+    scaled: Sequence[Scaled],
+) -> dict[str, int]:
     """Operations for a sample: of the loss, and of the loss with its gradient; and those done once for a theta."""
-    roots = [v for outer in outers for v in (outer.left, outer.right)]
+    roots = [*(v for outer in outers for v in (outer.left, outer.right)), *(s.factor for s in scaled)]
     gradient = {*program.needed("loss", "gradient"), *program.closure(roots)}
-    products = sum(2 * o.m * o.p * o.k for o in outers)
+    sums = sum(2 * p.size - 1 for p in predictors)
+    products = sum(2 * o.m * o.p * o.k for o in outers) + sum(s.size for s in scaled)
 
     def total(variables: Iterable[int]) -> int:
         return sum(count(program, v) for v in variables)
 
     return {
-        "loss": total(v for v in program.needed("loss") if varies[v]),
-        "gradient": total(v for v in gradient if varies[v]) + products,
+        "loss": total(v for v in program.needed("loss") if varies[v]) + sums,
+        "gradient": total(v for v in gradient if varies[v]) + sums + products,
         "once": total(v for v in {*program.needed(), *gradient} if not varies[v]),
-        "loss in all": total(program.needed("loss")),
-        "gradient in all": total(gradient) + products,
+        "loss in all": total(program.needed("loss")) + sums,
+        "gradient in all": total(gradient) + sums + products,
     }
 
 
@@ -147,12 +157,12 @@ class _Scheduler:
         kept = [*self._crossing(steps), *lasting]
         return self._placed(name, steps, [self._homes[v] for v in rows], kept, frozenset(lasting))
 
-    def once(self, functions: Iterable[LaneFunction], results: Sequence[int]) -> LaneFunction:
-        """The results (of the penalty), and what the functions need that no sample changes.
+    def once(self, functions: Iterable[LaneFunction], weights: Iterable[int], results: Sequence[int]) -> LaneFunction:
+        """The results (of the penalty), the weights of predictors, and what the functions need that no sample changes.
 
         Scalars on the way need no row, unless they are copied into a matrix.
         """
-        read = sorted({v for function in functions for v in self._taken(function.stages)})
+        read = sorted({*weights, *(v for function in functions for v in self._taken(function.stages))})
         steps = sequence(self._program, self._homes, self._closure([*read, *results], varying=False))
         copied = {self._base(a) for step in steps if not step.size for v in step.variables for a in self._arguments(v)}
         crossing = [v for v in self._crossing(steps) if self._program.assignments[v].shape or v in copied]

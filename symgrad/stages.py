@@ -68,7 +68,7 @@ class StageWriter:
             return "theta", int(assignment.attribute or 0) + offset  # type: ignore[arg-type]
         if assignment.operation == "weight":
             return "data", "WEIGHT_ROW"
-        if assignment.operation in ("input", "target"):
+        if assignment.operation in ("input", "target", "linear"):
             place = int(assignment.attribute or 0)  # type: ignore[arg-type]
             return "data", place + offset + (self._kernel.inputs if assignment.operation == "target" else 0)
         if base in self._singles:

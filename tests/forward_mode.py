@@ -33,6 +33,21 @@ def _exp(x: Number) -> Number:
     return mp.exp(x)
 
 
+def _reached(x: Number, most: Number) -> Number:
+    """The argument of a gamma function, for which mpmath takes as many digits of pi as it has itself."""
+    if mp.isfinite(x) and abs(x) > most:
+        raise OutOfReach
+    return x
+
+
+def _gamma(x: Number) -> Number:
+    return mp.gamma(_reached(x, LARGEST_EXPONENT))
+
+
+def _digamma(x: Number) -> Number:
+    return mp.digamma(_reached(x, mpf(10) ** 400))
+
+
 def _sigmoid(x: Number) -> Number:
     return 1 / (1 + _exp(-x)) if x > 0 else _exp(x) / (1 + _exp(x))
 
@@ -104,8 +119,8 @@ FUNCTIONS: dict[Any, Rule] = {
     sp.atanh: (mp.atanh, (lambda x: _over(mpf(1), (1 - x) * (1 + x)),)),
     sp.erf: (mp.erf, (lambda x: 2 / mp.sqrt(mp.pi) * _exp(-x * x),)),
     sp.erfc: (mp.erfc, (lambda x: -2 / mp.sqrt(mp.pi) * _exp(-x * x),)),
-    sp.gamma: (mp.gamma, (lambda x: mp.gamma(x) * mp.digamma(x),)),
-    sp.loggamma: (mp.loggamma, (mp.digamma,)),
+    sp.gamma: (_gamma, (lambda x: _gamma(x) * _digamma(x),)),
+    sp.loggamma: (lambda x: mp.loggamma(_reached(x, mpf(10) ** 400)), (_digamma,)),
     sp.sinc: (lambda x: mp.sin(x) / x if x else mpf(1), (_sinc_slope,)),
     sp.atan2: (
         lambda y, x: mp.atan2(y, x),

@@ -15,7 +15,9 @@ class Mutant(NamedTuple):
 
 SWEEP, DOOR, JOBS = "templates/sweep.pyx.jinja", "templates/door.pyx.jinja", "templates/jobs.pyx.jinja"
 MODULE, MATRICES, BLOCKS = "templates/module.pyx.jinja", "templates/matrices.pyx.jinja", "templates/blocks.h.jinja"
-PARTS_TEMPLATE = "templates/parts.pyx.jinja"
+PARTS_TEMPLATE, SCATTER = "templates/parts.pyx.jinja", "templates/scatter.h.jinja"
+ROWS_OF_INPUTS, LINES = "templates/predictors.pyx.jinja", "templates/predictors.h.jinja"
+PREDICTORS = "symgrad/predictors.py"
 OUTERS, TURN, SPECIAL = "templates/outers.pyx.jinja", "templates/turn.h.jinja", "templates/special.pyx.jinja"
 TABLE, DIFFERENTIATE = "symgrad/operations.py", "symgrad/differentiate.py"
 
@@ -23,6 +25,7 @@ PARTS, TREE = ("tests/test_partial_sums.py",), ("tests/test_sums_tree.py",)
 ENVIRONMENT = ("tests/test_floating_environment.py",)
 SUMS = ("tests/test_module_sums.py",)
 FUNCTIONS = ("tests/test_module_functions.py",)
+LINEAR = ("tests/test_predictors.py",)
 ARRAYS = ("tests/test_module_arrays.py",)
 THREADS = ("tests/test_module_threads.py",)
 NETWORKS = ("tests/test_matrices_networks.py",)
@@ -76,9 +79,9 @@ MUTANTS: tuple[Mutant, ...] = (
            "if table.column_stride == sizeof(real):", ARRAYS),
     Mutant("targets are read as inputs", SWEEP, "gather_table(data, sweep.columns[0], INPUT_COLUMNS",
            "gather_table(data, sweep.columns[1], INPUT_COLUMNS", FUNCTIONS),
-    Mutant("a sample gets its neighbour's row", SWEEP,
-           "for row in range(first, n_rows):\n            to[lane * row_length + row]",
-           "for row in range(first, n_rows):\n            to[(lane + 1) % count * row_length + row]", FUNCTIONS),
+    Mutant("a sample gets its neighbour's row", SCATTER,
+           "to[lane * row_length + row] = values[row * {{ lanes }} + lane];",
+           "to[lane * row_length + row] = values[row * {{ lanes }} + (lane + 1) % count];", FUNCTIONS),
     Mutant("gradients are shifted by one", SWEEP, "&node[2 * {{ segment.at + 1 }}]", "&node[2 * {{ segment.at + 0 }}]",
            NETWORKS),
     Mutant("a block starts where the first does", JOBS, "column.base += first * column.row_stride",
@@ -109,8 +112,31 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("out may be read-only", DOOR, "out.shape != shape or not out.flags.carray", "out.shape != shape", ARRAYS),
     Mutant("a mask is lost", DOOR, "if value is None or isinstance(value, np.ma.MaskedArray):", "if value is None:",
            ARRAYS),
-    Mutant("too few columns are read", DOOR, "array.ndim != 2 or array.shape[1] != columns", "array.ndim != 2", ARRAYS),
-    Mutant("lengths may differ", JOBS, "min(lengths) != max(lengths)", "min(lengths) > max(lengths)", ARRAYS),
+    # linear predictors
+    Mutant("samples without weight are multiplied", ROWS_OF_INPUTS,
+           "if masked == NULL or not masked[lane]:", "if True:",
+           LINEAR),
+    Mutant("inputs by columns are read as rows", ROWS_OF_INPUTS, "if table.column_stride != sizeof(real):", "if False:",
+           LINEAR),
+    Mutant("the last columns are weighed twice", LINES,
+           "s{{ i }} += (part)((part_bits)(w * *(const part *)(x + {{ i }} * down + (n - 8) * sizeof(real))) & mask);",
+           "s{{ i }} += w * *(const part *)(x + {{ i }} * down + (n - 8) * sizeof(real));", LINEAR),
+    Mutant("the last columns are summed twice", LINES,
+           "ADD_COLUMNS((inputs)((input_bits)PRODUCT & mask));", "ADD_COLUMNS(PRODUCT);", LINEAR),
+    Mutant("roundings of multiples are lost", LINES, "l += (h - (t - s)) + (v - s); \\\n", "\\\n", LINEAR),
+    Mutant("roundings between sixteen samples are lost", LINES,
+           "((was - (total - shift)) + (h - shift)) + l", "l", LINEAR),
+    Mutant("a predictor is added that is taken away", PREDICTORS,
+           'builder.emit("sub" if minus else "add", total, part)',
+           'builder.emit("add", total, part)', LINEAR),
+    Mutant("factors lose their sign", PREDICTORS,
+           'builder.emit("neg", product) if factor < 0 else ', "product if factor < 0 else ",
+           LINEAR),
+    Mutant("columns are separate that something else reads", PREDICTORS,
+           "if self._users.get(result) or {*self._results",
+           "if {*self._results", LINEAR),
+    Mutant("too few columns are read", JOBS, "view.ndim == 2 and view.shape[1] == columns", "view.ndim == 2", ARRAYS),
+    Mutant("lengths may differ", JOBS, "(self.n < 0 or self.n == view.shape[0])", "True", ARRAYS),
     Mutant("theta is used as it lies", DOOR, "return np.ascontiguousarray(theta, _DOUBLE)", "return theta", ARRAYS),
     # arithmetic
     Mutant("parts of fast-math are let through", MODULE, "__GCC_IEC_559 < 1", "__GCC_IEC_559 < 0", ARITHMETIC),

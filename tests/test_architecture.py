@@ -27,9 +27,9 @@ FRONT = (
     *("stable", "stable_operations", "gamma_operations", "differentiate", "optimise"),
 )
 # From the optimised program to the kernel: plain data, and no library at all.
-MIDDLE = ("steps", "rows", "flops", "kernel", "schedule")
+MIDDLE = ("steps", "rows", "flops", "kernel", "predictors", "schedule")
 LATER = (
-    *("stages", "outers", "printer", "render", "build", "cache", "load", "pipeline"),
+    *("stages", "outers", "predictor_text", "printer", "render", "build", "processors", "cache", "load", "pipeline"),
     *("reference", "reference_functions", "reference_matrices", "reference_record", "reference_run", "reference_tape"),
     *("reference_bound", "reference_exactness", "reference_forms", "reference_trail", "reference_values"),
     *("verification", "verification_points", "verification_report"),
@@ -46,8 +46,8 @@ UNSEEN_BY_REFERENCE = (
     *("tracer", "trace", "trace_scalars", "trace_matrices", "trace_sums", "differentiate", "optimise"),
     *("stable", "stable_form", "stable_sums", "stable_logarithms", "stable_differences", "stable_products"),
     *("stable_gamma", "stable_operations", "gamma_operations"),
-    *("steps", "rows", "flops", "kernel", "schedule", "stages", "outers", "printer", "render", "pipeline"),
-    *("build", "cache", "load"),
+    *("steps", "rows", "flops", "kernel", "predictors", "schedule", "stages", "outers", "predictor_text", "printer"),
+    *("render", "pipeline", "build", "processors", "cache", "load"),
 )
 
 # Libraries that belong to one room.

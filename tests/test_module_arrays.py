@@ -159,6 +159,33 @@ def everything_of_gauss(gauss: Any, theta: Any, inputs: Any, targets: Any) -> by
     return b"".join(bits(call(gauss, name, theta, inputs, targets, np.ones((len(targets), 1)))) for name in names)
 
 
+def test_flat_columns_are_read_where_they_lie(gauss: Any, plane: Any, data: tuple[Any, Any, Any]) -> None:
+    """(N,) and (N, 1) with every step, over several tiles."""
+    column = np.random.default_rng(2).normal(size=5 * gauss.TILE + 3)
+    expected = bits(gauss.risk_and_gradient([1.0, 2.0], None, column))
+    for step in (1, 2, 3, -1, -2):
+        flat = spread(column, step)
+        for form in (flat, flat[:, None], spread(column[:, None], step, 2), np.asfortranarray(flat[:, None])):
+            assert bits(gauss.risk_and_gradient([1.0, 2.0], None, form)) == expected
+            assert bits(gauss.bind(None, form)([1.0, 2.0])) == expected
+    for step in (1, 2, -3):
+        weights = spread(data[2], step)
+        assert bits(plane.gradient(THETA, *data[:2], weights[:, None])) == bits(plane.gradient(THETA, *data))
+
+
+def test_a_bound_function_is_bound_to_memory_and_keeps_it(plane: Any, data: tuple[Any, Any, Any]) -> None:
+    arrays = [array.copy() for array in data]
+    bound = plane.bind(*arrays)
+    arrays[1][...] += 1
+    assert bits(bound(THETA)) == bits(plane.risk_and_gradient(THETA, *arrays))
+    expected = bits(bound(THETA))
+    del arrays
+    np.full((N, 2), np.nan)  # takes the memory, if it was given back
+    assert bits(bound(THETA)) == expected
+    first, second = bound(THETA)[1], bound(2 * THETA)[1]
+    assert not np.shares_memory(first, second)
+
+
 # --- wrong arrays --------------------------------------------------------------------------------------------------
 
 WRONG_KINDS: dict[str, Callable[[Any], Any]] = {

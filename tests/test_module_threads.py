@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 import threading
+import time
+from _thread import _count, start_new_thread
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,7 +19,7 @@ from symgrad.errors import ArrayError, ArrayTypeError
 
 a, b, k, x, v, y, r, p = sp.symbols("a b k x v y r p")
 THETA = np.array([1.25, 0.5, -2.0])
-N = 1_000_003  # several blocks, of which threads take one at a time: the plane's have 262,144 rows
+N = 1_000_003  # several blocks, of which threads take one at a time
 FUNCTIONS = ("risk", "gradient", "risk_and_gradient", "per_sample_loss", "per_sample_gradient", "bind", "predict")
 
 
@@ -111,6 +113,85 @@ def test_theta_is_read_once(threads: int, plane: Any, data: tuple[Any, Any, Any]
         stop.set()
         thread.join()
     assert found <= expected
+
+
+@pytest.fixture
+def started(plane: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The threads that the module starts, one entry each."""
+    entries: list[Any] = []
+
+    def start(function: Any, arguments: Any) -> int:
+        entries.append(arguments)
+        return start_new_thread(function, arguments)
+
+    monkeypatch.setattr(plane.module, "start_new_thread", start)
+    return entries
+
+
+def test_little_work_starts_no_thread(plane: Any, data: tuple[Any, Any, Any], started: list[Any]) -> None:
+    for n in (1, 10, 1000, plane.TILE):
+        part: Any = tuple(array[:n] for array in data)
+        for threads in (None, 1, 2, 8):
+            all_bits(plane, part, threads)
+    all_bits(plane, tuple(array[: 2 * plane.TILE] for array in data), None)  # type: ignore[arg-type]
+    all_bits(plane, data, 1)
+    assert started == []
+
+
+def test_as_many_threads_as_asked_for_at_most(plane: Any, data: tuple[Any, Any, Any], started: list[Any]) -> None:
+    """The caller is one of them; the blocks may be done before the last of them is started."""
+    before = _count()
+    for threads in (2, 3, 8):
+        started.clear()
+        plane.gradient(THETA, *data, threads=threads)
+        assert 1 <= len(started) <= threads - 1
+    for _ in range(1000):
+        if _count() <= before:
+            break
+        time.sleep(0.01)
+    assert _count() <= before  # none is left
+
+
+def test_a_thread_that_comes_too_late_changes_nothing(
+    plane: Any, data: tuple[Any, Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for it, and the sweep after it, of the same call, is none of its business."""
+    expected = plane.gradient(THETA, *data, threads=1).tobytes()
+    late: list[Any] = []
+    monkeypatch.setattr(plane.module, "start_new_thread", lambda help, arguments: late.append((help, arguments)))
+    assert plane.gradient(THETA, *data, threads=3).tobytes() == expected
+    nodes = plane.partial_sums(THETA, *data, threads=3)
+    assert len(late) > 4  # of several sweeps of partial_sums too
+    for help_out, arguments in late:
+        assert help_out(*arguments) is None
+    assert plane.merge_sums(THETA, nodes)[1].tobytes() == expected
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("row", [0, N // 2, N - 1])
+def test_an_error_in_any_block_is_the_callers(threads: int, row: int, plane: Any, data: tuple[Any, Any, Any]) -> None:
+    inputs, targets, weights = data
+    for wrong in (np.nan, np.inf):
+        for form in (weights.copy(), weights.astype(">f8"), np.repeat(weights, 2)[::2]):
+            form[row] = wrong
+            out = np.full(3, 7.0)
+            with pytest.raises(ArrayError, match=f"^weights: expected finite numbers, got {wrong}; "):
+                plane.gradient(THETA, inputs, targets, form, out=out, threads=threads)
+            assert np.all(out == 7.0)
+    assert plane.risk(THETA, *data, threads=threads) == plane.risk(THETA, *data, threads=1)
+
+
+def test_an_error_in_another_thread_is_the_callers(
+    plane: Any, data: tuple[Any, Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other thread does all: it runs before the caller has taken a block."""
+    weights = data[2].copy()
+    weights[-1] = np.nan
+    monkeypatch.setattr(plane.module, "start_new_thread", lambda help, arguments: help(*arguments))
+    with pytest.raises(ArrayError, match=r"^weights: expected finite numbers, got nan; "):
+        plane.gradient(THETA, *data[:2], weights, threads=2)
+    expected = plane.gradient(THETA, *data, threads=1).tobytes()
+    assert plane.gradient(THETA, *data, threads=2).tobytes() == expected
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from symgrad.dimensions import Shape
-from symgrad.program import CONDITIONS, LEAVES, Assignment, Builder, Program
+from symgrad.program import CONDITIONS, LEAVES, SAMPLE_LEAVES, Assignment, Builder, Program
 
 from .evaluate import EXACT, run
 
@@ -44,7 +44,11 @@ def test_constants_are_numbered_by_their_bits() -> None:
 def test_what_varies_with_the_sample() -> None:
     builder = Builder()
     leaves = {kind: builder.emit(kind, attribute=0) for kind in LEAVES}
-    assert {kind for kind, v in leaves.items() if builder.varies[v]} == {"input", "target", "weight"}
+    assert (
+        {kind for kind, v in leaves.items() if builder.varies[v]}
+        == {*SAMPLE_LEAVES}
+        == {"input", "target", "weight", "linear"}
+    )
     assert not builder.varies[builder.emit("mul", leaves["parameter"], leaves["constant"])]
     assert builder.varies[builder.emit("mul", leaves["parameter"], leaves["target"])]
 

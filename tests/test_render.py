@@ -61,7 +61,15 @@ MORE = EmpiricalRisk.from_expression(
     penalty=sp.Trace(B * B * B),
     name="more",
 )
-RISKS = [*gallery.RISKS, SPECIAL, ELEMENTS, MATRICES, MORE, named(NAMES)]
+_weights, _features = sp.symbols("w:9", real=True), sp.symbols("f:9", real=True)
+LINEAR = EmpiricalRisk.from_expression(
+    (sp.Add(*(p * q for p, q in zip(_weights, _features, strict=True))) + sp.sin(a * u) - y) ** 2,
+    inputs=[u, *_features],
+    targets=[y],
+    parameters=[*_weights, a],
+    name="linear",
+)
+RISKS = [*gallery.RISKS, SPECIAL, ELEMENTS, MATRICES, MORE, LINEAR, named(NAMES)]
 
 
 def keys_of(risk: EmpiricalRisk, dtype: str = "float64") -> dict[str, Any]:
@@ -85,21 +93,21 @@ def test_the_keys_supplied_are_exactly_the_keys_used() -> None:
         tree = environment().parse(source)
         used |= jinja2.meta.find_undeclared_variables(tree)
         inside |= {node.attr for node in tree.find_all(jinja2.nodes.Getattr)}
-    contexts = [keys_of(risk) for risk in (SPECIAL, MATRICES, MORE)]
+    contexts = [keys_of(risk) for risk in (SPECIAL, MATRICES, MORE, LINEAR)]
     for keys in contexts:
         assert used - {"function"} == set(keys)  # the loop in module.pyx.jinja binds `function` for lanes.pyx.jinja
     supplied = {key for keys in contexts for value in keys.values() for part in parts(value) for key in part}
-    assert inside - {"index0", "first", "last"} == supplied - {"variable"}
+    assert inside - {"index0", "last"} == supplied - {"variable"}
 
 
-RICH = [keys_of(MATRICES), keys_of(MORE)]
+RICH = [keys_of(MATRICES), keys_of(MORE), keys_of(LINEAR)]
 # Parts that are alike have the same keys, of which some places read fewer.
 UNREAD = {"functions": {"ends"}, "once_stages": {"heads"}, "turns": {"variable"}}
 
 
 @pytest.mark.parametrize("key", sorted(RICH[0]))
 def test_a_key_that_is_missing_is_an_error(key: str) -> None:
-    """In one of two modules that have something for every branch: a default would hide it."""
+    """In one of three modules that have something for every branch: a default would hide it."""
     missing = []
     for keys in RICH:
         without = {name: value for name, value in keys.items() if name != key}
@@ -111,9 +119,17 @@ def test_a_key_that_is_missing_is_an_error(key: str) -> None:
     assert all(missing)
 
 
-@pytest.mark.parametrize("place", [key for key, value in RICH[0].items() if next(parts(value), None) is not None])
+WITH_PARTS = {
+    key: keys
+    for keys in (RICH[1], RICH[2], RICH[0])
+    for key, value in keys.items()
+    if next(parts(value), None) is not None
+}
+
+
+@pytest.mark.parametrize("place", WITH_PARTS)
 def test_a_key_of_a_part_that_is_missing_is_an_error(place: str) -> None:
-    keys = RICH[0]
+    keys = WITH_PARTS[place]
     names = {name for part in parts(keys[place]) for name in part}
     for name in names - UNREAD.get(place, set()):
         with pytest.raises(jinja2.UndefinedError, match=name):

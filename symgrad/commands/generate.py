@@ -36,7 +36,7 @@ class OutputError(SymgradError):
 def generate(arguments: Namespace) -> int:
     """Write every risk of the sources as a module of its own, all or none, and say how to import them."""
     folder = Path(arguments.output)
-    toolchain = None if arguments.no_build else Toolchain.detect()
+    toolchain = None if arguments.no_build else Toolchain.detect(portable=arguments.portable)
     made = _generate_all(arguments.source, arguments.dtype)
     _check_room(folder, list(made))
     folder.mkdir(parents=True, exist_ok=True)
@@ -55,6 +55,8 @@ def generate(arguments: Namespace) -> int:
         print(f"removed {library}, which was built from other source")
     for name, generated in made.items():
         print(_account(folder / f"{name}.pyx", generated))
+    if arguments.portable and toolchain is not None:
+        print(_processors(toolchain))
     print(_how_to_import(folder, list(made)) if toolchain else "Not built (--no-build).")
     return 0
 
@@ -133,6 +135,13 @@ def _account(path: Path, generated: Generated) -> str:
     lines = generated.source.count("\n")
     cost = f"for each sample {counts['loss']} operations for the loss, {counts['gradient']} with its gradient"
     return f"{path}: {lines} lines; {cost}"
+
+
+def _processors(toolchain: Toolchain) -> str:
+    """What a portable build runs on."""
+    names = ", ".join(version.name for version in toolchain.versions)
+    how = f"in versions for {names}" if names else "in one version: what this compiler makes by itself"
+    return f"runs on {toolchain.processor} processor, {how}"
 
 
 def _how_to_import(folder: Path, names: Sequence[str]) -> str:
