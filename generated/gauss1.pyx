@@ -1522,9 +1522,10 @@ cdef object _result(out, tuple shape, theta, _Bound data):
     if out is None:
         return _empty(shape, _REAL)
     if type(out) is not _ARRAY and (not isinstance(out, _ARRAY) or isinstance(out, np.ma.MaskedArray)) or out.dtype != _REAL:
-        _refuse_out(ArrayTypeError, shape, getattr(out, "dtype", type(out).__name__))
+        _refuse_out(ArrayTypeError, shape, out.dtype if type(out) is _ARRAY else type(out).__name__)
     if out.shape != shape or not out.flags.carray:
-        _refuse_out(ArrayError, shape, "shape %s, strides %s, writable %s" % (out.shape, out.strides, out.flags.writeable))
+        _refuse_out(ArrayError, shape, "shape %s, strides %s, writable %s, aligned %s"
+                    % (out.shape, out.strides, out.flags.writeable, out.flags.aligned))
     for other in (theta, *data.arrays):
         if other is not None and np.may_share_memory(out, other):
             _refuse_out(ArrayError, shape, "memory that another argument uses")

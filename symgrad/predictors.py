@@ -139,7 +139,8 @@ class _Columns:
             if column == end and self._is_alike(start, column):
                 end += 1
                 continue
-            if end - start >= FEWEST:
+            # each predictor takes the row of one of its columns
+            if end - start >= FEWEST and len(self.uses[start].weights) <= end - start:
                 yield range(start, end)
             start, end = column, column + 1
 

@@ -93,7 +93,9 @@ class Printer:
             noun = _LEAF_NAMES.get(assignment.operation) or _NOUNS.get(assignment.operation, assignment.operation)
             if assignment.operation in _LEAF_NAMES:
                 number = "" if assignment.operation == "weight" else assignment.attribute
-                self._names[variable] = f"{noun}{number}"
+                name = f"{noun}{number}"
+                self._seen[name] += 1  # a column of parameters begins with one that may be used by itself
+                self._names[variable] = name if self._seen[name] == 1 else f"{name}_{self._seen[name]}"
             else:
                 self._seen[noun] += 1
                 self._names[variable] = f"{noun}_{self._seen[noun]}"

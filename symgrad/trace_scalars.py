@@ -16,6 +16,8 @@ from sympy.logic.boolalg import ITE, And, BooleanFalse, BooleanTrue, Not, Or, Xo
 from . import functions
 from .tracer import Rule, Tracer, double, operation
 
+_HIGH = 8  # powers beyond it are high
+
 
 def fold(tracer: Tracer, name: str, variables: Sequence[int]) -> int:
     """The variables combined from the left, the invariant ones first."""
@@ -67,8 +69,11 @@ def _quotient(tracer: Tracer, numerator: list[int], denominator: list[int]) -> i
 
 
 def _factor(factor: sp.Basic) -> tuple[sp.Basic, sp.Basic]:
-    """``(base, exponent)`` of a factor that belongs below the fraction bar, else ``(factor, 1)``."""
-    if isinstance(factor, sp.Pow) and factor.args[1].is_Rational and factor.args[1] < 0:
+    """``(base, exponent)`` of a factor that belongs below the fraction bar, else ``(factor, 1)``.
+
+    A high power stays a factor: the square of it, in the derivative of a quotient, would leave the range.
+    """
+    if isinstance(factor, sp.Pow) and factor.args[1].is_Rational and -_HIGH <= factor.args[1] < 0:
         return factor.args[0], factor.args[1]
     return factor, sp.S.One
 

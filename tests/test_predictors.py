@@ -26,11 +26,17 @@ def dot(weights: Any, columns: Any) -> Any:
 
 def scattered() -> EmpiricalRisk:
     """A normal distribution of which mean and spread are linear in the same inputs, beside a curve."""
-    spread = s0 + dot(s, x)
-    loss = spread + (y - b0 - dot(b, x) - sp.exp(-k * t)) ** 2 * sp.exp(-2 * spread) / 2
-    return EmpiricalRisk.from_expression(
-        loss, inputs=[t, *x], targets=[y], parameters=[b0, *b, k, s0, *s], name="scattered"
-    )
+    outputs = sp.Matrix([b0 + dot(b, x) + sp.exp(-k * t), s0 + dot(s, x)])
+    z = sp.MatrixSymbol("z", 2, 1)
+    loss = z[1, 0] + (y - z[0, 0]) ** 2 * sp.exp(-2 * z[1, 0]) / 2
+    model = sg.Model(outputs, inputs=[t, *x], parameters=[b0, *b, k, s0, *s])
+    return EmpiricalRisk(model, sg.Loss(loss, z, y), name="scattered")
+
+
+def test_two_predictors_and_their_gradients_are_separate() -> None:
+    kernel = generate(scattered()).kernel
+    assert [(p.row, p.first, p.size) for p in kernel.predictors] == [(1, 1, SIZE), (2, 1, SIZE)]
+    assert [(part.at, part.first, part.size) for part in kernel.scaled] == [(1, 1, SIZE), (SIZE + 3, 1, SIZE)]
 
 
 @pytest.fixture(scope="module", params=["float64", "float32"])
@@ -65,6 +71,11 @@ def test_a_column_is_separate_that_nothing_else_reads() -> None:
     assert runs((y - z) ** 2 * sp.exp(dot(s, x))) == [(0, SIZE), (0, SIZE)]
     assert runs((y - z) ** 2 * sp.exp(dot(s[1:], x[1:]))) == [(1, 10), (1, 10)]
     assert runs(z * sp.exp(z) - y) == [(0, SIZE)]
+    outputs = sp.Matrix([z, x[4]])  # what is an output is read by itself
+    one = sp.MatrixSymbol("z", 2, 1)[0, 0]
+    loss = sg.Loss((one - y) ** 2, sp.MatrixSymbol("z", 2, 1), y)
+    kernel = generate(EmpiricalRisk(sg.Model(outputs, x, b), loss, name="outputs")).kernel
+    assert [(predictor.first, predictor.size) for predictor in kernel.predictors] == []
     assert runs((z - y) ** 2 * (z - b0)) == []  # two sums with the same products
     assert runs((2 * z + 3 - y) ** 2) == [(0, SIZE)]
     assert runs(sp.exp(-z - y)) == [(0, SIZE)]
@@ -82,6 +93,32 @@ def test_weights_that_are_no_parameters_are_computed_once() -> None:
     rows = np.arange(1.0, 1 + SIZE + 1)[None]
     true = 2.0 + sum(float(w) * v for w, v in zip(fixed, rows[0, 1:], strict=True)) - 3.0
     assert sg.compile(risk).per_sample_gradient([2.0], rows, [3.0]) == [[true]]
+
+
+def test_a_weight_may_be_used_by_itself_too() -> None:
+    risk = EmpiricalRisk.from_expression(
+        (dot(b, x) - y) ** 2 / 2, inputs=x, targets=[y], parameters=b, penalty=b[0] ** 2 / 2, name="ridge"
+    )
+    theta, rows = np.arange(1.0, SIZE + 1), np.eye(SIZE)[:1]
+    assert sg.compile(risk).gradient(theta, rows, [0.0]).tolist() == [2.0, *([0.0] * (SIZE - 1))]
+
+
+@pytest.mark.parametrize("many", [8, 9, 12])
+def test_each_of_many_sums_has_a_row(many: int) -> None:
+    """Predictors are as many as their columns, or none: the rows of other columns are not theirs."""
+    weights = [sp.symbols(f"w{k}_:8", real=True) for k in range(many)]
+    outputs = [dot(row, x[:8]) + t for row in weights]
+    model = sg.Model(sp.Matrix(outputs), [*x[:8], t], [w for row in weights for w in row])
+    z = sp.MatrixSymbol("z", many, 1)
+    risk = EmpiricalRisk(model, sg.Loss(sp.Add(*(z[k, 0] ** 2 for k in range(many))) + y, z, y), name="many")
+    assert len(generate(risk).kernel.predictors) == (8 if many == 8 else 0)
+    theta, rows = np.arange(8.0 * many), np.arange(27.0).reshape(3, 9)
+    scores = rows[:, :8] @ theta.reshape(many, 8).T + rows[:, 8:]
+    module = sg.compile(risk)
+    assert module.predict(theta, rows).tolist() == scores.tolist()
+    assert module.per_sample_loss(theta, rows, np.arange(3.0)).tolist() == [*((scores**2).sum(1) + np.arange(3))]
+    each = 2 * scores[:, :, None] * rows[:, None, :8]
+    assert module.per_sample_gradient(theta, rows, np.arange(3.0)).tolist() == each.reshape(3, -1).tolist()
 
 
 def test_operations_are_counted() -> None:

@@ -127,6 +127,12 @@ def test_a_number_is_rounded_once(expression: sp.Expr, number: str) -> None:
     assert float(number) in constants(expression)
 
 
+def test_high_powers_below_a_line_are_factors() -> None:
+    """Of the square of a quotient, which is in its derivative, nothing would be left."""
+    assert operations(program_of(a / u**8)) == ["power", "div", "mul"]
+    assert operations(program_of(a / u**24)) == ["power", "mul", "mul"]
+
+
 def test_powers_of_ten_are_not_multiplied_up() -> None:
     assert constants(sp.Float(1e-300) * a) == {1e-300}
     assert constants(sp.Integer(10) ** 22 * a) == {1e22}
