@@ -50,7 +50,7 @@ def separate_predictors(program: Program) -> tuple[Program, tuple[Predictor, ...
     }
     numbers = _rewritten(columns, builder, sums, left_out)
     scaled = [
-        Scaled(at, _factor(builder, [numbers.get(f, -1) for f in factors]), run[0], len(run))
+        Scaled(at, _factor(builder, [f if f < 0 else numbers[f] for f in factors]), run[0], len(run))
         for run in runs
         for at, factors in columns.uses[run[0]].factors
     ]

@@ -238,14 +238,32 @@ def share(x: Value, y: Value) -> list[Term] | None:
 
 
 def _share(x: Value, y: Value) -> Value | None:
+    """Where a cosh is small it stays: of the derivative of its two exponentials little would be left."""
+    far = _share_of_terms(x, y)
+    sizes = [abs(a) for a in _of_cosh(y, 0)]
+    if far is None or not sizes:
+        return far
+    return (reduce(lambda a, b: a.call("max", b), sizes) < _LARGE).choose(x / y, far)
+
+
+def _of_cosh(x: Value, depth: int) -> list[Value]:
+    """The arguments of cosh in a sum of products."""
+    if x.operation == "cosh":
+        return [x.arguments[0]]
+    looked_through = x.operation in ("neg", "add", "sub", "mul", "power") and depth < _DEEPEST
+    return [a for part in x.arguments for a in _of_cosh(part, depth + 1)] if looked_through else []
+
+
+def _share_of_terms(x: Value, y: Value) -> Value | None:
     below, above = terms(y), terms(x)
     if not is_sum(below):
         return None
     if is_sum(above):  # one by one: the derivative of each has the sign of its own
         return _summed([product(term) / y for term in above])
-    parts = share(x, y)
-    if parts is not None:  # what is above the bar goes below it, or its derivative would cancel with its share there
-        return 1 / _summed(list(map(product, parts)))
+    if len(above) == 1 and above[0].exponent is not None:
+        # the exponential goes below the bar, or its derivative would cancel with its share there; its factor may be zero
+        bare = Term(x.number(1.0), above[0].exponent)
+        return above[0].coefficient / _summed([product(_quotient(term, bare)) for term in below])
     whole = shifted(below)
     return whole.over(above[0]) / whole.total
 

@@ -16,7 +16,7 @@ from symgrad.program import Program
 from symgrad.stable import RULES, stabilise
 from symgrad.trace import trace
 
-from .evaluate import DIGITS, DOUBLES, output
+from .evaluate import DIGITS, DOUBLES, output, ulps
 
 W, b, s = sp.MatrixSymbol("W", 3, 2), sp.MatrixSymbol("b", 3, 1), sp.Symbol("s", real=True)
 x = sp.MatrixSymbol("x", 2, 1)
@@ -240,6 +240,37 @@ def test_a_count_of_zero_takes_no_part_in_a_likelihood() -> None:
     assert counts(2.0, 0.0) == [-np.inf, np.inf]
     assert np.isnan(counts(0.0, -0.5)).all()
     assert np.isnan(counts(2.0, -0.5)).all()
+
+
+def numbers(expression: Any, **at: float) -> list[float]:
+    """Value and derivatives of a formula in parameters, in the order in which they are given."""
+    parameters = [sp.Symbol(name, real=True) for name in at]
+    risk = EmpiricalRisk.from_expression(expression, inputs=[], targets=[], parameters=parameters, name="numbers")
+    leaves = {"parameter": [np.float64(v) for v in at.values()], "weight": [np.float64(1)]}
+    program = generate(risk).optimised
+    with np.errstate(all="ignore"):
+        return [float(v) for name in ("loss", "gradient") for v in output(program, name, DOUBLES, leaves)]
+
+
+def test_a_factor_of_a_share_may_be_zero_or_large() -> None:
+    k, a = sp.symbols("k a", real=True)
+    share = k * sp.exp(a) / (a + sp.exp(a))
+    whole = 1 + np.exp(1.0)
+    assert numbers(share, k=0.0, a=1.0) == pytest.approx([0.0, np.e / whole, 0.0], rel=1e-15)
+    assert numbers(share, k=1e154, a=-0.5)[1] == pytest.approx(np.exp(-0.5) / (np.exp(-0.5) - 0.5), rel=1e-14)
+
+
+@pytest.mark.parametrize("at", [-1e-300, 3e-5, 0.5, -5.0, 79.0, -81.0, 700.0, 900.0])
+def test_the_derivative_of_a_quotient_by_cosh_keeps_its_digits(at: float) -> None:
+    k, a = sp.symbols("k a", real=True)
+    value, by_k, by_a = numbers((k + sp.cosh(a)) ** -2, k=0.75, a=at)
+    with mpmath.workdps(50):
+        whole = 0.75 + mpmath.cosh(at)
+        true = [whole**-2, -2 * whole**-3, -2 * mpmath.sinh(at) * whole**-3]
+    assert all(
+        ulps(got, exact) < 1e3 if abs(at) > 9 else ulps(got, exact) < 12
+        for got, exact in zip((value, by_k, by_a), true, strict=True)
+    )
 
 
 def test_rules_have_names_of_their_own() -> None:
