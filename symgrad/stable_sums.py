@@ -261,7 +261,7 @@ def _share_of_terms(x: Value, y: Value) -> Value | None:
     if is_sum(above):  # one by one: the derivative of each has the sign of its own
         return _summed([product(term) / y for term in above])
     if len(above) == 1 and above[0].exponent is not None:
-        # the exponential goes below the bar, or its derivative would cancel with its share there; its factor may be zero
+        # the exponential goes below the bar, or its derivative would cancel with its share; its factor may be zero
         bare = Term(x.number(1.0), above[0].exponent)
         return above[0].coefficient / _summed([product(_quotient(term, bare)) for term in below])
     whole = shifted(below)
