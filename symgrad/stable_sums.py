@@ -289,13 +289,17 @@ def _over_product(x: Value, y: Value) -> Value | None:
     """Over a product or a power of sums, over one after the other."""
     if y.operation == "mul":
         a, b = y.arguments
-        return x / a / b if is_sum(terms(a)) and is_sum(terms(b)) else None
+        return x / a / b if _is_power_of_sum(a) or _is_power_of_sum(b) else None
     n = y.attribute
     if y.operation != "power" or not isinstance(n, int) or not 1 < n <= 4 or not is_sum(terms(y.arguments[0])):
         return None
     for _ in range(n):
         x = x / y.arguments[0]
     return x
+
+
+def _is_power_of_sum(x: Value) -> bool:
+    return is_sum(terms(x.arguments[0] if x.operation == "power" else x))
 
 
 def _power_of_sum(x: Value, n: int) -> Value | None:
@@ -337,7 +341,7 @@ QUOTIENTS: tuple[StableForm, ...] = (
     StableForm("sigmoid(x)/(1 + exp(y))", "sigmoid(x)*sigmoid(-y)", "all x, y", "div", _of_sigmoid),
     StableForm("1/cosh(x)", "sech(x)", "all x", "div", _over_cosh),
     StableForm("exp(x)/Sum(exp(y))", "exp(x - logsumexp(y))", "all x, y", "div", _over_exponential),
-    StableForm("x/(y*z)", "x/y/z", "all x; y and z sums of exponentials", "div", _over_product),
+    StableForm("x/(y*z)", "x/y/z", "all x; y or z a sum of exponentials", "div", _over_product),
 )  # fmt: skip
 
 

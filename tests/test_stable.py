@@ -260,6 +260,16 @@ def test_a_factor_of_a_share_may_be_zero_or_large() -> None:
     assert numbers(share, k=1e154, a=-0.5)[1] == pytest.approx(np.exp(-0.5) / (np.exp(-0.5) - 0.5), rel=1e-14)
 
 
+def test_a_product_below_the_bar_does_not_leave_the_range_in_the_derivative() -> None:
+    """Its square would."""
+    k, a = sp.symbols("k a", real=True)
+    value, by_k, by_a = numbers(1 / (k**2 * (sp.exp(a) + 1) ** 2), k=0.75, a=300.0)
+    with mpmath.workdps(50):
+        true = 1 / (mpmath.mpf(0.75) * (mpmath.exp(300) + 1)) ** 2
+        share = mpmath.exp(300) / (1 + mpmath.exp(300))
+        assert max(ulps(value, true), ulps(by_k, -2 * true / 0.75), ulps(by_a, -2 * true * share)) < 8
+
+
 @pytest.mark.parametrize("at", [-1e-300, 3e-5, 0.5, -5.0, 79.0, -81.0, 700.0, 900.0])
 def test_the_derivative_of_a_quotient_by_cosh_keeps_its_digits(at: float) -> None:
     k, a = sp.symbols("k a", real=True)
