@@ -7,6 +7,7 @@ them is of the same moment. What is kept are the rounds' numbers, from which med
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -54,7 +55,10 @@ class Row:
 
 
 class Worker:
-    """A tool's process. After a failure (its end, or a limit of time) there is a new one for the next workload."""
+    """A tool's process. After a failure (its end, or a limit of time) there is a new one for the next workload.
+
+    Between a reply and the next request it is stopped: the threads of some tools spin while they wait for work.
+    """
 
     def __init__(self, tool: str, threads: int) -> None:
         self.key: Key = (tool, threads)
@@ -71,6 +75,7 @@ class Worker:
             )  # fmt: skip
             self.buffer = b""
         assert self.process.stdin is not None
+        self.process.send_signal(signal.SIGCONT)
         try:
             self.process.stdin.write(json.dumps(request).encode() + b"\n")
             self.process.stdin.flush()
@@ -93,6 +98,7 @@ class Worker:
                 self.close()
                 return {"reason": f"its process ended ({code})"}
             self.buffer += part
+        self.process.send_signal(signal.SIGSTOP)
         line, _, self.buffer = self.buffer.partition(b"\n")
         reply: dict[str, Any] = json.loads(line)
         return reply

@@ -57,10 +57,14 @@ class Worker:
         return {"note": prepared.note, "operations": prepared.operations, "seconds": self.seconds, "error": error}
 
     def measure(self, seconds: float) -> dict[str, Any]:
-        """The mean time of a call, over as many as fill ``seconds``, after one call that brings the arrays near."""
+        """The mean time of a call, over as many as fill ``seconds``, after a tenth of a second of calls.
+
+        These bring the arrays near, and the cores back from their sleep, which take their time to start threads then.
+        """
         assert self.prepared is not None, "prepare comes before measure"
-        if self.seconds < SLOW:
-            _timed(self.prepared)
+        warm = time.perf_counter() + 0.1
+        while self.seconds < SLOW and time.perf_counter() < warm:
+            self.prepared.run()
         calls = max(1, min(100_000, round(seconds / self.seconds)))
         run = self.prepared.run
         start = time.perf_counter()
