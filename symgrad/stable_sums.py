@@ -240,18 +240,25 @@ def share(x: Value, y: Value) -> list[Term] | None:
 def _share(x: Value, y: Value) -> Value | None:
     """Where a cosh is small it stays: of the derivative of its two exponentials little would be left."""
     far = _share_of_terms(x, y)
-    sizes = [abs(a) for a in _of_cosh(y, 0)]
+    sizes = [] if far is None else [abs(a) for a in _of_cosh(y)]
     if far is None or not sizes:
         return far
     return (reduce(lambda a, b: a.call("max", b), sizes) < _LARGE).choose(x / y, far)
 
 
-def _of_cosh(x: Value, depth: int) -> list[Value]:
-    """The arguments of cosh in a sum of products."""
-    if x.operation == "cosh":
-        return [x.arguments[0]]
-    looked_through = x.operation in ("neg", "add", "sub", "mul", "power") and depth < _DEEPEST
-    return [a for part in x.arguments for a in _of_cosh(part, depth + 1)] if looked_through else []
+def _of_cosh(x: Value) -> list[Value]:
+    """The arguments of cosh in a sum of products, of which each part is looked at once."""
+    found, seen, waiting = list[Value](), set[int](), [x]
+    while waiting:
+        part = waiting.pop()
+        if part.variable in seen:
+            continue
+        seen.add(part.variable)
+        if part.operation == "cosh":
+            found.append(part.arguments[0])
+        elif part.operation in ("neg", "add", "sub", "mul", "power"):
+            waiting += part.arguments[::-1]
+    return found
 
 
 def _share_of_terms(x: Value, y: Value) -> Value | None:
