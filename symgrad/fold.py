@@ -57,6 +57,8 @@ def _neg(builder: Builder, arguments: Arguments) -> int | None:
         return assignment.arguments[0]
     if assignment.operation == "sub":
         return builder.emit("sub", *reversed(assignment.arguments))
+    if assignment.operation == "exact_sum":
+        return builder.emit("exact_sum", *(builder.emit("neg", a) for a in assignment.arguments))
     if assignment.operation == "mul":
         factor = builder.constant_value(assignment.arguments[1])
         if factor is not None:
@@ -78,6 +80,11 @@ def _add(builder: Builder, arguments: Arguments) -> int | None:
         if negated is not None:
             return builder.emit("sub", a, negated)
     return builder.emit("add", y, x) if y < x else None
+
+
+def _exact_sum(builder: Builder, arguments: Arguments) -> int | None:
+    x, y = arguments
+    return builder.emit("exact_sum", y, x) if y < x else None
 
 
 def _sub(builder: Builder, arguments: Arguments) -> int | None:
@@ -207,6 +214,7 @@ def _junction(operation: str, neutral: float) -> Callable[[Builder, Arguments], 
 _RULES: dict[str, Callable[[Builder, Arguments], int | None]] = {
     "neg": _neg,
     "add": _add,
+    "exact_sum": _exact_sum,
     "sub": _sub,
     "mul": _mul,
     "div": _div,

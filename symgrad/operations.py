@@ -7,79 +7,15 @@ differentiation, to operations that it has. What a pullback or a lowering emits 
 
 from __future__ import annotations
 
-import math
-
 import sympy as sp
 from sympy.codegen import cfunctions
 
-from . import functions, gamma_operations, matrices, stable_operations
+from . import functions, gamma_operations, matrices, power_operations, stable_operations
 from .operation import Operation, X, Y
 from .stable_operations import exp_difference, inside
 from .value import Value
 
-_LONG = 8  # a chain of products for a higher power would lose more than 4 ULP
 _SLOPE_OF_ERF = float(2 / sp.sqrt(sp.pi))
-
-
-def _power_pullback(c: Value, r: Value, x: Value, n: int) -> tuple[Value]:
-    if n < 0:  # the next power may overflow where this one and the slope do not
-        return (c * (float(n) * (r / x)),)
-    # where x is invariant, so is its slope; else the factor goes to the cotangent, which often has its inverse
-    power = x.call("power", attribute=n - 1)
-    return (c * float(n) * power if x.varies else c * (float(n) * power),)
-
-
-def _power(x: Value, n: int) -> Value:
-    """``x**n`` by squaring: at most ``2 log2(n)`` products; a negative power is one division."""
-    if n < 0:
-        return 1 / _power(x, -n)
-    if n == 0:
-        return x - x + 1.0
-    if n == 1:
-        return x
-    if n > _LONG:
-        return _compensated_power(x, n)
-    half = x.call("power", attribute=n // 2)
-    return half * half * x if n % 2 else half * half
-
-
-def _compensated_power(x: Value, n: int) -> Value:
-    """The same products as pairs (high, low): what each of them loses is carried along, to first order."""
-    high, low = x, x * 0.0
-    for bit in f"{n:b}"[1:]:
-        square = high * high
-        high, low = square, 2 * high * low + high.call("fma", high, -square)
-        if bit == "1":
-            product = high * x
-            high, low = product, low * x + high.call("fma", x, -product)
-    return (abs(high) < math.inf).choose(high + low, high)
-
-
-def _rational_power(x: Value, p: int, q: int) -> Value:
-    """``x**(p/q)``: what the exponent loses as a double, times log(x), is put back to first order."""
-    nearest = p / q
-    value, lost = x.call("pow", nearest), float(sp.Rational(p, q) - sp.Rational(*nearest.as_integer_ratio()))
-    return (x > 0).call("and", value < math.inf).choose(value + value * (lost * x.call("log")), value)
-
-
-def _rational_power_pullback(c: Value, r: Value, x: Value, exponent: tuple[int, int]) -> tuple[Value]:
-    p, q = exponent
-    return (c * (p / q * x.call("rational_power", attribute=(p - q, q))),)
-
-
-def _root_power_pullback(c: Value, r: Value, x: Value, n: int) -> tuple[Value]:
-    lower = x.call("sqrt") if n == 1 else x.call("root_power", attribute=n - 1)
-    return (c * ((n + 0.5) * lower),)
-
-
-def _root_power(x: Value, n: int) -> Value:
-    return x.call("power", attribute=n) * x.call("sqrt")
-
-
-def _pow_pullback(c: Value, r: Value, x: Value, y: Value) -> tuple[Value, Value]:
-    # d/dy = log(x) x^y, at x = 0 by convention 0; d/dx = y x^(y-1) also there, and 0 where y is
-    slope = y.equals(0).choose(0.0, c * (y * x.call("pow", y - 1)))
-    return slope, x.equals(0).choose(0.0, c * r * x.call("log"))
 
 
 def _split(c: Value, wins: Value, loses: Value, ties: Value) -> Value:
@@ -221,10 +157,6 @@ def _rows() -> tuple[Operation, ...]:
         Operation("mul", X * Y, lambda c, r, x, y: (c * y, c * x)),
         Operation("div", X / Y, lambda c, r, x, y: (c / y, -((c / y) * r))),
         Operation("neg", -X, lambda c, r, x: (-c,)),
-        Operation("power", None, _power_pullback, _power),
-        Operation("root_power", None, _root_power_pullback, _root_power),  # x**(n + 1/2)
-        Operation("pow", X**Y, _pow_pullback),
-        Operation("rational_power", None, _rational_power_pullback, lambda x, pq: _rational_power(x, *pq)),  # x**(p/q)
         Operation("sqrt", sp.sqrt(X), lambda c, r, x: (c / (2 * r),)),
         Operation("hypot", cfunctions.hypot(X, Y), _hypot_pullback),
         Operation("fmod", None, lambda c, r, x, y: (c, -(c * ((x - r) / y)))),
@@ -384,6 +316,5 @@ def _atan2_pullback(c: Value, r: Value, y: Value, x: Value) -> tuple[Value, Valu
     return c * (x / radius / radius), -(c * (y / radius / radius))
 
 
-TABLE: dict[str, Operation] = {
-    row.name: row for row in (*_rows(), *stable_operations.ROWS, *gamma_operations.ROWS, *matrices.ROWS)
-}
+_OTHERS = (*power_operations.ROWS, *stable_operations.ROWS, *gamma_operations.ROWS, *matrices.ROWS)
+TABLE: dict[str, Operation] = {row.name: row for row in (*_rows(), *_OTHERS)}

@@ -21,6 +21,33 @@ def lower(program: Program) -> Program:
     return eliminate_dead(builder.program(outputs))
 
 
+def contract(program: Program) -> Program:
+    """A quotient by a power is one operation, as it is to be differentiated; `lower` makes two of it again."""
+    builder = Builder(fold=fold)
+    numbers: list[int] = []
+    for assignment in program.assignments:
+        operation, attribute = assignment.operation, assignment.attribute
+        arguments = tuple(numbers[a] for a in assignment.arguments)
+        below = builder.assignments[arguments[1]] if operation == "div" else assignment
+        if operation == "div" and (exponent := _exponent(below)) is not None:
+            operation, attribute, arguments = "over_power", exponent, (arguments[0], *below.arguments)
+        shape = assignment.shape if operation in LEAVES else None
+        numbers.append(builder.emit(operation, *arguments, attribute=attribute, shape=shape))
+    return builder.program({name: tuple(numbers[v] for v in vs) for name, vs in program.outputs.items()})
+
+
+def _exponent(assignment: Assignment) -> tuple[int, int] | None:
+    """The exponent p/q of a power, if it is positive."""
+    operation, n = assignment.operation, assignment.attribute
+    if operation == "power" and isinstance(n, int) and n > 0:
+        return n, 1
+    if operation == "root_power" and isinstance(n, int):
+        return 2 * n + 1, 2
+    if operation == "rational_power" and isinstance(n, tuple) and n[0] > 0:
+        return int(n[0]), int(n[1])
+    return None
+
+
 def turn(program: Program) -> Program:
     """A product with a transposed matrix that no sample changes reads that matrix by its columns."""
     builder = Builder(fold=fold)

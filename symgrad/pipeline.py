@@ -12,7 +12,7 @@ from .differentiate import differentiate
 from .errors import DeclarationError
 from .kernel import Kernel
 from .load import CompiledRisk, load_or_build
-from .optimise import lower, turn
+from .optimise import contract, lower, turn
 from .problem import EmpiricalRisk, leaves
 from .program import Program
 from .render import render
@@ -74,7 +74,7 @@ def generate(risk: EmpiricalRisk, *, dtype: str = "float64", stable: bool = True
 
 def derive(traced: Program) -> Program:
     """The traced program with the gradients of its loss and of its penalty."""
-    program = differentiate(traced, "loss", "gradient")
+    program = differentiate(contract(traced), "loss", "gradient")
     return differentiate(program, "penalty", "penalty_gradient") if "penalty" in traced.outputs else program
 
 

@@ -9,7 +9,7 @@ from math import inf, log
 from .stable_differences import addends, excess, is_same, square_root
 from .stable_form import StableForm
 from .stable_operations import defined
-from .stable_sums import Term, coefficients, exponent, is_sum, product, share, shifted, terms
+from .stable_terms import Term, coefficients, exponent, is_sum, product, share, shifted, terms
 from .value import Value
 
 

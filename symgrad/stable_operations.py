@@ -10,7 +10,7 @@ import math
 
 import sympy as sp
 
-from .operation import Operation, X
+from .operation import Operation, X, Y
 from .value import Value
 
 _ROOT_PI = float(sp.sqrt(sp.pi))
@@ -30,11 +30,30 @@ def defined(condition: Value, x: Value) -> Value:
 
 def exp_difference(x: Value, y: Value) -> Value:
     """exp(x - y); what the difference loses in rounding, |x - y|/2 ULP of the result, is put back to first order."""
-    difference = x - y
-    back = difference - x
-    lost = (x - (difference - back)) - (y + back)
-    value = difference.call("exp")
-    return (abs(difference) < 750).choose(value + value * lost, value)
+    value = (x - y).call("exp")
+    return value + value * _lost(x, -y)
+
+
+def _lost(x: Value, y: Value) -> Value:
+    """x + y less what it is rounded to (Knuth 1969, section 4.2.2); 0 where the exponential of it is 0 or infinite."""
+    total = x + y
+    back = total - x
+    return (abs(total) < 750).choose((x - (total - back)) + (y - back), 0.0)
+
+
+def _sigmoid_with(x: Value, lost: Value) -> Value:
+    value = x.call("sigmoid")
+    return value + value * (lost * (-x).call("sigmoid"))
+
+
+def _density_with(x: Value, lost: Value) -> Value:
+    value = x.call("logistic_density")
+    return value - value * (lost * (0.5 * x).call("tanh"))
+
+
+def _exp_with(x: Value, lost: Value) -> Value:
+    value = x.call("exp")
+    return value + value * lost
 
 
 def _log1mexp(x: Value) -> Value:
@@ -152,6 +171,13 @@ ROWS: tuple[Operation, ...] = (
         lambda c, r, x, near: (c * r, 0.0),
         lambda x, near: near.equals(x).choose(near.call("exp"), 1.0),
     ),
+    # x + y, whose rounding is put back where an exponential of it is taken; that rounding, held
+    Operation("exact_sum", X + Y, lambda c, r, x, y: (c, c), lambda x, y: x + y),
+    Operation("lost_in_sum", None, lambda c, r, x, y: (0.0, 0.0), _lost),
+    # f(x + what x has lost), which is held
+    Operation("exp_with", None, lambda c, r, x, lost: (c * r, 0.0), _exp_with),
+    Operation("sigmoid_with", None, lambda c, r, x, lost: (c * x.call("density_with", lost), 0.0), _sigmoid_with),
+    Operation("density_with", None, lambda c, r, x, lost: (-(c * r * (0.5 * x).call("tanh")), 0.0), _density_with),
     # exp(x + y)
     Operation("exp_sum", None, lambda c, r, x, y: (c * r, c * r), lambda x, y: exp_difference(x, -y)),
     # exp(x - m), m held; equal infinities differ by zero

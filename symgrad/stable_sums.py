@@ -1,180 +1,25 @@
-"""Sums of exponentials, c1 exp(x1) + c2 exp(x2) + ...: their logarithms, quotients and powers.
-
-Each is shifted by its largest exponent, so that it neither overflows nor vanishes where the result does not. A term
-without an exponential has the exponent zero.
-"""
+"""Quotients and powers of sums of exponentials; their logarithms are among the logarithms."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import reduce
-from math import inf
 
-from .program import Attribute
 from .stable_form import StableForm
+from .stable_terms import (
+    LARGE,
+    Term,
+    coefficients,
+    difference,
+    is_sum,
+    lost_by,
+    product,
+    quotient,
+    shifted,
+    summed,
+    terms,
+)
 from .value import Value
-
-_MOST, _DEEPEST = 8, 24  # terms that are told apart, operations that are looked through
-_LARGE = 80.0  # an exponent whose exponential is far from overflow and underflow, in single precision too
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """coefficient * exp(exponent); no exponent: the coefficient alone."""
-
-    coefficient: Value
-    exponent: Value | None
-
-    def __mul__(self, other: Term) -> Term:
-        return Term(self.coefficient * other.coefficient, _added(self.exponent, other.exponent))
-
-    def __neg__(self) -> Term:
-        return Term(-self.coefficient, self.exponent)
-
-    def inverse(self) -> Term:
-        return Term(1 / self.coefficient, None if self.exponent is None else -self.exponent)
-
-
-def _added(x: Value | None, y: Value | None) -> Value | None:
-    return y if x is None else x if y is None else x + y
-
-
-def terms(x: Value) -> list[Term]:
-    """The terms of a sum of exponentials, those with one exponent added up; anything else is one term."""
-    found: dict[int | None, Term] = {}
-    for term in _terms(x, {}, 0):
-        key = None if term.exponent is None else term.exponent.variable
-        before = found.get(key)
-        found[key] = term if before is None else Term(before.coefficient + term.coefficient, term.exponent)
-    return list(found.values())
-
-
-def _terms(x: Value, known: dict[int, list[Term]], depth: int) -> list[Term]:
-    """Each variable is looked at once, and not too deep: what lies deeper, or has too many terms, is one term."""
-    if x.variable not in known:
-        parts = [] if depth > _DEEPEST else _parts(x, known, depth)
-        is_one = not any(term.exponent is not None for term in parts) or len(parts) > _MOST
-        known[x.variable] = [Term(x, None)] if is_one else parts
-    return known[x.variable]
-
-
-def _parts(x: Value, known: dict[int, list[Term]], depth: int) -> list[Term]:
-    operation, arguments, one = x.operation, x.arguments, x.number(1.0)
-    if operation == "exp":
-        return [Term(one, arguments[0])]
-    if operation == "total" and arguments[0].operation == "exp":
-        return [Term(one, arguments[0].arguments[0].call("logsumexp_all"))]
-    if operation == "cosh":
-        return [Term(x.number(0.5), arguments[0]), Term(x.number(0.5), -arguments[0])]
-    if operation not in ("neg", "add", "sub", "mul", "div", "power"):
-        return []
-    parts = [_terms(a, known, depth + 1) for a in arguments]
-    if not any(term.exponent is not None for part in parts for term in part):
-        return []
-    return _combined(operation, parts, x.attribute)
-
-
-def _combined(operation: str, parts: list[list[Term]], attribute: Attribute) -> list[Term]:
-    left, right = parts[0], parts[-1]
-    if operation == "neg":
-        return [-term for term in left]
-    if operation == "power" and isinstance(attribute, int) and len(left) == 1:
-        return [_power(left[0], attribute)]
-    if operation == "add":
-        return [*left, *right]
-    if operation == "sub":
-        return [*left, *(-term for term in right)]
-    if operation == "mul" and min(len(left), len(right)) == 1:
-        return [a * b for a in left for b in right]
-    if operation == "div" and len(right) == 1:
-        return [_quotient(a, right[0]) for a in left]
-    return []
-
-
-def _power(term: Term, n: int) -> Term:
-    assert term.exponent is not None
-    coefficient = term.coefficient if term.coefficient.constant == 1 else term.coefficient.call("power", attribute=n)
-    return Term(coefficient, term.exponent * float(n))
-
-
-def _quotient(a: Term, b: Term) -> Term:
-    same = a.exponent is not None and b.exponent is not None and a.exponent.variable == b.exponent.variable
-    exponent = None if same else _added(a.exponent, None if b.exponent is None else -b.exponent)
-    return Term(a.coefficient / b.coefficient, exponent)
-
-
-def is_sum(parts: Sequence[Term]) -> bool:
-    return len(parts) > 1 and any(term.exponent is not None for term in parts)
-
-
-def coefficients(parts: Sequence[Term]) -> list[float | None]:
-    return [term.coefficient.constant for term in parts]
-
-
-def exponent(term: Term) -> Value:
-    return term.coefficient.number(0.0) if term.exponent is None else term.exponent
-
-
-def _difference(a: Term, b: Term) -> Value:
-    """The first exponent less the second."""
-    if b.exponent is None:
-        return exponent(a)
-    return -b.exponent if a.exponent is None else a.exponent - b.exponent
-
-
-@dataclass(frozen=True, slots=True)
-class _Shifted:
-    """A sum of exponentials over exp(shift): ``total`` is the sum of ``terms``, none of which overflows."""
-
-    shift: Value
-    terms: dict[int | None, Value]  # exp(exponent - shift), by the exponent
-    total: Value
-
-    def over(self, term: Term) -> Value:
-        """A term over exp(shift)."""
-        key = None if term.exponent is None else term.exponent.variable
-        known = self.terms.get(key)
-        return term.coefficient * (exponent(term).call("exp_less", self.shift) if known is None else known)
-
-
-def shifted(parts: Sequence[Term]) -> _Shifted:
-    """The shift is the largest exponent where that is large, and else 0: a shift that is not needed costs digits."""
-    keys = [None if term.exponent is None else term.exponent.variable for term in parts]
-    if len(parts) == 2 and None in keys:  # one exponential does for both terms
-        x = exponent(parts[1 - keys.index(None)])
-        # asked by its result, not by its condition again: GCC would make branches of it, and no vector code
-        near = (x > _LARGE).choose(-x, x)
-        is_small = near.equals(x)
-        shift = is_small.choose(0.0, x).call("hold")
-        rest = is_small.choose(1.0, near.call("exp")).call("hold")
-        known = {None: rest, x.variable: x.call("exp_capped", near)}
-    else:
-        largest = reduce(lambda a, b: a.call("max", b), map(_counted, parts))
-        is_large = (abs(largest) > _LARGE).call("and", largest > -inf)
-        shift = is_large.choose(largest, 0.0).call("hold")
-        known = {key: _at_most(term, shift).call("exp_less", shift) for key, term in zip(keys, parts, strict=True)}
-    products = [term.coefficient * known[key] for key, term in zip(keys, parts, strict=True)]
-    return _Shifted(shift, known, _summed(products))
-
-
-def _at_most(term: Term, shift: Value) -> Value:
-    """The exponent; of a term that was not counted at most the shift: zero times its exponential is zero."""
-    x = exponent(term)
-    if term.coefficient.constant is not None or term.exponent is None:
-        return x
-    return term.coefficient.equals(0).call("and", x > shift).choose(shift, x)
-
-
-def _counted(term: Term) -> Value:
-    """The exponent of a term whose coefficient is not zero: the largest of them is the shift."""
-    if term.coefficient.constant is not None:
-        return exponent(term)
-    return term.coefficient.equals(0).choose(-inf, exponent(term))
-
-
-# --------------------------------------------------------------------------------------------------------- quotients
 
 
 def _sigmoid(x: Value, y: Value) -> Value | None:
@@ -188,7 +33,7 @@ def _sigmoid(x: Value, y: Value) -> Value | None:
     if key not in keys:
         return None
     own, other = (below[0], below[1]) if keys[0] == key else (below[1], below[0])
-    return above[0].coefficient * _difference(own, other).call("sigmoid")
+    return above[0].coefficient * difference(own, other).call("sigmoid")
 
 
 def _tanh(x: Value, y: Value) -> Value | None:
@@ -205,7 +50,7 @@ def _tanh(x: Value, y: Value) -> Value | None:
     if len(above) != 2 or first is None or second is None or first != -second:
         return None
     factor = first / (coefficients(below)[0] or 1.0)
-    return factor * (0.5 * _difference(below[0], below[1])).call("tanh")
+    return factor * (0.5 * difference(below[0], below[1])).call("tanh")
 
 
 def _with_expm1(x: Value) -> list[Term]:
@@ -229,21 +74,21 @@ def _of_sigmoid(x: Value, y: Value) -> Value | None:
     return factor * (core * (x.number(1.0) / y))
 
 
-def share(x: Value, y: Value) -> list[Term] | None:
-    """The terms of y/x where x is one term and y a sum of exponentials."""
-    above, below = terms(x), terms(y)
-    if len(above) != 1 or above[0].exponent is None or not is_sum(below):
-        return None
-    return [_quotient(term, above[0]) for term in below]
-
-
 def _share(x: Value, y: Value) -> Value | None:
     """Where a cosh is small it stays: of the derivative of its two exponentials little would be left."""
-    far = _share_of_terms(x, y)
-    sizes = [] if far is None else [abs(a) for a in _of_cosh(y)]
-    if far is None or not sizes:
-        return far
-    return (reduce(lambda a, b: a.call("max", b), sizes) < _LARGE).choose(x / y, far)
+    if not is_sum(terms(y)):
+        return None
+    arguments = _of_cosh(y)
+    far = _share_of_terms(_far_terms(x, arguments), y)
+    sizes = [abs(a) for a in arguments]
+    return (reduce(lambda a, b: a.call("max", b), sizes) < LARGE).choose(x / y, far) if sizes else far
+
+
+def _far_terms(x: Value, arguments: list[Value]) -> list[Term]:
+    """The terms of x, that of a sinh too where it is sinh(a) over a sum with cosh(a): they are told apart far out."""
+    core = x.arguments[0] if x.operation in ("mul", "neg") else x
+    is_far = core.operation == "sinh" and [abs(a) for a in arguments] == [abs(core.arguments[0])]
+    return _with_expm1(x) if is_far else terms(x)
 
 
 def _of_cosh(x: Value) -> list[Value]:
@@ -261,16 +106,14 @@ def _of_cosh(x: Value) -> list[Value]:
     return found
 
 
-def _share_of_terms(x: Value, y: Value) -> Value | None:
-    below, above = terms(y), terms(x)
-    if not is_sum(below):
-        return None
+def _share_of_terms(above: list[Term], y: Value) -> Value:
+    below = terms(y)
     if is_sum(above):  # one by one: the derivative of each has the sign of its own
-        return _summed([product(term) / y for term in above])
-    if len(above) == 1 and above[0].exponent is not None:
+        return summed([product(term) / y for term in above])
+    if above[0].exponent is not None:
         # the exponential goes below the bar, or its derivative would cancel with its share; its factor may be zero
-        bare = Term(x.number(1.0), above[0].exponent)
-        return above[0].coefficient / _summed([product(_quotient(term, bare)) for term in below])
+        bare = Term(y.number(1.0), above[0].exponent)
+        return above[0].coefficient / summed([product(quotient(term, bare)) for term in below])
     whole = shifted(below)
     return whole.over(above[0]) / whole.total
 
@@ -279,17 +122,8 @@ def _over_exponential(x: Value, y: Value) -> Value | None:
     below = terms(y)
     if len(below) != 1 or below[0].exponent is None or y.operation == "exp":
         return None
-    quotients = [_quotient(term, below[0]) for term in terms(x)]
-    return _summed(list(map(product, quotients)))
-
-
-def product(term: Term) -> Value:
-    """The term itself."""
-    return term.coefficient if term.exponent is None else term.coefficient * term.exponent.call("exp")
-
-
-def _summed(values: list[Value]) -> Value:
-    return reduce(lambda a, b: a + b, values)
+    quotients = [quotient(term, below[0]) for term in terms(x)]
+    return summed(list(map(product, quotients)))
 
 
 def _over_product(x: Value, y: Value) -> Value | None:
@@ -362,7 +196,20 @@ def _rational_power_of_sum(x: Value, exponent: tuple[int, int]) -> Value | None:
     return (scale + scale * (lost * whole.shift)) * whole.total.call("rational_power", attribute=exponent)
 
 
+def _of_exact_sum(x: Value, better: str) -> Value | None:
+    lost = lost_by(x)
+    return None if lost is None else x.call(better, lost)
+
+
 SHIFTS: tuple[StableForm, ...] = (
+    StableForm(
+        "exp(x)*exp(y)/exp(z)", "exp(x + y - z), what sums lose in rounding put back", "all x, y, z", "exp",
+        lambda x: _of_exact_sum(x, "exp_with"),
+    ),
+    StableForm(
+        "exp(x)/(exp(x) + exp(y))", "sigmoid(x - y), what x - y loses in rounding put back", "all x, y", "sigmoid",
+        lambda x: _of_exact_sum(x, "sigmoid_with"),
+    ),
     StableForm(
         "(a*exp(x) + ...)/(b*exp(y) + ...)", "(a*exp(x - m) + ...)/(b*exp(y - m) + ...), m the largest y",
         "all a, b, x, y", "div", _share,

@@ -29,6 +29,11 @@ def _log_beta(x: Any, y: Any) -> Any:
 STABLE: dict[str, Callable[..., Any]] = {
     "hold": lambda x: x,
     "exp_capped": lambda x, near: mpmath.exp(x) if near == x else mpmath.mpf(1),
+    "exact_sum": lambda x, y: x + y,
+    "lost_in_sum": lambda x, y: mpmath.mpf(0),  # with these digits nothing is
+    "exp_with": lambda x, lost: mpmath.exp(x + lost),
+    "sigmoid_with": lambda x, lost: 1 / (1 + mpmath.exp(-x - lost)),
+    "density_with": lambda x, lost: 1 / (2 + mpmath.exp(-x - lost) + mpmath.exp(x + lost)),
     "exp_sum": lambda x, y: mpmath.exp(x + y),
     "exp_less": lambda x, m: mpmath.exp(x - m) if x != m else mpmath.mpf(1),
     "log1mexp": lambda x: mpmath.log(-mpmath.expm1(x)) if x > -1 else mpmath.log1p(-mpmath.exp(x)),

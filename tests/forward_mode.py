@@ -226,7 +226,7 @@ def local(kind: Any, xs: Sequence[Number]) -> tuple[Number, list[Number]]:
         return abs(xs[0]), [type(xs[0])((xs[0] > 0) - (xs[0] < 0)) if xs[0] == xs[0] else mp.nan]
     if kind in FLAT:
         return real(FLAT[kind], *xs), [type(x)(0) for x in xs]
-    if kind is sp.Mod and not all(isinstance(x, Fraction) or mp.isfinite(x) for x in xs):
+    if kind is sp.Mod and not (all(isinstance(x, Fraction) or mp.isfinite(x) for x in xs) and xs[1]):
         return mp.nan, [mp.nan] * 2
     if kind is sp.Mod:
         more = 0 if isinstance(xs[0], Fraction) or not xs[0] else max(0, int(mp.mag(xs[0] / xs[1])))

@@ -20,6 +20,7 @@ ROWS_OF_INPUTS, LINES = "templates/predictors.pyx.jinja", "templates/predictors.
 PREDICTORS = "symgrad/predictors.py"
 OUTERS, TURN, SPECIAL = "templates/outers.pyx.jinja", "templates/turn.h.jinja", "templates/special.pyx.jinja"
 TABLE, DIFFERENTIATE = "symgrad/operations.py", "symgrad/differentiate.py"
+POWERS, TERMS = "symgrad/power_operations.py", "symgrad/stable_terms.py"
 
 PARTS, TREE = ("tests/test_partial_sums.py",), ("tests/test_sums_tree.py",)
 ENVIRONMENT = ("tests/test_floating_environment.py",)
@@ -192,8 +193,13 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("the series of log(cosh) is for all", TABLE, "return (abs(x) < 1).choose(near, far)",
            "return (abs(x) < 1000).choose(near, far)", NUMERICS),
     Mutant("what a square lost stays lost", TABLE, "value - value * lost", "value", NUMERICS),
-    Mutant("the sign of log's share at zero", TABLE, 'x.equals(0).choose(0.0, c * r * x.call("log"))',
+    Mutant("the sign of log's share at zero", POWERS, 'x.equals(0).choose(0.0, c * r * x.call("log"))',
            'c * r * x.call("log")', KINKS),
+    Mutant("a quotient by a power, by way of the power", "symgrad/optimise.py", 'if operation == "div" and (exponent',
+           'if operation == "" and (exponent', ("tests/test_stable.py",)),
+    Mutant("a reciprocal's power overflows", POWERS, "if n < -1:", "if n < -1000:", ("tests/test_stable.py",)),
+    Mutant("what exponents lose stays lost", TERMS, 'if part.operation == "exact_sum":', 'if part.operation == "":',
+           ("tests/test_stable_rules.py",)),
     Mutant("a density without its square", TABLE, "return decay / (total * total)", "return decay / total", ROWS),
     Mutant("branches share what only one has", TABLE,
            'guards=lambda condition, x, y: (condition, condition, condition.call("not")),',

@@ -14,6 +14,8 @@ from typing import Any
 import sympy as sp
 from mpmath import mp, mpf
 
+from symgrad import functions
+
 from .forward_mode import CONNECTIVES, FLAT, RELATIONS, OutOfReach, local, number_of
 
 HALF_ULP, TINY, TOP = mpf(2) ** -53, mpf(2) ** -1074, mpf(2) ** 1024
@@ -132,6 +134,7 @@ class _Run:
         value, partials = local(tree.func, xs)
         if tree.func not in ARITHMETIC:
             self._check_digits(xs, errors)
+            self._check_domain(tree.func, value, xs, errors)
         self._order.append((tree, tree.args, partials))
         return value, self._error(tree.func, value, xs, errors, partials)
 
@@ -144,6 +147,15 @@ class _Run:
         for x, error in zip(xs, errors, strict=True):
             if mp.isfinite(x) and error > abs(x) / 1000 and error > mpf(10) ** -290:
                 raise Undecided
+
+    def _check_domain(self, kind: Any, value: Any, xs: Sequence[Any], errors: Sequence[Any]) -> None:
+        """Where roundings alone may lead out of a function's domain, nothing can be known of it."""
+        if mp.isnan(value) or kind is sp.Mod:
+            return
+        for j, (x, error) in enumerate(zip(xs, errors, strict=True)):
+            for moved in (x - SLACK * error, x + SLACK * error) if error and mp.isfinite(x) else ():
+                if mp.isnan(local(kind, [*xs[:j], moved, *xs[j + 1 :]])[0]):
+                    raise Undecided
 
     def _error(self, kind: Any, value: Any, xs: Sequence[Any], errors: Sequence[Any], partials: Sequence[Any]) -> Any:
         if not mp.isfinite(value):
@@ -166,6 +178,8 @@ class _Run:
             rounding = HALF_ULP * (len(xs) - 1) * abs(value) + TINY
         else:
             rounding = _units(kind, xs) * HALF_ULP * abs(value) + TINY
+        if kind is functions.logsumexp:  # near its zero it is no better than the logarithm of a sum near 1
+            rounding += HALF_ULP * (len(xs) + 1)
         exact = not passed and _is_double(value) and (len(xs) == 2 and kind in (sp.Add, sp.Mul))
         return mpf(0) if exact else passed + rounding
 

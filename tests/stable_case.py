@@ -80,6 +80,8 @@ FAR_RIGHT, FAR_LEFT = one(*_positive(*FAR)), one(*_negative(*FAR))
 # Two exponents, near and far from each other.
 TWO = ((0.5, -1.25), (-2.0, 3.0), (1.5, 1.25))
 FAR_TWO = ((1000.0, 1001.0), (-1000.0, -1001.0), (1000.0, -1000.0), (-800.0, 800.0), (0.3, 1e-9), (1e200, 1e8))
+# Their difference is rounded: of a number of that size, exponentiated, that would be hundreds of ULP.
+APART = ((-300.0, 0.39577011077351404), (0.31, -650.3), (412.7, 0.1234567), (-0.7071, 555.1), (-801.3, 0.618))
 LOG_GAMMAS = "loggamma(x) + loggamma(y) - loggamma(x + y), loggamma(x + d) - loggamma(x)"
 ERF_ENDS = one(-1e8, -25.0, -9.0, -1e-9, 1e-300, 9.0, 25.0, 1e8)
 LOG_F = "log(f(x)), f = sigmoid, cosh, sech, erfc, exp"

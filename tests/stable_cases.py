@@ -6,6 +6,7 @@ from symgrad import functions
 
 from .stable_case import (
     ALL,
+    APART,
     FAR,
     FAR_LEFT,
     FAR_OUT,
@@ -214,6 +215,19 @@ CASES: dict[str, tuple[Case, ...]] = {
             ulps=16.0,
         ),
         Case((exp(x) / (exp(x) + exp(y) + 1),), TWO, FAR_TWO[:4], ulps=8.0),
+    ),
+    "exp(x)/(exp(x) + exp(y))": (Case((exp(x) / (exp(x) + exp(y)), 1 / (exp(x) + exp(y)) * exp(y)), TWO, APART),),
+    "exp(x)*exp(y)/exp(z)": (
+        Case(
+            (
+                exp(x) / (exp(x) + exp(y) + 2 * exp(x / 2)),
+                exp(y) / (exp(x) + exp(y) + 1),
+                exp(x) / (3 * exp(y) + exp(x)),
+            ),
+            TWO,
+            APART,
+            ulps=8.0,
+        ),
     ),
     # -------------------------------------------------------------------------------------------------- products
     "sigmoid(x)*sigmoid(-x)": (

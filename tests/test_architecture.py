@@ -23,8 +23,9 @@ FRONT = (
     *("problem", "declared", "scope", "shapes", "extent", "expressions", "typed_data", "fingerprint"),
     *("losses", "functions", "dimensions", "program", "value", "fold", "fold_matrices", "guards"),
     *("operation", "operations", "matrices", "tracer", "trace", "trace_scalars", "trace_matrices", "trace_sums"),
-    *("stable_form", "stable_sums", "stable_logarithms", "stable_differences", "stable_products", "stable_gamma"),
-    *("stable", "stable_operations", "gamma_operations", "differentiate", "optimise"),
+    *("stable_form", "stable_terms", "stable_sums", "stable_logarithms", "stable_differences"),
+    *("stable_products", "stable_gamma"),
+    *("stable", "stable_operations", "power_operations", "gamma_operations", "differentiate", "optimise"),
 )
 # From the optimised program to the kernel: plain data, and no library at all.
 MIDDLE = ("steps", "rows", "flops", "kernel", "predictors", "schedule")
@@ -44,8 +45,8 @@ FRONT_LIBRARIES = {"sympy", "mpmath"}  # mpmath is what SymPy itself computes wi
 UNSEEN_BY_REFERENCE = (
     *("dimensions", "program", "value", "fold", "fold_matrices", "guards", "operation", "operations", "matrices"),
     *("tracer", "trace", "trace_scalars", "trace_matrices", "trace_sums", "differentiate", "optimise"),
-    *("stable", "stable_form", "stable_sums", "stable_logarithms", "stable_differences", "stable_products"),
-    *("stable_gamma", "stable_operations", "gamma_operations"),
+    *("stable", "stable_form", "stable_terms", "stable_sums", "stable_logarithms", "stable_differences"),
+    *("stable_products", "stable_gamma", "stable_operations", "power_operations", "gamma_operations"),
     *("steps", "rows", "flops", "kernel", "predictors", "schedule", "stages", "outers", "predictor_text", "printer"),
     *("render", "pipeline", "build", "processors", "cache", "load"),
 )

@@ -20,7 +20,7 @@ from .grammar import INPUTS, PARAMETERS, models
 from .random_batches import Got, collected, points, shrunk, truth
 from .random_batches import findings as findings_of
 from .random_models import Uncompiled, run
-from .running_error import Truth, judge
+from .running_error import Truth, Undecided, judge
 
 A, B = PARAMETERS[:2]
 
@@ -63,6 +63,18 @@ def test_what_roundings_may_do(expression: Any, at: tuple[float, float], ulps: f
     nearest = float(true.value)
     for factor, good in ((0.2, True), (8.0, False)):
         assert (true.error(nearest + factor * ulps * math.ulp(nearest)) == 0) == good, factor
+
+
+def test_nothing_is_said_where_roundings_lead_out_of_a_domain() -> None:
+    """atanh(1 - 1e-38) is a number, and 1 - 1e-38 is none in doubles."""
+    with pytest.raises(Undecided):
+        judge(sp.atanh(sp.tanh(A / 2)), {**points(0)[0], A: 88.0}, PARAMETERS)
+    assert judge(sp.atanh(sp.tanh(A / 2)), {**points(0)[0], A: 3.0}, PARAMETERS).in_range
+
+
+def test_a_remainder_by_zero_is_no_number() -> None:
+    true = judge(sp.Mod(A, B), {**points(0)[0], A: 3.0, B: 0.0}, PARAMETERS).loss
+    assert true.error(math.nan) == 0 < true.error(1.0)
 
 
 @pytest.mark.parametrize(

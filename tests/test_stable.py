@@ -270,6 +270,38 @@ def test_a_product_below_the_bar_does_not_leave_the_range_in_the_derivative() ->
         assert max(ulps(value, true), ulps(by_k, -2 * true / 0.75), ulps(by_a, -2 * true * share)) < 8
 
 
+@pytest.mark.parametrize(
+    ("form", "at"),
+    [
+        (lambda x: sp.Float(1e-300) / x**2, 709.5),
+        (lambda x: 1e10 / x**7, 3.1e42),
+        (lambda x: (x**2 + 1) ** sp.Rational(-25, 2), 1e7),
+        (lambda x: 3 / (x**2 + 1) ** sp.Rational(25, 3), 1e9),
+        (lambda x: x**-2, 1.5e154),
+        (lambda x: x**-7, 1.5e44),
+        (lambda x: x**-108, -745.0),
+    ],
+)
+def test_the_slope_of_a_quotient_by_a_power_is_in_range_where_the_quotient_is(form: Any, at: float) -> None:
+    x = sp.Symbol("x", real=True)
+    value, slope = numbers(form(x), x=at)
+    with mpmath.workdps(50):
+        exact = sp.Rational(*at.as_integer_ratio())
+        true = [sp.N(e.xreplace({x: exact}), 50)._to_mpmath(170) for e in (form(x), sp.diff(form(x), x))]
+        assert ulps(value, true[0]) <= 4
+        assert ulps(slope, true[1]) <= 4
+
+
+def test_a_slope_of_a_sinh_over_a_sum_with_its_cosh_does_not_overflow() -> None:
+    a = sp.Symbol("a", real=True)
+    for at in (1e-3, 5.0, 81.0, -711.0, 2000.0):
+        value, slope = numbers(sp.sinh(a) / (2 + sp.cosh(a)), a=at)
+        with mpmath.workdps(1000):
+            cosh = mpmath.cosh(at)
+            assert ulps(value, mpmath.sinh(at) / (2 + cosh)) <= 8
+            assert ulps(slope, (1 + 2 * cosh) / (2 + cosh) ** 2) <= 8 if abs(at) > 80 else 32
+
+
 @pytest.mark.parametrize("at", [-1e-300, 3e-5, 0.5, -5.0, 79.0, -81.0, 700.0, 900.0])
 def test_the_derivative_of_a_quotient_by_cosh_keeps_its_digits(at: float) -> None:
     k, a = sp.symbols("k a", real=True)
