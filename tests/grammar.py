@@ -85,12 +85,22 @@ _GUARDED = [
     lambda e, f: sp.Piecewise((f, e < 1), (sp.acosh(e), True)),
 ]
 
+
+def _remainder(e: Any, f: Any) -> Any:
+    """SymPy looks for common factors of dense polynomials: of high degrees, in gigabytes."""
+    powers = (n.exp for part in (e, f) for n in sp.preorder_traversal(part) if isinstance(n, sp.Pow | sp.exp))
+    return sp.Mod(e, f) if all(abs(n.as_coeff_Mul()[0]) <= 8 for n in powers) else e - f
+
+
 # The rules of `models`: which functions, and the kinds of their arguments: (e)xpressions, (p)ositive ones, those
 # (i)nside -1 and 1, (c)onditions.
 _RULES: list[tuple[str, list[Any]]] = [
     ("ee", [lambda e, f: e + f, lambda e, f: e - f, lambda e, f: e * f, sp.Max, sp.Min, functions.logsumexp]),
     ("eee", [lambda e, f, g: e * f * g, lambda e, f, g: e + f - g, lambda e, f, g: (e - f) / g, sp.Max]),
-    ("ep", [lambda e, p: e / p, lambda e, p: p ** sp.tanh(e), sp.Mod, sp.atan2, lambda e, p: functions.xlogy(e**2, p)]),
+    (
+        "ep",
+        [lambda e, p: e / p, lambda e, p: p ** sp.tanh(e), _remainder, sp.atan2, lambda e, p: functions.xlogy(e**2, p)],
+    ),
     ("e", _MORE),
     ("e", _WRITTEN),
     ("e", [lambda e, n=n: e**n for n in (-4, -3, -2, -1, 2, 3, 4, 5, 6)]),
@@ -132,7 +142,7 @@ _RATIONAL_RULES: list[tuple[str, list[Any]]] = [
         [lambda e, f: e + f, lambda e, f: e - f, lambda e, f: e * f, sp.Max, sp.Min, lambda e, f: (e**2 - f**2) / 2],
     ),
     ("eee", [lambda e, f, g: e * f * g, lambda e, f, g: e + f - g, lambda e, f, g: (e - f) / g, sp.Max]),
-    ("ee", [lambda e, f: e / (f**2 + 1), lambda e, f: e / f, lambda e, f: sp.Mod(e, f**2 + 1)]),
+    ("ee", [lambda e, f: e / (f**2 + 1), lambda e, f: e / f, lambda e, f: _remainder(e, f**2 + 1)]),
     ("e", [lambda e, n=n: e**n for n in (-4, -3, -2, -1, 2, 3, 4, 5, 6)]),
     ("e", [sp.Abs, sp.sign, sp.floor]),
     _RULES[-2],
