@@ -422,24 +422,36 @@ cdef hot accumulate(const real* values, double* high, double* low, Py_ssize_t n_
         add_exactly(&high[i], &low[i], values[i])
 
 
-cdef inline hot halve(double* high, double* low, Py_ssize_t half) noexcept nogil:
-    cdef Py_ssize_t lane
-    for lane in range(half):
-        merge(&high[lane], &low[lane], high[half + lane], low[half + lane])
+cdef inline hot halve(double* high, double* low, Py_ssize_t n) noexcept nogil:
+    """n pairs, halved until eight are left."""
+    cdef Py_ssize_t half = n // 2, i
+    while half >= 8:
+        for i in range(half):
+            merge(&high[i], &low[i], high[half + i], low[half + i])
+        half //= 2
 
 
 cdef hot fold(double* high, double* low, Py_ssize_t n_rows, double* node) noexcept nogil:
-    """The lanes of a tile, halved until one pair is left for each row: node[2 * row], node[2 * row + 1]."""
-    cdef Py_ssize_t row
-    for row in range(n_rows):
-        halve(&high[row * LANES], &low[row * LANES], 32)
-        halve(&high[row * LANES], &low[row * LANES], 16)
-        halve(&high[row * LANES], &low[row * LANES], 8)
-        halve(&high[row * LANES], &low[row * LANES], 4)
-        halve(&high[row * LANES], &low[row * LANES], 2)
-        halve(&high[row * LANES], &low[row * LANES], 1)
-        node[2 * row] = high[row * LANES]
-        node[2 * row + 1] = low[row * LANES]
+    """The lanes of a tile, halved until one pair is left for each row: node[2 * row], node[2 * row + 1].
+
+    The last eight lanes of eight rows are turned, and halved together.
+    """
+    cdef double[64] turned_high
+    cdef double[64] turned_low
+    cdef Py_ssize_t first, count, row, lane
+    memset(turned_high, 0, sizeof(turned_high))
+    memset(turned_low, 0, sizeof(turned_low))
+    for first in range(0, n_rows, 8):
+        count = min(n_rows - first, 8)
+        for row in range(count):
+            halve(&high[(first + row) * LANES], &low[(first + row) * LANES], LANES)
+            for lane in range(8):
+                turned_high[lane * 8 + row] = high[(first + row) * LANES + lane]
+                turned_low[lane * 8 + row] = low[(first + row) * LANES + lane]
+        halve(turned_high, turned_low, 64)
+        for row in range(count):
+            node[2 * (first + row)] = turned_high[row]
+            node[2 * (first + row) + 1] = turned_low[row]
 
 
 cdef inline Nodes nodes_from(Nodes nodes, Py_ssize_t row) noexcept nogil:

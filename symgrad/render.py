@@ -81,7 +81,6 @@ def context(risk: EmpiricalRisk, kernel: Kernel, dtype: str, rewrites: Sequence[
         "shrink_exponent": {"float64": 512, "float32": 64}[dtype],
         "least_exponent": {"float64": 1022, "float32": 126}[dtype],
         "outer_error": _outer_error(kernel, dtype),
-        "halves": tuple(kernel.lanes >> k for k in range(1, kernel.lanes.bit_length())),
         "cost": _cost(kernel),
         "n_predictions": functions["predictions"].rows if "predictions" in functions else 0,
         "prediction_shape": "(data.n,)" if risk.output_shape == () else "(data.n, PREDICTIONS)",
