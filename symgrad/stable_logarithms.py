@@ -79,9 +79,7 @@ def _shifted_log(x: Value) -> Value | None:
         return _shifted_quotient(x)
     whole = shifted(parts)
     if len(parts) == 2 and _plain(parts).constant == 1:
-        (other,) = (term for term in parts if term.exponent is not None)
-        near = whole.over(other).call("log1p")
-        return whole.shift.equals(0).choose(near, whole.shift + whole.total.call("log"))
+        return whole.shift + whole.over(parts[0]).call("log_sum", whole.over(parts[1]))
     return whole.shift + whole.total.call("log")
 
 

@@ -41,6 +41,20 @@ def _lost(x: Value, y: Value) -> Value:
     return (abs(total) < 750).choose((x - (total - back)) + (y - back), 0.0)
 
 
+def _log_sum(x: Value, y: Value) -> Value:
+    """log(x + y), near 1 too: what the sum is rounded by is put back to first order."""
+    total = x + y
+    back = total - x
+    lost = ((x - (total - back)) + (y - back)) * (1 / total)
+    value = total.call("log")
+    return (abs(lost) < math.inf).choose(value + lost, value)
+
+
+def _log_sum_pullback(c: Value, r: Value, x: Value, y: Value) -> tuple[Value, Value]:
+    share = inside(x + y >= 0, c * (1 / (x + y)))
+    return share, share
+
+
 def _sigmoid_with(x: Value, lost: Value) -> Value:
     value = x.call("sigmoid")
     return value + value * (lost * (-x).call("sigmoid"))
@@ -174,6 +188,7 @@ ROWS: tuple[Operation, ...] = (
     # x + y, whose rounding is put back where an exponential of it is taken; that rounding, held
     Operation("exact_sum", X + Y, lambda c, r, x, y: (c, c), lambda x, y: x + y),
     Operation("lost_in_sum", None, lambda c, r, x, y: (0.0, 0.0), _lost),
+    Operation("log_sum", sp.log(X + Y), _log_sum_pullback, _log_sum),
     # f(x + what x has lost), which is held
     Operation("exp_with", None, lambda c, r, x, lost: (c * r, 0.0), _exp_with),
     Operation("sigmoid_with", None, lambda c, r, x, lost: (c * x.call("density_with", lost), 0.0), _sigmoid_with),

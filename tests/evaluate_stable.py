@@ -29,6 +29,7 @@ def _log_beta(x: Any, y: Any) -> Any:
 STABLE: dict[str, Callable[..., Any]] = {
     "hold": lambda x: x,
     "exp_capped": lambda x, near: mpmath.exp(x) if near == x else mpmath.mpf(1),
+    "log_sum": lambda x, y: mpmath.log(x + y) if x + y >= 0 else mpmath.nan,
     "exact_sum": lambda x, y: x + y,
     "lost_in_sum": lambda x, y: mpmath.mpf(0),  # with these digits nothing is
     "exp_with": lambda x, lost: mpmath.exp(x + lost),

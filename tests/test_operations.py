@@ -159,7 +159,7 @@ def points(name: str) -> Iterator[tuple[float, ...]]:
         if name in ("pow", "powm1", "box_cox", "xlogy", "over_power"):
             place = 1 if name in ("xlogy", "over_power") else 0
             point[place] = abs(point[place])
-        if name in ("log_rising", "digamma_rise", "log_beta"):
+        if name in ("log_rising", "digamma_rise", "log_beta", "log_sum"):
             point = [abs(x) for x in point]
         if name == "exp_capped":
             point[1] = math.copysign(point[0], point[1])  # x itself, or -x
