@@ -15,7 +15,7 @@ In the code p0 is W1_bmi, p1 is W1_bp, p2 is W2_bmi, p3 is W2_bp, p4 is W3_bmi, 
 W4_bp, p8 is c1, p9 is c2, p10 is c3, p11 is c4, p12 is v1, p13 is v2, p14 is v3, p15 is v4, p16 is v0, u0 is
 bmi, u1 is bp, y0 is y.
 
-For each sample 32 operations for the loss, 81 for the loss with its gradient; 0 once for a theta.
+For each sample 164 operations for the loss, 197 for the loss with its gradient; 0 once for a theta.
 Sums over samples are compensated and merged in an order that depends on N alone: the same bits for any number of
 threads and any layout of the arrays. Needs NumPy alone.
 """
@@ -98,7 +98,6 @@ cdef extern from *:
     typedef double real;
     typedef real *__restrict__ rows;
     VECTOR real lane_exp(real) C_NAME("exp");
-    VECTOR real lane_tanh(real) C_NAME("tanh");
     """
     ctypedef void hot  # loops over lanes are vectorised, whatever the rest of the module is compiled with
     ctypedef double real
@@ -113,7 +112,6 @@ cdef extern from *:
     const double SHRINK  # of weights, where sums would overflow
     const double LEAST  # the smallest number of full precision
     real exp "lane_exp"(real) noexcept nogil
-    real tanh "lane_tanh"(real) noexcept nogil
     real fabs "fabs"(real) noexcept nogil
 
 PARAMETERS = (
@@ -153,7 +151,7 @@ cdef enum:
     PREDICTIONS = 1
     SUMMED_ROWS = 18  # the loss, and what is summed of its gradient row by row
     VALUE_ROWS = 18  # all rows of the function that has most
-    COST = 35  # about this many nanoseconds for a sample with its gradient
+    COST = 45  # about this many nanoseconds for a sample with its gradient
 
 
 cdef hot once(const double* theta, real* c) noexcept nogil:
@@ -214,17 +212,70 @@ cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
     cdef real p14 = c[14]
     cdef real p15 = c[15]
     cdef real p16 = c[16]
-    cdef real u0, u1, y0, w, tanh_1, tanh_2, tanh_3, tanh_4, difference_1
+    cdef real u0, u1, y0, w, sum_1, size_1, exp_1, product_1, sum_2, product_2, sum_3, product_3, product_4, \
+        sum_4, negative_1, choice_1, choice_2, sum_5, size_2, exp_2, product_5, sum_6, product_6, sum_7, \
+        product_7, product_8, sum_8, negative_2, choice_3, choice_4, sum_9, size_3, exp_3, product_9, \
+        sum_10, product_10, sum_11, product_11, product_12, sum_12, negative_3, choice_5, choice_6, \
+        sum_13, size_4, exp_4, product_13, sum_14, product_14, sum_15, product_15, product_16, sum_16, \
+        negative_4, choice_7, choice_8, difference_1
     for lane in range(LANES):
         u0 = data[lane]
         u1 = data[1 * LANES + lane]
         y0 = data[2 * LANES + lane]
         w = data[WEIGHT_ROW * LANES + lane]
-        tanh_1 = tanh(p1 * u1 + (p8 + p0 * u0))
-        tanh_2 = tanh(p3 * u1 + (p9 + p2 * u0))
-        tanh_3 = tanh(p5 * u1 + (p10 + p4 * u0))
-        tanh_4 = tanh(p7 * u1 + (p11 + p6 * u0))
-        difference_1 = p15 * tanh_4 + (p14 * tanh_3 + (p13 * tanh_2 + (p16 + p12 * tanh_1))) - y0
+        sum_1 = p1 * u1 + (p8 + p0 * u0)
+        size_1 = fabs(sum_1)
+        exp_1 = exp(size_1 * -2.0)
+        product_1 = sum_1 * sum_1
+        sum_2 = product_1 * (product_1 * 6.50769217873237e-05 + -0.00022646125178830043) + 0.0005871241987521835
+        product_2 = product_1 * (product_1 * (product_1 * sum_2 + -0.0014554257178951656) + 0.003592092138684696)
+        sum_3 = product_1 * (product_1 * (product_2 + -0.008863233600962223) + 0.021869488476433937) + -0.053968253967312856
+        product_3 = (1.0 - exp_1) * (1.0 / (exp_1 + 1.0))
+        product_4 = product_1 * (product_1 * (product_1 * sum_3 + 0.13333333333332756) + -0.3333333333333333)
+        sum_4 = sum_1 + sum_1 * product_4
+        negative_1 = -product_3
+        choice_1 = negative_1 if (sum_1 < 0.0) else product_3
+        choice_2 = sum_4 if (size_1 < 0.45) else choice_1
+        sum_5 = p3 * u1 + (p9 + p2 * u0)
+        size_2 = fabs(sum_5)
+        exp_2 = exp(size_2 * -2.0)
+        product_5 = sum_5 * sum_5
+        sum_6 = 0.0005871241987521835 + product_5 * (-0.00022646125178830043 + product_5 * 6.50769217873237e-05)
+        product_6 = product_5 * (0.003592092138684696 + product_5 * (-0.0014554257178951656 + product_5 * sum_6))
+        sum_7 = -0.053968253967312856 + product_5 * (0.021869488476433937 + product_5 * (-0.008863233600962223 + product_6))
+        product_7 = (1.0 - exp_2) * (1.0 / (1.0 + exp_2))
+        product_8 = product_5 * (-0.3333333333333333 + product_5 * (0.13333333333332756 + product_5 * sum_7))
+        sum_8 = sum_5 + sum_5 * product_8
+        negative_2 = -product_7
+        choice_3 = negative_2 if (sum_5 < 0.0) else product_7
+        choice_4 = sum_8 if (size_2 < 0.45) else choice_3
+        sum_9 = p5 * u1 + (p10 + p4 * u0)
+        size_3 = fabs(sum_9)
+        exp_3 = exp(size_3 * -2.0)
+        product_9 = sum_9 * sum_9
+        sum_10 = 0.0005871241987521835 + product_9 * (-0.00022646125178830043 + product_9 * 6.50769217873237e-05)
+        product_10 = product_9 * (0.003592092138684696 + product_9 * (-0.0014554257178951656 + product_9 * sum_10))
+        sum_11 = -0.053968253967312856 + product_9 * (0.021869488476433937 + product_9 * (-0.008863233600962223 + product_10))
+        product_11 = (1.0 - exp_3) * (1.0 / (1.0 + exp_3))
+        product_12 = product_9 * (-0.3333333333333333 + product_9 * (0.13333333333332756 + product_9 * sum_11))
+        sum_12 = sum_9 + sum_9 * product_12
+        negative_3 = -product_11
+        choice_5 = negative_3 if (sum_9 < 0.0) else product_11
+        choice_6 = sum_12 if (size_3 < 0.45) else choice_5
+        sum_13 = p7 * u1 + (p11 + p6 * u0)
+        size_4 = fabs(sum_13)
+        exp_4 = exp(size_4 * -2.0)
+        product_13 = sum_13 * sum_13
+        sum_14 = 0.0005871241987521835 + product_13 * (-0.00022646125178830043 + product_13 * 6.50769217873237e-05)
+        product_14 = product_13 * (0.003592092138684696 + product_13 * (-0.0014554257178951656 + product_13 * sum_14))
+        sum_15 = -0.053968253967312856 + product_13 * (0.021869488476433937 + product_13 * (-0.008863233600962223 + product_14))
+        product_15 = (1.0 - exp_4) * (1.0 / (1.0 + exp_4))
+        product_16 = product_13 * (-0.3333333333333333 + product_13 * (0.13333333333332756 + product_13 * sum_15))
+        sum_16 = sum_13 + sum_13 * product_16
+        negative_4 = -product_15
+        choice_7 = negative_4 if (sum_13 < 0.0) else product_15
+        choice_8 = sum_16 if (size_4 < 0.45) else choice_7
+        difference_1 = p15 * choice_8 + (p14 * choice_6 + (p13 * choice_4 + (p16 + p12 * choice_2))) - y0
         out[lane] = difference_1 * difference_1 * 0.5 * w
 
 
@@ -248,58 +299,98 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
     cdef real p14 = c[14]
     cdef real p15 = c[15]
     cdef real p16 = c[16]
-    cdef real u0, u1, y0, w, sum_1, tanh_1, sum_2, tanh_2, sum_3, tanh_3, sum_4, tanh_4, difference_1, \
-        product_2, size_1, exp_1, sum_5, product_3, size_2, exp_2, sum_6, product_4, size_3, exp_3, \
-        sum_7, product_5, size_4, exp_4, sum_8, product_6
+    cdef real u0, u1, y0, w, sum_1, size_1, exp_1, product_1, sum_2, product_2, sum_3, quotient_1, product_3, \
+        product_4, sum_4, negative_1, choice_1, choice_2, sum_5, size_2, exp_2, product_5, sum_6, \
+        product_6, sum_7, quotient_2, product_7, product_8, sum_8, negative_2, choice_3, choice_4, \
+        sum_9, size_3, exp_3, product_9, sum_10, product_10, sum_11, quotient_3, product_11, product_12, \
+        sum_12, negative_3, choice_5, choice_6, sum_13, size_4, exp_4, product_13, sum_14, product_14, \
+        sum_15, quotient_4, product_15, product_16, sum_16, negative_4, choice_7, choice_8, \
+        difference_1, product_18, product_19, product_20, product_21, product_22
     for lane in range(LANES):
         u0 = data[lane]
         u1 = data[1 * LANES + lane]
         y0 = data[2 * LANES + lane]
         w = data[WEIGHT_ROW * LANES + lane]
         sum_1 = p1 * u1 + (p8 + p0 * u0)
-        tanh_1 = tanh(sum_1)
-        sum_2 = p3 * u1 + (p9 + p2 * u0)
-        tanh_2 = tanh(sum_2)
-        sum_3 = p5 * u1 + (p10 + p4 * u0)
-        tanh_3 = tanh(sum_3)
-        sum_4 = p7 * u1 + (p11 + p6 * u0)
-        tanh_4 = tanh(sum_4)
-        difference_1 = p15 * tanh_4 + (p14 * tanh_3 + (p13 * tanh_2 + (p16 + p12 * tanh_1))) - y0
-        product_2 = difference_1 * w
-        size_1 = fabs(sum_4)
+        size_1 = fabs(sum_1)
         exp_1 = exp(size_1 * -2.0)
-        sum_5 = exp_1 + 1.0
-        product_3 = p15 * product_2 * (exp_1 / (sum_5 * sum_5) * 4.0)
-        size_2 = fabs(sum_3)
+        product_1 = sum_1 * sum_1
+        sum_2 = product_1 * (product_1 * 6.50769217873237e-05 + -0.00022646125178830043) + 0.0005871241987521835
+        product_2 = product_1 * (product_1 * (product_1 * sum_2 + -0.0014554257178951656) + 0.003592092138684696)
+        sum_3 = product_1 * (product_1 * (product_2 + -0.008863233600962223) + 0.021869488476433937) + -0.053968253967312856
+        quotient_1 = 1.0 / (exp_1 + 1.0)
+        product_3 = (1.0 - exp_1) * quotient_1
+        product_4 = product_1 * (product_1 * (product_1 * sum_3 + 0.13333333333332756) + -0.3333333333333333)
+        sum_4 = sum_1 + sum_1 * product_4
+        negative_1 = -product_3
+        choice_1 = negative_1 if (sum_1 < 0.0) else product_3
+        choice_2 = sum_4 if (size_1 < 0.45) else choice_1
+        sum_5 = p3 * u1 + (p9 + p2 * u0)
+        size_2 = fabs(sum_5)
         exp_2 = exp(size_2 * -2.0)
-        sum_6 = 1.0 + exp_2
-        product_4 = p14 * product_2 * (exp_2 / (sum_6 * sum_6) * 4.0)
-        size_3 = fabs(sum_2)
+        product_5 = sum_5 * sum_5
+        sum_6 = 0.0005871241987521835 + product_5 * (-0.00022646125178830043 + product_5 * 6.50769217873237e-05)
+        product_6 = product_5 * (0.003592092138684696 + product_5 * (-0.0014554257178951656 + product_5 * sum_6))
+        sum_7 = -0.053968253967312856 + product_5 * (0.021869488476433937 + product_5 * (-0.008863233600962223 + product_6))
+        quotient_2 = 1.0 / (1.0 + exp_2)
+        product_7 = (1.0 - exp_2) * quotient_2
+        product_8 = product_5 * (-0.3333333333333333 + product_5 * (0.13333333333332756 + product_5 * sum_7))
+        sum_8 = sum_5 + sum_5 * product_8
+        negative_2 = -product_7
+        choice_3 = negative_2 if (sum_5 < 0.0) else product_7
+        choice_4 = sum_8 if (size_2 < 0.45) else choice_3
+        sum_9 = p5 * u1 + (p10 + p4 * u0)
+        size_3 = fabs(sum_9)
         exp_3 = exp(size_3 * -2.0)
-        sum_7 = 1.0 + exp_3
-        product_5 = p13 * product_2 * (exp_3 / (sum_7 * sum_7) * 4.0)
-        size_4 = fabs(sum_1)
+        product_9 = sum_9 * sum_9
+        sum_10 = 0.0005871241987521835 + product_9 * (-0.00022646125178830043 + product_9 * 6.50769217873237e-05)
+        product_10 = product_9 * (0.003592092138684696 + product_9 * (-0.0014554257178951656 + product_9 * sum_10))
+        sum_11 = -0.053968253967312856 + product_9 * (0.021869488476433937 + product_9 * (-0.008863233600962223 + product_10))
+        quotient_3 = 1.0 / (1.0 + exp_3)
+        product_11 = (1.0 - exp_3) * quotient_3
+        product_12 = product_9 * (-0.3333333333333333 + product_9 * (0.13333333333332756 + product_9 * sum_11))
+        sum_12 = sum_9 + sum_9 * product_12
+        negative_3 = -product_11
+        choice_5 = negative_3 if (sum_9 < 0.0) else product_11
+        choice_6 = sum_12 if (size_3 < 0.45) else choice_5
+        sum_13 = p7 * u1 + (p11 + p6 * u0)
+        size_4 = fabs(sum_13)
         exp_4 = exp(size_4 * -2.0)
-        sum_8 = 1.0 + exp_4
-        product_6 = p12 * product_2 * (exp_4 / (sum_8 * sum_8) * 4.0)
+        product_13 = sum_13 * sum_13
+        sum_14 = 0.0005871241987521835 + product_13 * (-0.00022646125178830043 + product_13 * 6.50769217873237e-05)
+        product_14 = product_13 * (0.003592092138684696 + product_13 * (-0.0014554257178951656 + product_13 * sum_14))
+        sum_15 = -0.053968253967312856 + product_13 * (0.021869488476433937 + product_13 * (-0.008863233600962223 + product_14))
+        quotient_4 = 1.0 / (1.0 + exp_4)
+        product_15 = (1.0 - exp_4) * quotient_4
+        product_16 = product_13 * (-0.3333333333333333 + product_13 * (0.13333333333332756 + product_13 * sum_15))
+        sum_16 = sum_13 + sum_13 * product_16
+        negative_4 = -product_15
+        choice_7 = negative_4 if (sum_13 < 0.0) else product_15
+        choice_8 = sum_16 if (size_4 < 0.45) else choice_7
+        difference_1 = p15 * choice_8 + (p14 * choice_6 + (p13 * choice_4 + (p16 + p12 * choice_2))) - y0
+        product_18 = difference_1 * w
+        product_19 = p15 * product_18 * (quotient_4 * (exp_4 * quotient_4) * 4.0)
+        product_20 = p14 * product_18 * (quotient_3 * (exp_3 * quotient_3) * 4.0)
+        product_21 = p13 * product_18 * (quotient_2 * (exp_2 * quotient_2) * 4.0)
+        product_22 = p12 * product_18 * (quotient_1 * (exp_1 * quotient_1) * 4.0)
         out[lane] = difference_1 * difference_1 * 0.5 * w  # L
-        out[17 * LANES + lane] = product_2  # dL/dv0
-        out[16 * LANES + lane] = tanh_4 * product_2  # dL/dv4
-        out[12 * LANES + lane] = product_3  # dL/dc4
-        out[8 * LANES + lane] = u1 * product_3  # dL/dW4_bp
-        out[7 * LANES + lane] = u0 * product_3  # dL/dW4_bmi
-        out[15 * LANES + lane] = tanh_3 * product_2  # dL/dv3
-        out[11 * LANES + lane] = product_4  # dL/dc3
-        out[6 * LANES + lane] = u1 * product_4  # dL/dW3_bp
-        out[5 * LANES + lane] = u0 * product_4  # dL/dW3_bmi
-        out[14 * LANES + lane] = tanh_2 * product_2  # dL/dv2
-        out[10 * LANES + lane] = product_5  # dL/dc2
-        out[4 * LANES + lane] = u1 * product_5  # dL/dW2_bp
-        out[3 * LANES + lane] = u0 * product_5  # dL/dW2_bmi
-        out[13 * LANES + lane] = tanh_1 * product_2  # dL/dv1
-        out[9 * LANES + lane] = product_6  # dL/dc1
-        out[2 * LANES + lane] = u1 * product_6  # dL/dW1_bp
-        out[1 * LANES + lane] = u0 * product_6  # dL/dW1_bmi
+        out[17 * LANES + lane] = product_18  # dL/dv0
+        out[16 * LANES + lane] = choice_8 * product_18  # dL/dv4
+        out[12 * LANES + lane] = product_19  # dL/dc4
+        out[8 * LANES + lane] = u1 * product_19  # dL/dW4_bp
+        out[7 * LANES + lane] = u0 * product_19  # dL/dW4_bmi
+        out[15 * LANES + lane] = choice_6 * product_18  # dL/dv3
+        out[11 * LANES + lane] = product_20  # dL/dc3
+        out[6 * LANES + lane] = u1 * product_20  # dL/dW3_bp
+        out[5 * LANES + lane] = u0 * product_20  # dL/dW3_bmi
+        out[14 * LANES + lane] = choice_4 * product_18  # dL/dv2
+        out[10 * LANES + lane] = product_21  # dL/dc2
+        out[4 * LANES + lane] = u1 * product_21  # dL/dW2_bp
+        out[3 * LANES + lane] = u0 * product_21  # dL/dW2_bmi
+        out[13 * LANES + lane] = choice_2 * product_18  # dL/dv1
+        out[9 * LANES + lane] = product_22  # dL/dc1
+        out[2 * LANES + lane] = u1 * product_22  # dL/dW1_bp
+        out[1 * LANES + lane] = u0 * product_22  # dL/dW1_bmi
 
 
 cdef hot predictions(const real* c, const real* data, rows out) noexcept nogil:
@@ -322,15 +413,68 @@ cdef hot predictions(const real* c, const real* data, rows out) noexcept nogil:
     cdef real p14 = c[14]
     cdef real p15 = c[15]
     cdef real p16 = c[16]
-    cdef real u0, u1, tanh_1, tanh_2, tanh_3, tanh_4
+    cdef real u0, u1, sum_1, size_1, exp_1, product_1, sum_2, product_2, sum_3, product_3, product_4, sum_4, \
+        negative_1, choice_1, choice_2, sum_5, size_2, exp_2, product_5, sum_6, product_6, sum_7, \
+        product_7, product_8, sum_8, negative_2, choice_3, choice_4, sum_9, size_3, exp_3, product_9, \
+        sum_10, product_10, sum_11, product_11, product_12, sum_12, negative_3, choice_5, choice_6, \
+        sum_13, size_4, exp_4, product_13, sum_14, product_14, sum_15, product_15, product_16, sum_16, \
+        negative_4, choice_7, choice_8
     for lane in range(LANES):
         u0 = data[lane]
         u1 = data[1 * LANES + lane]
-        tanh_1 = tanh(p1 * u1 + (p8 + p0 * u0))
-        tanh_2 = tanh(p3 * u1 + (p9 + p2 * u0))
-        tanh_3 = tanh(p5 * u1 + (p10 + p4 * u0))
-        tanh_4 = tanh(p7 * u1 + (p11 + p6 * u0))
-        out[lane] = p15 * tanh_4 + (p14 * tanh_3 + (p13 * tanh_2 + (p16 + p12 * tanh_1)))
+        sum_1 = p1 * u1 + (p8 + p0 * u0)
+        size_1 = fabs(sum_1)
+        exp_1 = exp(size_1 * -2.0)
+        product_1 = sum_1 * sum_1
+        sum_2 = product_1 * (product_1 * 6.50769217873237e-05 + -0.00022646125178830043) + 0.0005871241987521835
+        product_2 = product_1 * (product_1 * (product_1 * sum_2 + -0.0014554257178951656) + 0.003592092138684696)
+        sum_3 = product_1 * (product_1 * (product_2 + -0.008863233600962223) + 0.021869488476433937) + -0.053968253967312856
+        product_3 = (1.0 - exp_1) * (1.0 / (exp_1 + 1.0))
+        product_4 = product_1 * (product_1 * (product_1 * sum_3 + 0.13333333333332756) + -0.3333333333333333)
+        sum_4 = sum_1 + sum_1 * product_4
+        negative_1 = -product_3
+        choice_1 = negative_1 if (sum_1 < 0.0) else product_3
+        choice_2 = sum_4 if (size_1 < 0.45) else choice_1
+        sum_5 = p3 * u1 + (p9 + p2 * u0)
+        size_2 = fabs(sum_5)
+        exp_2 = exp(size_2 * -2.0)
+        product_5 = sum_5 * sum_5
+        sum_6 = 0.0005871241987521835 + product_5 * (-0.00022646125178830043 + product_5 * 6.50769217873237e-05)
+        product_6 = product_5 * (0.003592092138684696 + product_5 * (-0.0014554257178951656 + product_5 * sum_6))
+        sum_7 = -0.053968253967312856 + product_5 * (0.021869488476433937 + product_5 * (-0.008863233600962223 + product_6))
+        product_7 = (1.0 - exp_2) * (1.0 / (1.0 + exp_2))
+        product_8 = product_5 * (-0.3333333333333333 + product_5 * (0.13333333333332756 + product_5 * sum_7))
+        sum_8 = sum_5 + sum_5 * product_8
+        negative_2 = -product_7
+        choice_3 = negative_2 if (sum_5 < 0.0) else product_7
+        choice_4 = sum_8 if (size_2 < 0.45) else choice_3
+        sum_9 = p5 * u1 + (p10 + p4 * u0)
+        size_3 = fabs(sum_9)
+        exp_3 = exp(size_3 * -2.0)
+        product_9 = sum_9 * sum_9
+        sum_10 = 0.0005871241987521835 + product_9 * (-0.00022646125178830043 + product_9 * 6.50769217873237e-05)
+        product_10 = product_9 * (0.003592092138684696 + product_9 * (-0.0014554257178951656 + product_9 * sum_10))
+        sum_11 = -0.053968253967312856 + product_9 * (0.021869488476433937 + product_9 * (-0.008863233600962223 + product_10))
+        product_11 = (1.0 - exp_3) * (1.0 / (1.0 + exp_3))
+        product_12 = product_9 * (-0.3333333333333333 + product_9 * (0.13333333333332756 + product_9 * sum_11))
+        sum_12 = sum_9 + sum_9 * product_12
+        negative_3 = -product_11
+        choice_5 = negative_3 if (sum_9 < 0.0) else product_11
+        choice_6 = sum_12 if (size_3 < 0.45) else choice_5
+        sum_13 = p7 * u1 + (p11 + p6 * u0)
+        size_4 = fabs(sum_13)
+        exp_4 = exp(size_4 * -2.0)
+        product_13 = sum_13 * sum_13
+        sum_14 = 0.0005871241987521835 + product_13 * (-0.00022646125178830043 + product_13 * 6.50769217873237e-05)
+        product_14 = product_13 * (0.003592092138684696 + product_13 * (-0.0014554257178951656 + product_13 * sum_14))
+        sum_15 = -0.053968253967312856 + product_13 * (0.021869488476433937 + product_13 * (-0.008863233600962223 + product_14))
+        product_15 = (1.0 - exp_4) * (1.0 / (1.0 + exp_4))
+        product_16 = product_13 * (-0.3333333333333333 + product_13 * (0.13333333333332756 + product_13 * sum_15))
+        sum_16 = sum_13 + sum_13 * product_16
+        negative_4 = -product_15
+        choice_7 = negative_4 if (sum_13 < 0.0) else product_15
+        choice_8 = sum_16 if (size_4 < 0.45) else choice_7
+        out[lane] = p15 * choice_8 + (p14 * choice_6 + (p13 * choice_4 + (p16 + p12 * choice_2)))
 
 
 ctypedef hot (*LaneFunction)(const real*, const real*, rows) noexcept nogil

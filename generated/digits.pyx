@@ -27,7 +27,7 @@ is b2 (10 x 1), u0..u63 is u (64 x 1), y0 is label.
 Computed in stable forms:
     log(Sum(exp(x))) -> logsumexp(x)
 
-For each sample 4933 operations for the loss, 10617 for the loss with its gradient; 0 once for a theta.
+For each sample 5989 operations for the loss, 11545 for the loss with its gradient; 0 once for a theta.
 Sums over samples are compensated and merged in an order that depends on N alone: the same bits for any number of
 threads and any layout of the arrays. Gradients of matrices are summed as products of matrices: over 64 samples in
 this module's arithmetic, over a tile of 1024 in double, and from there on
@@ -295,7 +295,6 @@ s00 = fma_vector(a[0 * down], b0, s00);
     }
     VECTOR real lane_exp(real) C_NAME("exp");
     VECTOR real lane_log1p(real) C_NAME("log1p");
-    VECTOR real lane_tanh(real) C_NAME("tanh");
     """
     ctypedef void hot  # loops over lanes are vectorised, whatever the rest of the module is compiled with
     ctypedef double real
@@ -317,7 +316,6 @@ s00 = fma_vector(a[0 * down], b0, s00);
     void multiply_block(Py_ssize_t, Py_ssize_t, real*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, int) noexcept nogil
     real exp "lane_exp"(real) noexcept nogil
     real log1p "lane_log1p"(real) noexcept nogil
-    real tanh "lane_tanh"(real) noexcept nogil
     real fabs "fabs"(real) noexcept nogil
     real floor "floor"(real) noexcept nogil
 
@@ -345,7 +343,7 @@ cdef enum:
     TURNED = 64  # columns of turned operands
     PRODUCTS = 2368  # sums over the samples of a tile, of products of matrices
     MOST_COLUMNS = 64
-    COST = 365  # about this many nanoseconds for a sample with its gradient
+    COST = 445  # about this many nanoseconds for a sample with its gradient
 
 
 cdef hot multiply(rows to, const real* a, Py_ssize_t down, Py_ssize_t right, const real* b, Py_ssize_t m, Py_ssize_t k, Py_ssize_t n) noexcept nogil:
@@ -385,19 +383,32 @@ cdef hot once(const double* theta, real* c) noexcept nogil:
 cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
     """Each lane's loss, times its weight."""
     cdef Py_ssize_t lane, row
-    cdef real p2048, matmul_1, tanh_1, p2400, y0, matmul_2, sum_1, largest_1, largest_1_or_nan, floor_1, \
-        choice_1, choice_2, exp_1, choice_3, choice_4, total_1, total_2, total_3, w, log1p_1
+    cdef real p2048, matmul_1, sum_1, size_1, exp_1, product_1, sum_2, product_2, sum_3, product_3, product_4, \
+        sum_4, negative_1, choice_1, choice_2, p2400, y0, matmul_2, sum_5, largest_1, largest_1_or_nan, \
+        floor_1, choice_3, choice_4, exp_2, choice_5, choice_6, total_1, total_2, total_3, w, log1p_1
     cdef bint condition_1, condition_2
-    cdef real[LANES] choice_1_by_lane, total_1_by_lane, largest_1_by_lane, total_2_by_lane, total_3_by_lane
+    cdef real[LANES] choice_3_by_lane, total_1_by_lane, largest_1_by_lane, total_2_by_lane, total_3_by_lane
     # matmul_1 = p0 @ u0, 32 x 1
     multiply(&out[1 * LANES], &c[0], 64, 1, &data[0], 32, 64, 1)
     for row in range(32):
         p2048 = c[2048 + row]
         for lane in range(LANES):
             matmul_1 = out[(1 + row) * LANES + lane]
-            tanh_1 = tanh(p2048 + matmul_1)
-            out[(33 + row) * LANES + lane] = tanh_1
-    # matmul_2 = p2080 @ tanh_1, 10 x 1
+            sum_1 = p2048 + matmul_1
+            size_1 = fabs(sum_1)
+            exp_1 = exp(size_1 * -2.0)
+            product_1 = sum_1 * sum_1
+            sum_2 = product_1 * (product_1 * 6.50769217873237e-05 + -0.00022646125178830043) + 0.0005871241987521835
+            product_2 = product_1 * (product_1 * (product_1 * sum_2 + -0.0014554257178951656) + 0.003592092138684696)
+            sum_3 = product_1 * (product_1 * (product_2 + -0.008863233600962223) + 0.021869488476433937) + -0.053968253967312856
+            product_3 = (1.0 - exp_1) * (1.0 / (exp_1 + 1.0))
+            product_4 = product_1 * (product_1 * (product_1 * sum_3 + 0.13333333333332756) + -0.3333333333333333)
+            sum_4 = sum_1 + sum_1 * product_4
+            negative_1 = -product_3
+            choice_1 = negative_1 if (sum_1 < 0.0) else product_3
+            choice_2 = sum_4 if (size_1 < 0.45) else choice_1
+            out[(33 + row) * LANES + lane] = choice_2
+    # matmul_2 = p2080 @ choice_2, 10 x 1
     multiply(&out[1 * LANES], &c[2080], 32, 1, &out[33 * LANES], 10, 32, 1)
     for lane in range(LANES):
         largest_1_by_lane[lane] = -INFINITY
@@ -406,36 +417,36 @@ cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
         for lane in range(LANES):
             y0 = data[64 * LANES + lane]
             matmul_2 = out[(1 + row) * LANES + lane]
-            sum_1 = p2400 + matmul_2
-            out[(21 + row) * LANES + lane] = sum_1
+            sum_5 = p2400 + matmul_2
+            out[(21 + row) * LANES + lane] = sum_5
             out[(11 + row) * LANES + lane] = 1.0 if (<real>row == y0) else 0.0
             largest_1 = largest_1_by_lane[lane]
-            largest_1_or_nan = largest_1 + sum_1
-            largest_1_or_nan = largest_1 if largest_1 >= sum_1 else largest_1_or_nan
-            largest_1_by_lane[lane] = sum_1 if sum_1 > largest_1 else largest_1_or_nan
+            largest_1_or_nan = largest_1 + sum_5
+            largest_1_or_nan = largest_1 if largest_1 >= sum_5 else largest_1_or_nan
+            largest_1_by_lane[lane] = sum_5 if sum_5 > largest_1 else largest_1_or_nan
     for lane in range(LANES):
         y0 = data[64 * LANES + lane]
         floor_1 = floor(y0)
-        choice_1 = 0.0 if (((0.0 <= y0) & (y0 < 10.0)) & (y0 == floor_1)) else NAN
-        choice_1_by_lane[lane] = choice_1
+        choice_3 = 0.0 if (((0.0 <= y0) & (y0 < 10.0)) & (y0 == floor_1)) else NAN
+        choice_3_by_lane[lane] = choice_3
     for lane in range(LANES):
         total_1_by_lane[lane] = 0.0
         total_2_by_lane[lane] = 0.0
         total_3_by_lane[lane] = 0.0
     for row in range(10):
         for lane in range(LANES):
-            sum_1 = out[(21 + row) * LANES + lane]
+            sum_5 = out[(21 + row) * LANES + lane]
             condition_1 = out[(11 + row) * LANES + lane] != 0.0
-            choice_1 = choice_1_by_lane[lane]
+            choice_3 = choice_3_by_lane[lane]
             largest_1 = largest_1_by_lane[lane]
-            choice_2 = sum_1 if condition_1 else choice_1
-            condition_2 = (sum_1 == largest_1)
-            exp_1 = exp(sum_1 - largest_1)
-            choice_3 = 0.0 if condition_2 else exp_1
-            choice_4 = 1.0 if condition_2 else 0.0
-            total_1_by_lane[lane] += choice_2
-            total_2_by_lane[lane] += choice_4
-            total_3_by_lane[lane] += choice_3
+            choice_4 = sum_5 if condition_1 else choice_3
+            condition_2 = (sum_5 == largest_1)
+            exp_2 = exp(sum_5 - largest_1)
+            choice_5 = 0.0 if condition_2 else exp_2
+            choice_6 = 1.0 if condition_2 else 0.0
+            total_1_by_lane[lane] += choice_4
+            total_2_by_lane[lane] += choice_6
+            total_3_by_lane[lane] += choice_5
     for lane in range(LANES):
         total_1 = total_1_by_lane[lane]
         largest_1 = largest_1_by_lane[lane]
@@ -449,26 +460,37 @@ cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
 cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
     """Each lane's loss and its derivative by each parameter, times its weight: backwards through the loss."""
     cdef Py_ssize_t lane, row
-    cdef real p2048, matmul_1, sum_2, tanh_1, size_1, exp_2, sum_3, p2400, y0, matmul_2, sum_1, largest_1, \
-        largest_1_or_nan, w, floor_1, choice_1, negative_1, choice_2, exp_1, choice_3, choice_4, \
-        choice_5, choice_6, total_1, total_2, total_3, sum_4, log1p_1, sum_5, matmul_3, product_2
+    cdef real p2048, matmul_1, sum_1, size_1, exp_1, product_1, sum_2, product_2, sum_3, quotient_1, \
+        product_3, product_4, sum_4, negative_1, choice_1, choice_2, p2400, y0, matmul_2, sum_5, \
+        largest_1, largest_1_or_nan, w, floor_1, choice_3, negative_2, choice_4, exp_2, choice_5, \
+        choice_6, choice_7, choice_8, total_1, total_2, total_3, sum_6, log1p_1, sum_7, matmul_3, \
+        product_6
     cdef bint condition_1, condition_2
-    cdef real[LANES] choice_1_by_lane, total_1_by_lane, largest_1_by_lane, total_2_by_lane, total_3_by_lane, \
-        negative_1_by_lane, sum_5_by_lane
+    cdef real[LANES] choice_3_by_lane, total_1_by_lane, largest_1_by_lane, total_2_by_lane, total_3_by_lane, \
+        negative_2_by_lane, sum_7_by_lane
     # matmul_1 = p0 @ u0, 32 x 1
     multiply(&out[43 * LANES], &c[0], 64, 1, &data[0], 32, 64, 1)
     for row in range(32):
         p2048 = c[2048 + row]
         for lane in range(LANES):
             matmul_1 = out[(43 + row) * LANES + lane]
-            sum_2 = p2048 + matmul_1
-            tanh_1 = tanh(sum_2)
-            size_1 = fabs(sum_2)
-            exp_2 = exp(size_1 * -2.0)
-            sum_3 = 1.0 + exp_2
-            out[(75 + row) * LANES + lane] = tanh_1
-            out[(107 + row) * LANES + lane] = exp_2 / (sum_3 * sum_3) * 4.0
-    # matmul_2 = p2080 @ tanh_1, 10 x 1
+            sum_1 = p2048 + matmul_1
+            size_1 = fabs(sum_1)
+            exp_1 = exp(size_1 * -2.0)
+            product_1 = sum_1 * sum_1
+            sum_2 = product_1 * (product_1 * 6.50769217873237e-05 + -0.00022646125178830043) + 0.0005871241987521835
+            product_2 = product_1 * (product_1 * (product_1 * sum_2 + -0.0014554257178951656) + 0.003592092138684696)
+            sum_3 = product_1 * (product_1 * (product_2 + -0.008863233600962223) + 0.021869488476433937) + -0.053968253967312856
+            quotient_1 = 1.0 / (exp_1 + 1.0)
+            product_3 = (1.0 - exp_1) * quotient_1
+            product_4 = product_1 * (product_1 * (product_1 * sum_3 + 0.13333333333332756) + -0.3333333333333333)
+            sum_4 = sum_1 + sum_1 * product_4
+            negative_1 = -product_3
+            choice_1 = negative_1 if (sum_1 < 0.0) else product_3
+            choice_2 = sum_4 if (size_1 < 0.45) else choice_1
+            out[(75 + row) * LANES + lane] = choice_2
+            out[(107 + row) * LANES + lane] = quotient_1 * (exp_1 * quotient_1) * 4.0
+    # matmul_2 = p2080 @ choice_2, 10 x 1
     multiply(&out[43 * LANES], &c[2080], 32, 1, &out[75 * LANES], 10, 32, 1)
     for lane in range(LANES):
         largest_1_by_lane[lane] = -INFINITY
@@ -477,82 +499,95 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
         for lane in range(LANES):
             y0 = data[64 * LANES + lane]
             matmul_2 = out[(43 + row) * LANES + lane]
-            sum_1 = p2400 + matmul_2
-            out[(63 + row) * LANES + lane] = sum_1
+            sum_5 = p2400 + matmul_2
+            out[(63 + row) * LANES + lane] = sum_5
             out[(53 + row) * LANES + lane] = 1.0 if (<real>row == y0) else 0.0
             largest_1 = largest_1_by_lane[lane]
-            largest_1_or_nan = largest_1 + sum_1
-            largest_1_or_nan = largest_1 if largest_1 >= sum_1 else largest_1_or_nan
-            largest_1_by_lane[lane] = sum_1 if sum_1 > largest_1 else largest_1_or_nan
+            largest_1_or_nan = largest_1 + sum_5
+            largest_1_or_nan = largest_1 if largest_1 >= sum_5 else largest_1_or_nan
+            largest_1_by_lane[lane] = sum_5 if sum_5 > largest_1 else largest_1_or_nan
     for lane in range(LANES):
         y0 = data[64 * LANES + lane]
         w = data[WEIGHT_ROW * LANES + lane]
         floor_1 = floor(y0)
-        choice_1 = 0.0 if (((0.0 <= y0) & (y0 < 10.0)) & (y0 == floor_1)) else NAN
-        choice_1_by_lane[lane] = choice_1
-        negative_1_by_lane[lane] = -w
+        choice_3 = 0.0 if (((0.0 <= y0) & (y0 < 10.0)) & (y0 == floor_1)) else NAN
+        choice_3_by_lane[lane] = choice_3
+        negative_2_by_lane[lane] = -w
     for lane in range(LANES):
         total_1_by_lane[lane] = 0.0
         total_2_by_lane[lane] = 0.0
         total_3_by_lane[lane] = 0.0
     for row in range(10):
         for lane in range(LANES):
-            sum_1 = out[(63 + row) * LANES + lane]
+            sum_5 = out[(63 + row) * LANES + lane]
             condition_1 = out[(53 + row) * LANES + lane] != 0.0
-            choice_1 = choice_1_by_lane[lane]
+            choice_3 = choice_3_by_lane[lane]
             largest_1 = largest_1_by_lane[lane]
-            negative_1 = negative_1_by_lane[lane]
-            choice_2 = sum_1 if condition_1 else choice_1
-            condition_2 = (sum_1 == largest_1)
-            exp_1 = exp(sum_1 - largest_1)
-            choice_3 = 0.0 if condition_2 else exp_1
-            choice_4 = 1.0 if condition_2 else 0.0
-            choice_5 = 1.0 if condition_2 else exp_1
-            choice_6 = negative_1 if condition_1 else choice_1
-            out[(43 + row) * LANES + lane] = choice_5
-            out[(139 + row) * LANES + lane] = choice_6
-            total_1_by_lane[lane] += choice_2
-            total_2_by_lane[lane] += choice_4
-            total_3_by_lane[lane] += choice_3
+            negative_2 = negative_2_by_lane[lane]
+            choice_4 = sum_5 if condition_1 else choice_3
+            condition_2 = (sum_5 == largest_1)
+            exp_2 = exp(sum_5 - largest_1)
+            choice_5 = 0.0 if condition_2 else exp_2
+            choice_6 = 1.0 if condition_2 else 0.0
+            choice_7 = 1.0 if condition_2 else exp_2
+            choice_8 = negative_2 if condition_1 else choice_3
+            out[(43 + row) * LANES + lane] = choice_7
+            out[(139 + row) * LANES + lane] = choice_8
+            total_1_by_lane[lane] += choice_4
+            total_2_by_lane[lane] += choice_6
+            total_3_by_lane[lane] += choice_5
     for lane in range(LANES):
         total_1 = total_1_by_lane[lane]
         largest_1 = largest_1_by_lane[lane]
         total_2 = total_2_by_lane[lane]
         total_3 = total_3_by_lane[lane]
         w = data[WEIGHT_ROW * LANES + lane]
-        sum_4 = total_2 - 1.0 + total_3
-        log1p_1 = log1p(sum_4)
+        sum_6 = total_2 - 1.0 + total_3
+        log1p_1 = log1p(sum_6)
         out[lane] = (largest_1 + log1p_1 - total_1) * w  # L
-        sum_5_by_lane[lane] = 1.0 + sum_4
+        sum_7_by_lane[lane] = 1.0 + sum_6
     for row in range(10):
         for lane in range(LANES):
             w = data[WEIGHT_ROW * LANES + lane]
-            choice_5 = out[(43 + row) * LANES + lane]
-            sum_5 = sum_5_by_lane[lane]
-            choice_6 = out[(139 + row) * LANES + lane]
-            out[(33 + row) * LANES + lane] = w * (choice_5 / sum_5) + choice_6  # dL/db2[0, 0]
-    # matmul_3 = p2080.T @ sum_6, 32 x 1
+            choice_7 = out[(43 + row) * LANES + lane]
+            sum_7 = sum_7_by_lane[lane]
+            choice_8 = out[(139 + row) * LANES + lane]
+            out[(33 + row) * LANES + lane] = w * (choice_7 / sum_7) + choice_8  # dL/db2[0, 0]
+    # matmul_3 = p2080.T @ sum_8, 32 x 1
     multiply(&out[43 * LANES], &c[2080], 1, 32, &out[33 * LANES], 32, 10, 1)
     for row in range(32):
         for lane in range(LANES):
             matmul_3 = out[(43 + row) * LANES + lane]
-            product_2 = out[(107 + row) * LANES + lane]
-            out[(1 + row) * LANES + lane] = matmul_3 * product_2  # dL/db1[0, 0]
+            product_6 = out[(107 + row) * LANES + lane]
+            out[(1 + row) * LANES + lane] = matmul_3 * product_6  # dL/db1[0, 0]
 
 
 cdef hot predictions(const real* c, const real* data, rows out) noexcept nogil:
     """Each lane's outputs of the model."""
     cdef Py_ssize_t lane, row
-    cdef real p2048, matmul_1, tanh_1, p2400, matmul_2
+    cdef real p2048, matmul_1, sum_1, size_1, exp_1, product_1, sum_2, product_2, sum_3, product_3, product_4, \
+        sum_4, negative_1, choice_1, choice_2, p2400, matmul_2
     # matmul_1 = p0 @ u0, 32 x 1
     multiply(&out[10 * LANES], &c[0], 64, 1, &data[0], 32, 64, 1)
     for row in range(32):
         p2048 = c[2048 + row]
         for lane in range(LANES):
             matmul_1 = out[(10 + row) * LANES + lane]
-            tanh_1 = tanh(p2048 + matmul_1)
-            out[(42 + row) * LANES + lane] = tanh_1
-    # matmul_2 = p2080 @ tanh_1, 10 x 1
+            sum_1 = p2048 + matmul_1
+            size_1 = fabs(sum_1)
+            exp_1 = exp(size_1 * -2.0)
+            product_1 = sum_1 * sum_1
+            sum_2 = product_1 * (product_1 * 6.50769217873237e-05 + -0.00022646125178830043) + 0.0005871241987521835
+            product_2 = product_1 * (product_1 * (product_1 * sum_2 + -0.0014554257178951656) + 0.003592092138684696)
+            sum_3 = product_1 * (product_1 * (product_2 + -0.008863233600962223) + 0.021869488476433937) + -0.053968253967312856
+            product_3 = (1.0 - exp_1) * (1.0 / (exp_1 + 1.0))
+            product_4 = product_1 * (product_1 * (product_1 * sum_3 + 0.13333333333332756) + -0.3333333333333333)
+            sum_4 = sum_1 + sum_1 * product_4
+            negative_1 = -product_3
+            choice_1 = negative_1 if (sum_1 < 0.0) else product_3
+            choice_2 = sum_4 if (size_1 < 0.45) else choice_1
+            out[(42 + row) * LANES + lane] = choice_2
+    # matmul_2 = p2080 @ choice_2, 10 x 1
     multiply(&out[10 * LANES], &c[2080], 32, 1, &out[42 * LANES], 10, 32, 1)
     for row in range(10):
         p2400 = c[2400 + row]

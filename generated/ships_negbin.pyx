@@ -27,7 +27,7 @@ Computed in stable forms:
     log(1 + exp(x)) -> softplus(x)
     loggamma(x) + loggamma(y) - loggamma(x + y), loggamma(x + d) - loggamma(x) -> log_beta(x, y), log_rising(x, d)
 
-For each sample 79 operations for the loss, 118 for the loss with its gradient; 24 once for a theta.
+For each sample 79 operations for the loss, 119 for the loss with its gradient; 24 once for a theta.
 Sums over samples are compensated and merged in an order that depends on N alone: the same bits for any number of
 threads and any layout of the arrays. Needs NumPy alone.
 """
@@ -385,7 +385,7 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
         negative_1 = -(w * choice_9)
         choice_10 = negative_1 if (condition_4 & condition_1) else NAN
         choice_11 = 1.0 if (0.0 <= sum_3) else exp_2
-        difference_5 = sum_2 * w * (choice_11 / (1.0 + exp_2)) - y0 * w
+        difference_5 = sum_2 * w * (choice_11 * (1.0 / (1.0 + exp_2))) - y0 * w
         out[lane] = (choice_5 + (sum_2 * sum_12 - choice_8 - y0 * sum_3)) * w  # L
         out[3 * LANES + lane] = difference_5  # dL/db0
         out[1 * LANES + lane] = u0 * difference_5  # dL/db_year

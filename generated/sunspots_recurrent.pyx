@@ -37,7 +37,7 @@ A dot makes a function or an operation elementwise; [i = j] is 1 where it holds,
 In the code p0..p3 is U (4 x 1), p4..p19 is W (4 x 4), p20..p23 is b (4 x 1), p24..p27 is V (1 x 4), p28 is c (1
 x 1), u0 is x1, u1 is x2, u2 is x3, y0 is target.
 
-For each sample 121 operations for the loss, 382 for the loss with its gradient; 125 once for a theta.
+For each sample 517 operations for the loss, 730 for the loss with its gradient; 125 once for a theta.
 Sums over samples are compensated and merged in an order that depends on N alone: the same bits for any number of
 threads and any layout of the arrays. Gradients of matrices are summed as products of matrices: over 64 samples in
 this module's arithmetic, over a tile of 1024 in double, and from there on
@@ -304,7 +304,6 @@ s00 = fma_vector(a[0 * down], b0, s00);
         else if (rows == 1 && vectors == 1) block_1_1(to, to_down, a, down, right, b, b_down, k, more);
     }
     VECTOR real lane_exp(real) C_NAME("exp");
-    VECTOR real lane_tanh(real) C_NAME("tanh");
     """
     ctypedef void hot  # loops over lanes are vectorised, whatever the rest of the module is compiled with
     ctypedef double real
@@ -325,7 +324,6 @@ s00 = fma_vector(a[0 * down], b0, s00);
     Py_ssize_t block_rows(Py_ssize_t) noexcept nogil
     void multiply_block(Py_ssize_t, Py_ssize_t, real*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, int) noexcept nogil
     real exp "lane_exp"(real) noexcept nogil
-    real tanh "lane_tanh"(real) noexcept nogil
     real fabs "fabs"(real) noexcept nogil
 
 PARAMETERS = (('U', (4, 1)), ('W', (4, 4)), ('b', (4, 1)), ('V', (1, 4)), ('c', (1, 1)))
@@ -352,7 +350,7 @@ cdef enum:
     TURNED = 16  # columns of turned operands
     PRODUCTS = 64  # sums over the samples of a tile, of products of matrices
     MOST_COLUMNS = 4
-    COST = 81  # about this many nanoseconds for a sample with its gradient
+    COST = 111  # about this many nanoseconds for a sample with its gradient
 
 
 cdef hot multiply(rows to, const real* a, Py_ssize_t down, Py_ssize_t right, const real* b, Py_ssize_t m, Py_ssize_t k, Py_ssize_t n) noexcept nogil:
@@ -434,8 +432,11 @@ cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
     """Each lane's loss, times its weight."""
     cdef Py_ssize_t lane, row
     cdef real p28 = c[58]
-    cdef real p0, p20, u0, u1, u2, tanh_1, matmul_1, sum_8, tanh_2, matmul_2, sum_9, tanh_3, y0, matmul_3, w, \
-        difference_1
+    cdef real p0, p20, u0, u1, u2, sum_8, size_1, exp_1, product_11, sum_9, product_12, sum_10, product_13, \
+        product_14, sum_11, negative_1, choice_1, choice_2, matmul_1, sum_12, sum_14, size_2, exp_2, \
+        product_15, sum_15, product_16, sum_16, product_17, product_18, sum_17, negative_2, choice_3, \
+        choice_4, matmul_2, sum_13, sum_18, size_3, exp_3, product_19, sum_19, product_20, sum_20, \
+        product_21, product_22, sum_21, negative_3, choice_5, choice_6, y0, matmul_3, w, difference_1
     cdef real[LANES] matmul_3_by_lane
     for row in range(4):
         p0 = c[30 + row]
@@ -444,27 +445,63 @@ cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
             u0 = data[lane]
             u1 = data[1 * LANES + lane]
             u2 = data[2 * LANES + lane]
-            tanh_1 = tanh(p20 + p0 * u0)
-            out[(1 + row) * LANES + lane] = tanh_1
+            sum_8 = p20 + p0 * u0
+            size_1 = fabs(sum_8)
+            exp_1 = exp(size_1 * -2.0)
+            product_11 = sum_8 * sum_8
+            sum_9 = product_11 * (product_11 * 6.50769217873237e-05 + -0.00022646125178830043) + 0.0005871241987521835
+            product_12 = product_11 * (product_11 * (product_11 * sum_9 + -0.0014554257178951656) + 0.003592092138684696)
+            sum_10 = product_11 * (product_11 * (product_12 + -0.008863233600962223) + 0.021869488476433937) + -0.053968253967312856
+            product_13 = (1.0 - exp_1) * (1.0 / (exp_1 + 1.0))
+            product_14 = product_11 * (product_11 * (product_11 * sum_10 + 0.13333333333332756) + -0.3333333333333333)
+            sum_11 = sum_8 + sum_8 * product_14
+            negative_1 = -product_13
+            choice_1 = negative_1 if (sum_8 < 0.0) else product_13
+            choice_2 = sum_11 if (size_1 < 0.45) else choice_1
+            out[(1 + row) * LANES + lane] = choice_2
             out[(5 + row) * LANES + lane] = p20 + p0 * u1
             out[(9 + row) * LANES + lane] = p20 + p0 * u2
-    # matmul_1 = p4 @ tanh_1, 4 x 1
+    # matmul_1 = p4 @ choice_2, 4 x 1
     multiply(&out[13 * LANES], &c[34], 4, 1, &out[1 * LANES], 4, 4, 1)
     for row in range(4):
         for lane in range(LANES):
             matmul_1 = out[(13 + row) * LANES + lane]
-            sum_8 = out[(5 + row) * LANES + lane]
-            tanh_2 = tanh(matmul_1 + sum_8)
-            out[(1 + row) * LANES + lane] = tanh_2
-    # matmul_2 = p4 @ tanh_2, 4 x 1
+            sum_12 = out[(5 + row) * LANES + lane]
+            sum_14 = matmul_1 + sum_12
+            size_2 = fabs(sum_14)
+            exp_2 = exp(size_2 * -2.0)
+            product_15 = sum_14 * sum_14
+            sum_15 = 0.0005871241987521835 + product_15 * (-0.00022646125178830043 + product_15 * 6.50769217873237e-05)
+            product_16 = product_15 * (0.003592092138684696 + product_15 * (-0.0014554257178951656 + product_15 * sum_15))
+            sum_16 = -0.053968253967312856 + product_15 * (0.021869488476433937 + product_15 * (-0.008863233600962223 + product_16))
+            product_17 = (1.0 - exp_2) * (1.0 / (1.0 + exp_2))
+            product_18 = product_15 * (-0.3333333333333333 + product_15 * (0.13333333333332756 + product_15 * sum_16))
+            sum_17 = sum_14 + sum_14 * product_18
+            negative_2 = -product_17
+            choice_3 = negative_2 if (sum_14 < 0.0) else product_17
+            choice_4 = sum_17 if (size_2 < 0.45) else choice_3
+            out[(1 + row) * LANES + lane] = choice_4
+    # matmul_2 = p4 @ choice_4, 4 x 1
     multiply(&out[5 * LANES], &c[34], 4, 1, &out[1 * LANES], 4, 4, 1)
     for row in range(4):
         for lane in range(LANES):
             matmul_2 = out[(5 + row) * LANES + lane]
-            sum_9 = out[(9 + row) * LANES + lane]
-            tanh_3 = tanh(matmul_2 + sum_9)
-            out[(1 + row) * LANES + lane] = tanh_3
-    # matmul_3 = p24 @ tanh_3, 1 x 1
+            sum_13 = out[(9 + row) * LANES + lane]
+            sum_18 = matmul_2 + sum_13
+            size_3 = fabs(sum_18)
+            exp_3 = exp(size_3 * -2.0)
+            product_19 = sum_18 * sum_18
+            sum_19 = 0.0005871241987521835 + product_19 * (-0.00022646125178830043 + product_19 * 6.50769217873237e-05)
+            product_20 = product_19 * (0.003592092138684696 + product_19 * (-0.0014554257178951656 + product_19 * sum_19))
+            sum_20 = -0.053968253967312856 + product_19 * (0.021869488476433937 + product_19 * (-0.008863233600962223 + product_20))
+            product_21 = (1.0 - exp_3) * (1.0 / (1.0 + exp_3))
+            product_22 = product_19 * (-0.3333333333333333 + product_19 * (0.13333333333332756 + product_19 * sum_20))
+            sum_21 = sum_18 + sum_18 * product_22
+            negative_3 = -product_21
+            choice_5 = negative_3 if (sum_18 < 0.0) else product_21
+            choice_6 = sum_21 if (size_3 < 0.45) else choice_5
+            out[(1 + row) * LANES + lane] = choice_6
+    # matmul_3 = p24 @ choice_6, 1 x 1
     multiply(&matmul_3_by_lane[0], &c[54], 4, 1, &out[1 * LANES], 1, 4, 1)
     for lane in range(LANES):
         y0 = data[3 * LANES + lane]
@@ -478,10 +515,13 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
     """Each lane's loss and its derivative by each parameter, times its weight: backwards through the loss."""
     cdef Py_ssize_t lane, row
     cdef real p28 = c[58]
-    cdef real p0, p20, u0, u1, u2, sum_10, tanh_1, size_1, exp_1, sum_11, matmul_1, sum_8, sum_12, tanh_2, \
-        size_2, exp_2, sum_13, matmul_2, sum_9, sum_14, tanh_3, size_3, exp_3, sum_15, y0, matmul_3, w, \
-        difference_1, p24, product_15, product_14, product_16, matmul_4, product_13, product_19, \
-        matmul_5, product_12, product_20, product_18, sum_16, product_21
+    cdef real p0, p20, u0, u1, u2, sum_8, size_1, exp_1, product_11, sum_9, product_12, sum_10, quotient_1, \
+        product_13, product_14, sum_11, negative_1, choice_1, choice_2, matmul_1, sum_12, sum_14, \
+        size_2, exp_2, product_15, sum_15, product_16, sum_16, quotient_2, product_17, product_18, \
+        sum_17, negative_2, choice_3, choice_4, matmul_2, sum_13, sum_18, size_3, exp_3, product_19, \
+        sum_19, product_20, sum_20, quotient_3, product_21, product_22, sum_21, negative_3, choice_5, \
+        choice_6, y0, matmul_3, w, difference_1, p24, product_27, product_26, product_28, matmul_4, \
+        product_25, product_31, matmul_5, product_24, product_32, product_30, sum_22, product_33
     cdef real[LANES] matmul_3_by_lane
     for row in range(4):
         p0 = c[30 + row]
@@ -490,42 +530,69 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
             u0 = data[lane]
             u1 = data[1 * LANES + lane]
             u2 = data[2 * LANES + lane]
-            sum_10 = p20 + p0 * u0
-            tanh_1 = tanh(sum_10)
-            size_1 = fabs(sum_10)
+            sum_8 = p20 + p0 * u0
+            size_1 = fabs(sum_8)
             exp_1 = exp(size_1 * -2.0)
-            sum_11 = 1.0 + exp_1
-            out[(14 + row) * LANES + lane] = tanh_1
+            product_11 = sum_8 * sum_8
+            sum_9 = product_11 * (product_11 * 6.50769217873237e-05 + -0.00022646125178830043) + 0.0005871241987521835
+            product_12 = product_11 * (product_11 * (product_11 * sum_9 + -0.0014554257178951656) + 0.003592092138684696)
+            sum_10 = product_11 * (product_11 * (product_12 + -0.008863233600962223) + 0.021869488476433937) + -0.053968253967312856
+            quotient_1 = 1.0 / (exp_1 + 1.0)
+            product_13 = (1.0 - exp_1) * quotient_1
+            product_14 = product_11 * (product_11 * (product_11 * sum_10 + 0.13333333333332756) + -0.3333333333333333)
+            sum_11 = sum_8 + sum_8 * product_14
+            negative_1 = -product_13
+            choice_1 = negative_1 if (sum_8 < 0.0) else product_13
+            choice_2 = sum_11 if (size_1 < 0.45) else choice_1
+            out[(14 + row) * LANES + lane] = choice_2
             out[(18 + row) * LANES + lane] = p20 + p0 * u1
             out[(22 + row) * LANES + lane] = p20 + p0 * u2
-            out[(26 + row) * LANES + lane] = exp_1 / (sum_11 * sum_11) * 4.0
-    # matmul_1 = p4 @ tanh_1, 4 x 1
+            out[(26 + row) * LANES + lane] = quotient_1 * (exp_1 * quotient_1) * 4.0
+    # matmul_1 = p4 @ choice_2, 4 x 1
     multiply(&out[30 * LANES], &c[34], 4, 1, &out[14 * LANES], 4, 4, 1)
     for row in range(4):
         for lane in range(LANES):
             matmul_1 = out[(30 + row) * LANES + lane]
-            sum_8 = out[(18 + row) * LANES + lane]
-            sum_12 = matmul_1 + sum_8
-            tanh_2 = tanh(sum_12)
-            size_2 = fabs(sum_12)
+            sum_12 = out[(18 + row) * LANES + lane]
+            sum_14 = matmul_1 + sum_12
+            size_2 = fabs(sum_14)
             exp_2 = exp(size_2 * -2.0)
-            sum_13 = 1.0 + exp_2
-            out[(34 + row) * LANES + lane] = tanh_2
-            out[(38 + row) * LANES + lane] = exp_2 / (sum_13 * sum_13) * 4.0
-    # matmul_2 = p4 @ tanh_2, 4 x 1
+            product_15 = sum_14 * sum_14
+            sum_15 = 0.0005871241987521835 + product_15 * (-0.00022646125178830043 + product_15 * 6.50769217873237e-05)
+            product_16 = product_15 * (0.003592092138684696 + product_15 * (-0.0014554257178951656 + product_15 * sum_15))
+            sum_16 = -0.053968253967312856 + product_15 * (0.021869488476433937 + product_15 * (-0.008863233600962223 + product_16))
+            quotient_2 = 1.0 / (1.0 + exp_2)
+            product_17 = (1.0 - exp_2) * quotient_2
+            product_18 = product_15 * (-0.3333333333333333 + product_15 * (0.13333333333332756 + product_15 * sum_16))
+            sum_17 = sum_14 + sum_14 * product_18
+            negative_2 = -product_17
+            choice_3 = negative_2 if (sum_14 < 0.0) else product_17
+            choice_4 = sum_17 if (size_2 < 0.45) else choice_3
+            out[(34 + row) * LANES + lane] = choice_4
+            out[(38 + row) * LANES + lane] = quotient_2 * (exp_2 * quotient_2) * 4.0
+    # matmul_2 = p4 @ choice_4, 4 x 1
     multiply(&out[18 * LANES], &c[34], 4, 1, &out[34 * LANES], 4, 4, 1)
     for row in range(4):
         for lane in range(LANES):
             matmul_2 = out[(18 + row) * LANES + lane]
-            sum_9 = out[(22 + row) * LANES + lane]
-            sum_14 = matmul_2 + sum_9
-            tanh_3 = tanh(sum_14)
-            size_3 = fabs(sum_14)
+            sum_13 = out[(22 + row) * LANES + lane]
+            sum_18 = matmul_2 + sum_13
+            size_3 = fabs(sum_18)
             exp_3 = exp(size_3 * -2.0)
-            sum_15 = exp_3 + 1.0
-            out[(30 + row) * LANES + lane] = tanh_3
-            out[(42 + row) * LANES + lane] = exp_3 / (sum_15 * sum_15) * 4.0
-    # matmul_3 = p24 @ tanh_3, 1 x 1
+            product_19 = sum_18 * sum_18
+            sum_19 = 0.0005871241987521835 + product_19 * (-0.00022646125178830043 + product_19 * 6.50769217873237e-05)
+            product_20 = product_19 * (0.003592092138684696 + product_19 * (-0.0014554257178951656 + product_19 * sum_19))
+            sum_20 = -0.053968253967312856 + product_19 * (0.021869488476433937 + product_19 * (-0.008863233600962223 + product_20))
+            quotient_3 = 1.0 / (1.0 + exp_3)
+            product_21 = (1.0 - exp_3) * quotient_3
+            product_22 = product_19 * (-0.3333333333333333 + product_19 * (0.13333333333332756 + product_19 * sum_20))
+            sum_21 = sum_18 + sum_18 * product_22
+            negative_3 = -product_21
+            choice_5 = negative_3 if (sum_18 < 0.0) else product_21
+            choice_6 = sum_21 if (size_3 < 0.45) else choice_5
+            out[(30 + row) * LANES + lane] = choice_6
+            out[(42 + row) * LANES + lane] = quotient_3 * (exp_3 * quotient_3) * 4.0
+    # matmul_3 = p24 @ choice_6, 1 x 1
     multiply(&matmul_3_by_lane[0], &c[54], 4, 1, &out[30 * LANES], 1, 4, 1)
     for lane in range(LANES):
         y0 = data[3 * LANES + lane]
@@ -538,45 +605,49 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
         p24 = c[54 + row]
         for lane in range(LANES):
             u2 = data[2 * LANES + lane]
-            tanh_3 = out[(30 + row) * LANES + lane]
-            product_15 = out[13 * LANES + lane]
-            product_14 = out[(42 + row) * LANES + lane]
-            product_16 = p24 * product_15 * product_14
-            out[(9 + row) * LANES + lane] = product_15 * tanh_3  # dL/dV[0, 0]
-            out[(18 + row) * LANES + lane] = product_16
-            out[(22 + row) * LANES + lane] = u2 * product_16
-    # matmul_4 = p4.T @ product_16, 4 x 1
+            choice_6 = out[(30 + row) * LANES + lane]
+            product_27 = out[13 * LANES + lane]
+            product_26 = out[(42 + row) * LANES + lane]
+            product_28 = p24 * product_27 * product_26
+            out[(9 + row) * LANES + lane] = product_27 * choice_6  # dL/dV[0, 0]
+            out[(18 + row) * LANES + lane] = product_28
+            out[(22 + row) * LANES + lane] = u2 * product_28
+    # matmul_4 = p4.T @ product_28, 4 x 1
     multiply(&out[30 * LANES], &c[34], 1, 4, &out[18 * LANES], 4, 4, 1)
     for row in range(4):
         for lane in range(LANES):
             u1 = data[1 * LANES + lane]
-            product_16 = out[(18 + row) * LANES + lane]
+            product_28 = out[(18 + row) * LANES + lane]
             matmul_4 = out[(30 + row) * LANES + lane]
-            product_13 = out[(38 + row) * LANES + lane]
-            product_19 = matmul_4 * product_13
-            out[(42 + row) * LANES + lane] = product_19
-            out[(50 + row) * LANES + lane] = u1 * product_19
-            out[(46 + row) * LANES + lane] = product_16 + product_19
-    # matmul_5 = p4.T @ product_19, 4 x 1
+            product_25 = out[(38 + row) * LANES + lane]
+            product_31 = matmul_4 * product_25
+            out[(42 + row) * LANES + lane] = product_31
+            out[(50 + row) * LANES + lane] = u1 * product_31
+            out[(46 + row) * LANES + lane] = product_28 + product_31
+    # matmul_5 = p4.T @ product_31, 4 x 1
     multiply(&out[30 * LANES], &c[34], 1, 4, &out[42 * LANES], 4, 4, 1)
     for row in range(4):
         for lane in range(LANES):
             u0 = data[lane]
             matmul_5 = out[(30 + row) * LANES + lane]
-            product_12 = out[(26 + row) * LANES + lane]
-            product_20 = out[(50 + row) * LANES + lane]
-            product_18 = out[(22 + row) * LANES + lane]
-            sum_16 = out[(46 + row) * LANES + lane]
-            product_21 = matmul_5 * product_12
-            out[(5 + row) * LANES + lane] = product_21 + sum_16  # dL/db[0, 0]
-            out[(1 + row) * LANES + lane] = product_18 + (u0 * product_21 + product_20)  # dL/dU[0, 0]
+            product_24 = out[(26 + row) * LANES + lane]
+            product_32 = out[(50 + row) * LANES + lane]
+            product_30 = out[(22 + row) * LANES + lane]
+            sum_22 = out[(46 + row) * LANES + lane]
+            product_33 = matmul_5 * product_24
+            out[(5 + row) * LANES + lane] = product_33 + sum_22  # dL/db[0, 0]
+            out[(1 + row) * LANES + lane] = product_30 + (u0 * product_33 + product_32)  # dL/dU[0, 0]
 
 
 cdef hot predictions(const real* c, const real* data, rows out) noexcept nogil:
     """Each lane's outputs of the model."""
     cdef Py_ssize_t lane, row
     cdef real p28 = c[58]
-    cdef real p0, p20, u0, u1, u2, tanh_1, matmul_1, sum_8, tanh_2, matmul_2, sum_9, tanh_3, matmul_3
+    cdef real p0, p20, u0, u1, u2, sum_8, size_1, exp_1, product_11, sum_9, product_12, sum_10, product_13, \
+        product_14, sum_11, negative_1, choice_1, choice_2, matmul_1, sum_12, sum_14, size_2, exp_2, \
+        product_15, sum_15, product_16, sum_16, product_17, product_18, sum_17, negative_2, choice_3, \
+        choice_4, matmul_2, sum_13, sum_18, size_3, exp_3, product_19, sum_19, product_20, sum_20, \
+        product_21, product_22, sum_21, negative_3, choice_5, choice_6, matmul_3
     cdef real[LANES] matmul_3_by_lane
     for row in range(4):
         p0 = c[30 + row]
@@ -585,27 +656,63 @@ cdef hot predictions(const real* c, const real* data, rows out) noexcept nogil:
             u0 = data[lane]
             u1 = data[1 * LANES + lane]
             u2 = data[2 * LANES + lane]
-            tanh_1 = tanh(p20 + p0 * u0)
-            out[(1 + row) * LANES + lane] = tanh_1
+            sum_8 = p20 + p0 * u0
+            size_1 = fabs(sum_8)
+            exp_1 = exp(size_1 * -2.0)
+            product_11 = sum_8 * sum_8
+            sum_9 = product_11 * (product_11 * 6.50769217873237e-05 + -0.00022646125178830043) + 0.0005871241987521835
+            product_12 = product_11 * (product_11 * (product_11 * sum_9 + -0.0014554257178951656) + 0.003592092138684696)
+            sum_10 = product_11 * (product_11 * (product_12 + -0.008863233600962223) + 0.021869488476433937) + -0.053968253967312856
+            product_13 = (1.0 - exp_1) * (1.0 / (exp_1 + 1.0))
+            product_14 = product_11 * (product_11 * (product_11 * sum_10 + 0.13333333333332756) + -0.3333333333333333)
+            sum_11 = sum_8 + sum_8 * product_14
+            negative_1 = -product_13
+            choice_1 = negative_1 if (sum_8 < 0.0) else product_13
+            choice_2 = sum_11 if (size_1 < 0.45) else choice_1
+            out[(1 + row) * LANES + lane] = choice_2
             out[(5 + row) * LANES + lane] = p20 + p0 * u1
             out[(9 + row) * LANES + lane] = p20 + p0 * u2
-    # matmul_1 = p4 @ tanh_1, 4 x 1
+    # matmul_1 = p4 @ choice_2, 4 x 1
     multiply(&out[13 * LANES], &c[34], 4, 1, &out[1 * LANES], 4, 4, 1)
     for row in range(4):
         for lane in range(LANES):
             matmul_1 = out[(13 + row) * LANES + lane]
-            sum_8 = out[(5 + row) * LANES + lane]
-            tanh_2 = tanh(matmul_1 + sum_8)
-            out[(1 + row) * LANES + lane] = tanh_2
-    # matmul_2 = p4 @ tanh_2, 4 x 1
+            sum_12 = out[(5 + row) * LANES + lane]
+            sum_14 = matmul_1 + sum_12
+            size_2 = fabs(sum_14)
+            exp_2 = exp(size_2 * -2.0)
+            product_15 = sum_14 * sum_14
+            sum_15 = 0.0005871241987521835 + product_15 * (-0.00022646125178830043 + product_15 * 6.50769217873237e-05)
+            product_16 = product_15 * (0.003592092138684696 + product_15 * (-0.0014554257178951656 + product_15 * sum_15))
+            sum_16 = -0.053968253967312856 + product_15 * (0.021869488476433937 + product_15 * (-0.008863233600962223 + product_16))
+            product_17 = (1.0 - exp_2) * (1.0 / (1.0 + exp_2))
+            product_18 = product_15 * (-0.3333333333333333 + product_15 * (0.13333333333332756 + product_15 * sum_16))
+            sum_17 = sum_14 + sum_14 * product_18
+            negative_2 = -product_17
+            choice_3 = negative_2 if (sum_14 < 0.0) else product_17
+            choice_4 = sum_17 if (size_2 < 0.45) else choice_3
+            out[(1 + row) * LANES + lane] = choice_4
+    # matmul_2 = p4 @ choice_4, 4 x 1
     multiply(&out[5 * LANES], &c[34], 4, 1, &out[1 * LANES], 4, 4, 1)
     for row in range(4):
         for lane in range(LANES):
             matmul_2 = out[(5 + row) * LANES + lane]
-            sum_9 = out[(9 + row) * LANES + lane]
-            tanh_3 = tanh(matmul_2 + sum_9)
-            out[(1 + row) * LANES + lane] = tanh_3
-    # matmul_3 = p24 @ tanh_3, 1 x 1
+            sum_13 = out[(9 + row) * LANES + lane]
+            sum_18 = matmul_2 + sum_13
+            size_3 = fabs(sum_18)
+            exp_3 = exp(size_3 * -2.0)
+            product_19 = sum_18 * sum_18
+            sum_19 = 0.0005871241987521835 + product_19 * (-0.00022646125178830043 + product_19 * 6.50769217873237e-05)
+            product_20 = product_19 * (0.003592092138684696 + product_19 * (-0.0014554257178951656 + product_19 * sum_19))
+            sum_20 = -0.053968253967312856 + product_19 * (0.021869488476433937 + product_19 * (-0.008863233600962223 + product_20))
+            product_21 = (1.0 - exp_3) * (1.0 / (1.0 + exp_3))
+            product_22 = product_19 * (-0.3333333333333333 + product_19 * (0.13333333333332756 + product_19 * sum_20))
+            sum_21 = sum_18 + sum_18 * product_22
+            negative_3 = -product_21
+            choice_5 = negative_3 if (sum_18 < 0.0) else product_21
+            choice_6 = sum_21 if (size_3 < 0.45) else choice_5
+            out[(1 + row) * LANES + lane] = choice_6
+    # matmul_3 = p24 @ choice_6, 1 x 1
     multiply(&matmul_3_by_lane[0], &c[54], 4, 1, &out[1 * LANES], 1, 4, 1)
     for lane in range(LANES):
         matmul_3 = matmul_3_by_lane[lane]

@@ -31,7 +31,7 @@ VECTOR_FUNCTIONS = frozenset(
     {
         *("exp", "exp2", "expm1", "log", "log10", "log1p", "log2", "pow", "hypot", "erf", "erfc"),
         *("sin", "cos", "tan", "asin", "acos", "atan", "atan2"),
-        *("sinh", "cosh", "tanh", "asinh", "acosh", "atanh"),
+        *("sinh", "cosh", "asinh", "acosh", "atanh"),
     }
 )
 

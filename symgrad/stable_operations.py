@@ -119,11 +119,14 @@ def _exp_product(x: Value, y: Value) -> Value:
 
 
 def _log1p_square(x: Value) -> Value:
-    return (abs(x) < 1e9).choose((x * x).call("log1p"), 2 * abs(x).call("log"))
+    """Far out 2 log|x|, as log1p(|x| - 1)."""
+    is_near = abs(x) < 1e9
+    return is_near.choose(x * x, abs(x) - 1).call("log1p") * is_near.choose(1.0, 2.0)
 
 
 def _log1p_square_pullback(c: Value, r: Value, x: Value) -> tuple[Value]:
-    return (c * (abs(x) < 1).choose(2 * x / (1 + x * x), 2 / (x + 1 / x)),)
+    is_near = abs(x) < 1e9
+    return (c * (is_near.choose(2 * x, 2.0) / is_near.choose(1 + x * x, x)),)
 
 
 def _exprel(x: Value) -> Value:

@@ -130,6 +130,8 @@ _SIZES = [
     *(10.0, 12.3, 20.0, 25.7, 26.5, 37.5, 40.0, 100.5, 170.5, 300.0, 700.0, 709.5, 745.0, 1e3, 12345.678, 1e8, 1e16),
     *(1e22, 1e100, 1e200, 1e300, 1.7e308),
 ]
+# Where series take over from other ways: densely.
+_SIZES += [*map(float, np.linspace(0.0637, 1.93, 31))]
 POINTS = np.array([0.0, *_SIZES, *(-s for s in _SIZES)])
 # The gamma family, where mpmath takes its time: far to the left its poles lie densely.
 GAMMA_POINTS = np.array([p for p in POINTS if (-100 < p < 1e10 and abs(p) > 1e-300) or p == 0])

@@ -222,7 +222,9 @@ def test_shared_weights_and_samples_that_are_matrices() -> None:
 
 def test_sources_of_wide_and_narrow_networks_differ_in_numbers_only() -> None:
     narrow, wide = (
-        re.sub(r"\d+", "#", sg.generate(classifier(20, n, n, 5)).source.split('"""', 2)[2]) for n in (8, 512)
+        # where a line is broken depends on the length of the numbers in it
+        re.sub(r" \\\n +", " ", re.sub(r"\d+", "#", sg.generate(classifier(20, n, n, 5)).source.split('"""', 2)[2]))
+        for n in (8, 512)
     )
     assert narrow.replace("net_#_#_#_#", "") == wide.replace("net_#_#_#_#", "")
     assert len(wide.splitlines()) < 2100
@@ -237,7 +239,7 @@ def test_the_gradient_takes_at_most_three_times_the_operations_of_the_loss(sizes
         generated = sg.generate(classifier(*sizes))
     counts = generated.kernel.counts
     products = sum(2 * a * b for a, b in pairwise(sizes))
-    assert products < counts["loss"] < products + 20 * sum(sizes)
+    assert products < counts["loss"] < products + 40 * sum(sizes)
     assert counts["gradient"] <= 3 * counts["loss"]
     # the first layer's inputs need no derivative
     assert counts["gradient"] <= 3 * products - 2 * sizes[0] * sizes[1] + 40 * sum(sizes)

@@ -116,7 +116,8 @@ ATTRIBUTES: dict[str, tuple[Attribute, ...]] = {
 HELD = ("exp_with", "sigmoid_with", "density_with")  # their second argument is below half an ULP of the first
 # log(2), 2/sqrt(pi), the terms of a series
 _ROUNDED = "exp2 log2 log10 erf erfc log_cosh sinc rational_power log_erfc hazard exprel exprel_slope box_cox"
-_ROUNDED += " expm1_quotient log_rising digamma_rise log_beta density_with over_power"
+_ROUNDED += " expm1_quotient log_rising digamma_rise log_beta density_with over_power tanh coth sech csch"
+_ROUNDED += " logistic_density"
 WITH_A_ROUNDED_CONSTANT = frozenset(_ROUNDED.split())
 ARITIES = {"logsumexp": 3, "softmax": 3, "select": 3, "fmod": 2, "fma": 3, "exp_less": 2}
 _OF_TWO = "direction powm1 box_cox log_rising digamma_rise log_beta exp_product exp_sum expm1_quotient exp_capped"
