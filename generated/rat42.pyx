@@ -136,6 +136,7 @@ cdef enum:
     PREDICTIONS = 1
     SUMMED_ROWS = 4  # the loss, and what is summed of its gradient row by row
     VALUE_ROWS = 4  # all rows of the function that has most
+    BATCH = 4  # calls whose values are added up together
     COST = 7  # about this many nanoseconds for a sample with its gradient
 
 
@@ -261,11 +262,24 @@ cdef inline hot merge(double* high, double* low, double other_high, double other
     high[0] = rounded if total - total == 0.0 else total
 
 
-cdef hot accumulate(const real* values, double* high, double* low, Py_ssize_t n_rows) noexcept nogil:
-    """Each lane's value onto that lane's pair."""
-    cdef Py_ssize_t i
-    for i in range(n_rows * LANES):
-        add_exactly(&high[i], &low[i], values[i])
+cdef hot accumulate(const real* values, Py_ssize_t calls, double* high, double* low, Py_ssize_t n_rows) noexcept nogil:
+    """Each lane's values, of one call after the other, onto that lane's pair."""
+    cdef Py_ssize_t call, i
+    cdef double high_i, low_i
+    if calls == BATCH:
+        for i in range(n_rows * LANES):
+            high_i = high[i]
+            low_i = low[i]
+            add_exactly(&high_i, &low_i, values[i])
+            add_exactly(&high_i, &low_i, values[1 * VALUE_ROWS * LANES + i])
+            add_exactly(&high_i, &low_i, values[2 * VALUE_ROWS * LANES + i])
+            add_exactly(&high_i, &low_i, values[3 * VALUE_ROWS * LANES + i])
+            high[i] = high_i
+            low[i] = low_i
+        return
+    for call in range(calls):
+        for i in range(n_rows * LANES):
+            add_exactly(&high[i], &low[i], values[call * VALUE_ROWS * LANES + i])
 
 
 cdef inline hot halve(double* high, double* low, Py_ssize_t n) noexcept nogil:
@@ -459,9 +473,9 @@ cdef hot clear_masked(real* out, Py_ssize_t n_rows, const unsigned char* masked)
 cdef void sum_tile(Sweep* sweep, Scratch* scratch, Py_ssize_t tile, double* node) noexcept nogil:
     """The samples of a tile: calls of the lane function onto each lane's pairs, and these folded."""
     cdef Py_ssize_t call, start, count, n_masked, n_rows = sweep.n_rows
-    cdef Py_ssize_t n_lanes = LANES
+    cdef Py_ssize_t n_lanes = LANES, waiting = 0  # calls whose values are not yet added
     cdef real* data = scratch.data
-    cdef real* values = scratch.values
+    cdef real* values
     cdef double* sums = scratch.sums
     cdef double* low = &sums[(n_rows + 1) * LANES]
     cdef unsigned char[LANES] masked
@@ -477,13 +491,18 @@ cdef void sum_tile(Sweep* sweep, Scratch* scratch, Py_ssize_t tile, double* node
             continue
         if sweep.shrunk:
             shrink(&data[WEIGHT_ROW * LANES])
+        values = &scratch.values[waiting * VALUE_ROWS * LANES]
         sweep.function(sweep.c, data, values)
         if n_masked:
             clear_masked(values, n_rows, masked)
             clear_masked(&data[WEIGHT_ROW * LANES], 1, masked)
-        accumulate(values, sums, low, n_rows)
+        waiting += 1
+        if waiting == BATCH:
+            accumulate(scratch.values, waiting, sums, low, n_rows)
+            waiting = 0
         if weighted:
-            accumulate(&data[WEIGHT_ROW * LANES], &sums[n_rows * LANES], &low[n_rows * LANES], 1)
+            accumulate(&data[WEIGHT_ROW * LANES], 1, &sums[n_rows * LANES], &low[n_rows * LANES], 1)
+    accumulate(scratch.values, waiting, sums, low, n_rows)
     fold(&sums[n_rows * LANES], &low[n_rows * LANES], 1, node)
     fold(sums, low, n_rows, &node[2])
 
@@ -1142,7 +1161,7 @@ cdef class _Scratch:
         cdef size_t at = 64, data = at  # each part begins at a multiple of 64 bytes, so that no vector lies across two cache lines
         at += (WEIGHT_ROW + 1) * LANES * sizeof(real) + 63 & ~63
         cdef size_t values = at
-        at += VALUE_ROWS * LANES * sizeof(real) + 63 & ~63
+        at += BATCH * VALUE_ROWS * LANES * sizeof(real) + 63 & ~63
         cdef size_t sums = at
         at += 2 * (SUMMED_ROWS + 1) * LANES * sizeof(double)
         self.memory = malloc(at)

@@ -35,6 +35,8 @@ _FLAT = frozenset(
     }
 )
 _EXPONENTIAL = frozenset({"exp", "exp2", "exp_sum", "exp_product", "expm1", "exprel", "sinh", "cosh", "gamma"})
+# Their slope is infinite at an end of their domain, where their value is not: x may stand there beside a factor zero.
+_CUSPED = frozenset({"sqrt", "rational_power", "pow", "powm1", "asin", "acos", "acosh", "asech"})
 _STEEP = _EXPONENTIAL | {"pow", "powm1", "box_cox", "expm1_quotient", "root_power", "rational_power"}
 
 
@@ -67,7 +69,7 @@ def differentiate(program: Program, output: str, gradient_name: str) -> Program:
                 where = _kept(guard, builder, () if assignment.operation in STRUCTURAL else assignment.shape)
                 if where != ALWAYS and assignment.operation not in _HARMLESS:
                     share = _guarded(builder, share, cotangent, condition_of(where, builder))
-                if variable in flattened and _is_steep(program, variable, active):
+                if assignment.operation in _CUSPED or (variable in flattened and _is_steep(program, variable, active)):
                     share = _settled(builder, share, cotangent)
                 shape = program.assignments[argument].shape
                 where = _kept(both(where, own), builder, shape)

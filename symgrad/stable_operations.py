@@ -70,6 +70,15 @@ def _exp_with(x: Value, lost: Value) -> Value:
     return value + value * lost
 
 
+def _cosh_less(x: Value, m: Value) -> Value:
+    return 0.5 * (exp_difference(x, m) + exp_difference(-x, m))
+
+
+def _sinh_less(x: Value, m: Value) -> Value:
+    far = 0.5 * (exp_difference(x, m) - exp_difference(-x, m))
+    return (abs(x) < 1).choose(x.call("sinh") * (-m).call("exp"), far)
+
+
 def _log1mexp(x: Value) -> Value:
     return (x > -float(sp.log(2))).choose((-x.call("expm1")).call("log"), (-x.call("exp")).call("log1p"))
 
@@ -202,6 +211,9 @@ ROWS: tuple[Operation, ...] = (
     Operation(
         "exp_less", None, lambda c, r, x, m: (c * r, 0.0), lambda x, m: x.equals(m).choose(1.0, exp_difference(x, m))
     ),
+    # cosh(x) exp(-m), sinh(x) exp(-m), m held
+    Operation("cosh_less", None, lambda c, r, x, m: (c * x.call("sinh_less", m), 0.0), _cosh_less),
+    Operation("sinh_less", None, lambda c, r, x, m: (c * x.call("cosh_less", m), 0.0), _sinh_less),
     Operation("log1mexp", None, _log1mexp_pullback, _log1mexp),
     Operation("log_erfc", None, lambda c, r, x, halved: (-(c * (2 / _ROOT_PI * x.call("hazard"))),), _log_erfc),
     Operation("hazard", None, _hazard_pullback, _hazard),

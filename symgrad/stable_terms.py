@@ -179,8 +179,30 @@ def shifted(parts: Sequence[Term]) -> _Shifted:
             key: _put_back(_at_most(term, shift).call("exp_less", shift), exponent(term))
             for key, term in zip(keys, parts, strict=True)
         }
-    products = [term.coefficient * known[key] for key, term in zip(keys, parts, strict=True)]
+    pairs = _pairs(parts)
+    paired = {place for pair in pairs for place in pair}
+    products = [parts[i].coefficient * known[keys[i]] for i in range(len(parts)) if i not in paired]
+    products += [_even(parts[i], shift) for i, _ in pairs]
     return _Shifted(shift, known, summed(products))
+
+
+def _pairs(parts: Sequence[Term]) -> list[tuple[int, int]]:
+    """The places of c exp(a) and c exp(-a): near a = 0 little would be left of the difference of their derivatives."""
+    found: list[tuple[int, int]] = []
+    for i, term in enumerate(parts):
+        opposite = None if term.exponent is None else -term.exponent
+        for j, other in enumerate(parts[i + 1 :], i + 1) if opposite is not None else ():
+            if other.exponent == opposite and other.coefficient == term.coefficient:
+                found.append((i, j))
+    return found
+
+
+def _even(term: Term, shift: Value) -> Value:
+    """c (exp(a) + exp(-a)) over exp(shift)."""
+    a, c = exponent(term), term.coefficient
+    if c.constant is None:
+        a = c.equals(0).call("and", abs(a) > shift).choose(0.0, a)
+    return 2 * c * a.call("cosh_less", shift)
 
 
 def _at_most(term: Term, shift: Value) -> Value:

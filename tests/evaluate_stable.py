@@ -37,6 +37,8 @@ STABLE: dict[str, Callable[..., Any]] = {
     "density_with": lambda x, lost: 1 / (2 + mpmath.exp(-x - lost) + mpmath.exp(x + lost)),
     "exp_sum": lambda x, y: mpmath.exp(x + y),
     "exp_less": lambda x, m: mpmath.exp(x - m) if x != m else mpmath.mpf(1),
+    "cosh_less": lambda x, m: mpmath.cosh(x) * mpmath.exp(-m),
+    "sinh_less": lambda x, m: mpmath.sinh(x) * mpmath.exp(-m),
     "log1mexp": lambda x: mpmath.log(-mpmath.expm1(x)) if x > -1 else mpmath.log1p(-mpmath.exp(x)),
     "log_erfc": lambda x, halved: mpmath.log(mpmath.erfc(x) / (1 + halved)),
     "hazard": lambda x: mpmath.exp(-x * x) / mpmath.erfc(x),

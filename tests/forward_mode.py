@@ -222,6 +222,8 @@ def local(kind: Any, xs: Sequence[Number]) -> tuple[Number, list[Number]]:
         return _extremum(kind, xs)
     if kind is sp.re:  # which SymPy writes where it does not see that its argument is real
         return xs[0], [type(xs[0])(1)]
+    if kind is sp.im:
+        return type(xs[0])(0), [type(xs[0])(0)]
     if kind is sp.Abs:
         return abs(xs[0]), [type(xs[0])((xs[0] > 0) - (xs[0] < 0)) if xs[0] == xs[0] else mp.nan]
     if kind in FLAT:

@@ -135,6 +135,8 @@ class _Run:
         if tree.func not in ARITHMETIC:
             self._check_digits(xs, errors)
             self._check_domain(tree.func, value, xs, errors)
+        if tree.func is sp.Pow and xs[1] < 0 and mp.isfinite(xs[0]):
+            self._note(abs(xs[0]) ** -xs[1], mpf(0))  # what is below the bar
         self._order.append((tree, tree.args, partials))
         return value, self._error(tree.func, value, xs, errors, partials)
 
@@ -222,8 +224,8 @@ class _Run:
             if node not in found:
                 continue
             slope, size, error = found[node]
-            if not size and not error:
-                continue
+            if not size and error <= 1000 * TINY:
+                continue  # a factor that is zero, and stays it
             strays = self._strays(node, partials)
             self._check_order(node, size)
             for argument, partial, stray in zip(arguments, partials, strays, strict=True):

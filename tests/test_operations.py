@@ -72,6 +72,8 @@ MEANINGS: dict[str, Callable[..., sp.Expr]] = {
     "density_with": lambda: 1 / (2 + sp.exp(X + Y) + sp.exp(-X - Y)),
     "exp_sum": lambda: sp.exp(X + Y),
     "exp_less": lambda: sp.exp(X - Y),
+    "cosh_less": lambda: sp.cosh(X) * sp.exp(-Y),
+    "sinh_less": lambda: sp.sinh(X) * sp.exp(-Y),
     "log1mexp": lambda: sp.log(1 - sp.exp(X)),
     "exp_product": lambda: sp.exp(X * Y),
     "log1p_square": lambda: sp.log(1 + X**2),
@@ -99,6 +101,8 @@ PARTIALS: dict[str, tuple[sp.Expr, ...]] = {
     "hold": (sp.S.Zero,),
     "exp_capped": (sp.Piecewise((sp.exp(X), sp.Eq(X, Y)), (1, True)), sp.S.Zero),
     "exp_less": (sp.exp(X - Y), sp.S.Zero),
+    "cosh_less": (sp.sinh(X) * sp.exp(-Y), sp.S.Zero),
+    "sinh_less": (sp.cosh(X) * sp.exp(-Y), sp.S.Zero),
     "lost_in_sum": (sp.S.Zero, sp.S.Zero),
     "exp_with": (sp.exp(X + Y), sp.S.Zero),
     "sigmoid_with": (1 / (2 + sp.exp(X + Y) + sp.exp(-X - Y)), sp.S.Zero),
@@ -119,7 +123,16 @@ _ROUNDED = "exp2 log2 log10 erf erfc log_cosh sinc rational_power log_erfc hazar
 _ROUNDED += " expm1_quotient log_rising digamma_rise log_beta density_with over_power tanh coth sech csch"
 _ROUNDED += " logistic_density"
 WITH_A_ROUNDED_CONSTANT = frozenset(_ROUNDED.split())
-ARITIES = {"logsumexp": 3, "softmax": 3, "select": 3, "fmod": 2, "fma": 3, "exp_less": 2}
+ARITIES = {
+    "logsumexp": 3,
+    "softmax": 3,
+    "select": 3,
+    "fmod": 2,
+    "fma": 3,
+    "exp_less": 2,
+    "cosh_less": 2,
+    "sinh_less": 2,
+}
 _OF_TWO = "direction powm1 box_cox log_rising digamma_rise log_beta exp_product exp_sum expm1_quotient exp_capped"
 _OF_TWO += " over_power lost_in_sum exp_with sigmoid_with density_with"
 ARITIES |= dict.fromkeys(_OF_TWO.split(), 2)

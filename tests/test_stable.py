@@ -292,6 +292,28 @@ def test_the_slope_of_a_quotient_by_a_power_is_in_range_where_the_quotient_is(fo
         assert ulps(slope, true[1]) <= 4
 
 
+_COSH = sp.cosh(sp.Symbol("a", real=True))
+_BESIDE = [sp.log(_COSH + 1), sp.log(1 / (_COSH + 2)), sp.sqrt(_COSH + 2), sp.cbrt(_COSH + 2), sp.log(3 * _COSH + 2)]
+
+
+@pytest.mark.parametrize("form", _BESIDE, ids=str)
+@pytest.mark.parametrize("at", [1e-88, -1e-9, 0.001, 0.99, -1.01, 79.0, -81.0, 300.0])
+def test_the_slope_of_a_cosh_in_a_sum_keeps_its_digits(form: Any, at: float) -> None:
+    a = sp.Symbol("a", real=True)
+    got = numbers(form, a=at)
+    with mpmath.workdps(400):
+        exact = sp.Rational(*at.as_integer_ratio())
+        true = [sp.N(e.xreplace({a: exact}), 400)._to_mpmath(1200) for e in (form, sp.diff(form, a))]
+        assert max(map(ulps, got, true)) <= 12
+
+
+def test_a_factor_zero_beside_an_infinite_slope_leaves_nothing() -> None:
+    k, a = sp.symbols("k a", real=True)
+    for form, at in ((sp.sqrt(a), 0.0), (sp.cbrt(a), 0.0), (sp.asin(a), 1.0), (sp.acosh(a), 1.0), (sp.sqrt(a), 1.0)):
+        assert numbers(k * form, k=0.0, a=at)[2] == 0
+    assert numbers(k * sp.sqrt(a), k=2.0, a=0.0)[2] == np.inf
+
+
 def test_a_slope_of_a_sinh_over_a_sum_with_its_cosh_does_not_overflow() -> None:
     a = sp.Symbol("a", real=True)
     for at in (1e-3, 5.0, 81.0, -711.0, 2000.0):
