@@ -87,7 +87,7 @@ def context(risk: EmpiricalRisk, kernel: Kernel, dtype: str, rewrites: Sequence[
         "prediction_shape": "(data.n,)" if risk.output_shape == () else "(data.n, PREDICTIONS)",
         "value_rows": max(function.rows + function.scratch for function in kernel.functions),
         "gradients_rows": gradients.rows,
-        "batch": 1 if any(function.singles for function in kernel.functions) or kernel.outers else _BATCH,
+        "batch": 1 if kernel.outers or kernel.scaled or any(f.singles for f in kernel.functions) else _BATCH,
         "functions": lane_functions,
         "plain": plain,
         "segments": tuple({"row": s.row, "at": s.at, "size": s.size} for s in kernel.segments),

@@ -204,7 +204,7 @@ def test_the_counts_of_a_network() -> None:
     """Two layers, forwards and backwards: the gradient of a matrix is as dear as the product with it."""
     (kernel,) = [k for k, risk in zip(KERNELS, RISKS, strict=True) if risk.name == "digits"]
     forward = 2 * (64 * 32 + 32 * 10)
-    assert forward <= kernel.counts["loss"] <= forward + 10 * (32 + 10)
+    assert forward <= kernel.counts["loss"] <= forward + 40 * (32 + 10)  # a tanh takes 32
     backward = forward + 2 * 32 * 10  # the outer products, and the way back through the second layer
     assert forward + backward <= kernel.counts["gradient"] <= 3 * kernel.counts["loss"]
 
