@@ -16,7 +16,7 @@ dL/db3 = -b1*(2*b3 - 2*x)*(b1*exp(-(-b3 + x)**2/(2*b2**2))/b2 - y)*exp(-(-b3 + x
 
 In the code p0 is b1, p1 is b2, p2 is b3, u0 is x, y0 is y.
 
-For each sample 8 operations for the loss, 24 for the loss with its gradient; 5 once for a theta.
+For each sample 8 operations for the loss, 24 for the loss with its gradient; 6 once for a theta.
 Sums over samples are compensated and merged in an order that depends on N alone: the same bits for any number of
 threads and any layout of the arrays. Needs NumPy alone.
 """
@@ -143,20 +143,20 @@ cdef hot once(const double* theta, real* c) noexcept nogil:
     cdef real p1 = <real>theta[1]
     cdef real p2 = <real>theta[2]
     cdef real quotient_1
-    c[0] = p1
-    c[1] = p2
+    c[0] = p2
     quotient_1 = -0.5 / (p1 * p1)
-    c[2] = quotient_1
-    c[3] = p0 / p1
+    c[1] = quotient_1
+    c[2] = p0 / p1
+    c[3] = 1.0 / p1
     c[4] = quotient_1 * (-2.0 / p1)
 
 
 cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
     """Each lane's loss, times its weight."""
     cdef Py_ssize_t lane
-    cdef real p2 = c[1]
-    cdef real quotient_1 = c[2]
-    cdef real quotient_2 = c[3]
+    cdef real p2 = c[0]
+    cdef real quotient_1 = c[1]
+    cdef real quotient_2 = c[2]
     cdef real u0, y0, w, difference_1, exp_1, difference_2
     for lane in range(LANES):
         u0 = data[lane]
@@ -171,13 +171,13 @@ cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
 cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
     """Each lane's loss and its derivative by each parameter, times its weight: backwards through the loss."""
     cdef Py_ssize_t lane
-    cdef real p1 = c[0]
-    cdef real p2 = c[1]
-    cdef real quotient_1 = c[2]
-    cdef real quotient_2 = c[3]
+    cdef real p2 = c[0]
+    cdef real quotient_1 = c[1]
+    cdef real quotient_2 = c[2]
+    cdef real quotient_3 = c[3]
     cdef real product_1 = c[4]
-    cdef real u0, y0, w, difference_1, product_3, exp_1, difference_2, product_4, quotient_3, product_5, \
-        product_6, product_7, choice_1
+    cdef real u0, y0, w, difference_1, product_3, exp_1, difference_2, product_4, product_5, product_6, \
+        product_7, product_8, choice_1
     for lane in range(LANES):
         u0 = data[lane]
         y0 = data[1 * LANES + lane]
@@ -187,23 +187,23 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
         exp_1 = exp(product_3 * quotient_1)
         difference_2 = exp_1 * quotient_2 - y0
         product_4 = difference_2 * (w * 2.0)
-        quotient_3 = exp_1 * product_4 / p1
-        product_5 = exp_1 * (quotient_2 * product_4)
-        product_6 = product_3 * product_5
-        product_7 = product_6 * product_1
-        choice_1 = 0.0 if (product_6 == 0.0) else product_7
+        product_5 = exp_1 * product_4 * quotient_3
+        product_6 = exp_1 * (quotient_2 * product_4)
+        product_7 = product_3 * product_6
+        product_8 = product_7 * product_1
+        choice_1 = 0.0 if (product_7 == 0.0) else product_8
         out[lane] = difference_2 * difference_2 * w  # L
-        out[1 * LANES + lane] = quotient_3  # dL/db1
-        out[3 * LANES + lane] = -(difference_1 * (quotient_1 * product_5 * 2.0))  # dL/db3
-        out[2 * LANES + lane] = choice_1 - quotient_2 * quotient_3  # dL/db2
+        out[1 * LANES + lane] = product_5  # dL/db1
+        out[3 * LANES + lane] = -(difference_1 * (quotient_1 * product_6 * 2.0))  # dL/db3
+        out[2 * LANES + lane] = choice_1 - quotient_2 * product_5  # dL/db2
 
 
 cdef hot predictions(const real* c, const real* data, rows out) noexcept nogil:
     """Each lane's outputs of the model."""
     cdef Py_ssize_t lane
-    cdef real p2 = c[1]
-    cdef real quotient_1 = c[2]
-    cdef real quotient_2 = c[3]
+    cdef real p2 = c[0]
+    cdef real quotient_1 = c[1]
+    cdef real quotient_2 = c[2]
     cdef real u0, difference_1, exp_1
     for lane in range(LANES):
         u0 = data[lane]

@@ -32,7 +32,7 @@ dL/db9 = 2*(b1 + b2*cos(pi*x/6) + b3*sin(pi*x/6) + b5*cos(2*pi*x/b4) + b6*sin(2*
 In the code p0 is b1, p1 is b2, p2 is b3, p3 is b4, p4 is b5, p5 is b6, p6 is b7, p7 is b8, p8 is b9, u0 is x,
 y0 is y.
 
-For each sample 24 operations for the loss, 50 for the loss with its gradient; 2 once for a theta.
+For each sample 24 operations for the loss, 50 for the loss with its gradient; 4 once for a theta.
 Sums over samples are compensated and merged in an order that depends on N alone: the same bits for any number of
 threads and any layout of the arrays. Needs NumPy alone.
 """
@@ -179,14 +179,14 @@ cdef hot once(const double* theta, real* c) noexcept nogil:
     c[0] = p0
     c[1] = p1
     c[2] = p2
-    c[3] = p3
-    c[4] = p4
-    c[5] = p5
-    c[6] = p6
-    c[7] = p7
-    c[8] = p8
-    c[9] = 6.283185307179586 / p3
-    c[10] = 6.283185307179586 / p6
+    c[3] = p4
+    c[4] = p5
+    c[5] = p7
+    c[6] = p8
+    c[7] = 6.283185307179586 / p3
+    c[8] = 1.0 / p3
+    c[9] = 6.283185307179586 / p6
+    c[10] = 1.0 / p6
 
 
 cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
@@ -195,12 +195,12 @@ cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
     cdef real p0 = c[0]
     cdef real p1 = c[1]
     cdef real p2 = c[2]
-    cdef real p4 = c[4]
-    cdef real p5 = c[5]
-    cdef real p7 = c[7]
-    cdef real p8 = c[8]
-    cdef real quotient_1 = c[9]
-    cdef real quotient_2 = c[10]
+    cdef real p4 = c[3]
+    cdef real p5 = c[4]
+    cdef real p7 = c[5]
+    cdef real p8 = c[6]
+    cdef real quotient_1 = c[7]
+    cdef real quotient_3 = c[9]
     cdef real u0, y0, w, product_1, cos_1, sin_1, product_2, cos_2, sin_2, product_3, cos_3, sin_3, sum_1, \
         difference_1
     for lane in range(LANES):
@@ -213,7 +213,7 @@ cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
         product_2 = u0 * quotient_1
         cos_2 = cos(product_2)
         sin_2 = sin(product_2)
-        product_3 = u0 * quotient_2
+        product_3 = u0 * quotient_3
         cos_3 = cos(product_3)
         sin_3 = sin(product_3)
         sum_1 = p8 * sin_3 + (p7 * cos_3 + (p5 * sin_2 + (p4 * cos_2 + (p2 * sin_1 + (p0 + p1 * cos_1)))))
@@ -227,16 +227,16 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
     cdef real p0 = c[0]
     cdef real p1 = c[1]
     cdef real p2 = c[2]
-    cdef real p3 = c[3]
-    cdef real p4 = c[4]
-    cdef real p5 = c[5]
-    cdef real p6 = c[6]
-    cdef real p7 = c[7]
-    cdef real p8 = c[8]
-    cdef real quotient_1 = c[9]
-    cdef real quotient_2 = c[10]
+    cdef real p4 = c[3]
+    cdef real p5 = c[4]
+    cdef real p7 = c[5]
+    cdef real p8 = c[6]
+    cdef real quotient_1 = c[7]
+    cdef real quotient_2 = c[8]
+    cdef real quotient_3 = c[9]
+    cdef real quotient_4 = c[10]
     cdef real u0, y0, w, product_1, cos_1, sin_1, product_2, cos_2, sin_2, product_3, cos_3, sin_3, sum_1, \
-        difference_1, product_5
+        difference_1, product_5, negative_1, negative_2
     for lane in range(LANES):
         u0 = data[lane]
         y0 = data[1 * LANES + lane]
@@ -247,20 +247,22 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
         product_2 = u0 * quotient_1
         cos_2 = cos(product_2)
         sin_2 = sin(product_2)
-        product_3 = u0 * quotient_2
+        product_3 = u0 * quotient_3
         cos_3 = cos(product_3)
         sin_3 = sin(product_3)
         sum_1 = p8 * sin_3 + (p7 * cos_3 + (p5 * sin_2 + (p4 * cos_2 + (p2 * sin_1 + (p0 + p1 * cos_1)))))
         difference_1 = sum_1 - y0
         product_5 = difference_1 * (w * 2.0)
+        negative_1 = -(quotient_3 * (quotient_4 * (u0 * (cos_3 * (p8 * product_5) - sin_3 * (p7 * product_5)))))
+        negative_2 = -(quotient_1 * (quotient_2 * (u0 * (cos_2 * (p5 * product_5) - sin_2 * (p4 * product_5)))))
         out[lane] = difference_1 * difference_1 * w  # L
         out[1 * LANES + lane] = product_5  # dL/db1
         out[9 * LANES + lane] = sin_3 * product_5  # dL/db9
         out[8 * LANES + lane] = cos_3 * product_5  # dL/db8
-        out[7 * LANES + lane] = -(quotient_2 * (u0 * (cos_3 * (p8 * product_5) - sin_3 * (p7 * product_5)) / p6))  # dL/db7
+        out[7 * LANES + lane] = negative_1  # dL/db7
         out[6 * LANES + lane] = sin_2 * product_5  # dL/db6
         out[5 * LANES + lane] = cos_2 * product_5  # dL/db5
-        out[4 * LANES + lane] = -(quotient_1 * (u0 * (cos_2 * (p5 * product_5) - sin_2 * (p4 * product_5)) / p3))  # dL/db4
+        out[4 * LANES + lane] = negative_2  # dL/db4
         out[3 * LANES + lane] = sin_1 * product_5  # dL/db3
         out[2 * LANES + lane] = cos_1 * product_5  # dL/db2
 
@@ -271,12 +273,12 @@ cdef hot predictions(const real* c, const real* data, rows out) noexcept nogil:
     cdef real p0 = c[0]
     cdef real p1 = c[1]
     cdef real p2 = c[2]
-    cdef real p4 = c[4]
-    cdef real p5 = c[5]
-    cdef real p7 = c[7]
-    cdef real p8 = c[8]
-    cdef real quotient_1 = c[9]
-    cdef real quotient_2 = c[10]
+    cdef real p4 = c[3]
+    cdef real p5 = c[4]
+    cdef real p7 = c[5]
+    cdef real p8 = c[6]
+    cdef real quotient_1 = c[7]
+    cdef real quotient_3 = c[9]
     cdef real u0, product_1, cos_1, sin_1, product_2, cos_2, sin_2, product_3, cos_3, sin_3, sum_1
     for lane in range(LANES):
         u0 = data[lane]
@@ -286,7 +288,7 @@ cdef hot predictions(const real* c, const real* data, rows out) noexcept nogil:
         product_2 = u0 * quotient_1
         cos_2 = cos(product_2)
         sin_2 = sin(product_2)
-        product_3 = u0 * quotient_2
+        product_3 = u0 * quotient_3
         cos_3 = cos(product_3)
         sin_3 = sin(product_3)
         sum_1 = p8 * sin_3 + (p7 * cos_3 + (p5 * sin_2 + (p4 * cos_2 + (p2 * sin_1 + (p0 + p1 * cos_1)))))

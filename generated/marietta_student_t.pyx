@@ -25,7 +25,7 @@ Computed in stable forms:
     log(a*exp(x) + b*exp(y)) -> m + log(a*exp(x - m) + b*exp(y - m)), m = Max(x, y)
     loggamma(x) + loggamma(y) - loggamma(x + y), loggamma(x + d) - loggamma(x) -> log_beta(x, y), log_rising(x, d)
 
-For each sample 23 operations for the loss, 52 for the loss with its gradient; 117 once for a theta.
+For each sample 23 operations for the loss, 52 for the loss with its gradient; 118 once for a theta.
 Sums over samples are compensated and merged in an order that depends on N alone: the same bits for any number of
 threads and any layout of the arrays. Needs NumPy alone.
 """
@@ -144,7 +144,7 @@ cdef enum:
     TARGET_COLUMNS = 1
     WEIGHT_ROW = INPUT_COLUMNS + TARGET_COLUMNS
     WEIGHTS = 2  # the place of the weights among the arrays of samples
-    INVARIANTS = 13  # numbers that are computed once for a theta; first the penalty and its gradient
+    INVARIANTS = 12  # numbers that are computed once for a theta; first the penalty and its gradient
     PREDICTIONS = 0
     SUMMED_ROWS = 5  # the loss, and what is summed of its gradient row by row
     VALUE_ROWS = 5  # all rows of the function that has most
@@ -205,7 +205,6 @@ cdef hot once(const double* theta, real* c) noexcept nogil:
         choice_10
     cdef bint condition_1, condition_2, condition_3, condition_4
     c[0] = p0
-    c[1] = p3
     product_1 = p3 * 3.141592653589793
     log_1 = log(product_1)
     product_2 = p3 * 0.5
@@ -268,30 +267,30 @@ cdef hot once(const double* theta, real* c) noexcept nogil:
     digamma_2 = digamma(product_2)
     difference_3 = digamma_1 - digamma_2
     choice_10 = sum_18 if condition_2 else difference_3
-    c[2] = product_1
-    c[3] = sum_1
-    c[4] = -p1
-    c[5] = 1.0 / p3
-    c[6] = choice_2
-    c[7] = choice_3
-    c[8] = choice_4
-    c[9] = log_1 * 0.5 + (p2 * 0.5 - choice_9)
-    c[10] = 1.0 if (condition_3 & condition_4) else 0.0
-    c[11] = choice_10
-    c[12] = 1.0 if (0.0 <= product_1) else 0.0
+    c[1] = sum_1
+    c[2] = -p1
+    c[3] = 1.0 / p3
+    c[4] = choice_2
+    c[5] = choice_3
+    c[6] = choice_4
+    c[7] = log_1 * 0.5 + (p2 * 0.5 - choice_9)
+    c[8] = 1.0 if (condition_3 & condition_4) else 0.0
+    c[9] = choice_10
+    c[10] = 1.0 if (0.0 <= product_1) else 0.0
+    c[11] = 1.0 / product_1
 
 
 cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
     """Each lane's loss, times its weight."""
     cdef Py_ssize_t lane
     cdef real p0 = c[0]
-    cdef real sum_1 = c[3]
-    cdef real negative_2 = c[4]
-    cdef real quotient_5 = c[5]
-    cdef real choice_2 = c[6]
-    cdef real choice_3 = c[7]
-    cdef real choice_4 = c[8]
-    cdef real sum_19 = c[9]
+    cdef real sum_1 = c[1]
+    cdef real negative_2 = c[2]
+    cdef real quotient_5 = c[3]
+    cdef real choice_2 = c[4]
+    cdef real choice_3 = c[5]
+    cdef real choice_4 = c[6]
+    cdef real sum_19 = c[7]
     cdef real u0, y0, w, sum_20, product_15, sum_21, difference_4, product_16, log_3, size_1, sum_22, \
         choice_11
     for lane in range(LANES):
@@ -314,21 +313,20 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
     """Each lane's loss and its derivative by each parameter, times its weight: backwards through the loss."""
     cdef Py_ssize_t lane
     cdef real p0 = c[0]
-    cdef real p3 = c[1]
-    cdef real product_1 = c[2]
-    cdef real sum_1 = c[3]
-    cdef real negative_2 = c[4]
-    cdef real quotient_5 = c[5]
-    cdef real choice_2 = c[6]
-    cdef real choice_3 = c[7]
-    cdef real choice_4 = c[8]
-    cdef real sum_19 = c[9]
-    cdef bint condition_5 = c[10] != 0.0
-    cdef real choice_10 = c[11]
-    cdef bint condition_6 = c[12] != 0.0
-    cdef real u0, y0, w, sum_20, product_18, product_19, product_15, sum_21, difference_4, quotient_6, \
+    cdef real sum_1 = c[1]
+    cdef real negative_2 = c[2]
+    cdef real quotient_5 = c[3]
+    cdef real choice_2 = c[4]
+    cdef real choice_3 = c[5]
+    cdef real choice_4 = c[6]
+    cdef real sum_19 = c[7]
+    cdef bint condition_5 = c[8] != 0.0
+    cdef real choice_10 = c[9]
+    cdef bint condition_6 = c[10] != 0.0
+    cdef real quotient_6 = c[11]
+    cdef real u0, y0, w, sum_20, product_18, product_19, product_15, sum_21, difference_4, quotient_7, \
         product_16, log_3, size_1, sum_22, choice_11, sum_23, negative_3, choice_12, product_20, \
-        choice_13, product_21, product_22, product_23, quotient_7, choice_14, sum_24
+        choice_13, product_21, product_22, product_23, product_24, choice_14, sum_24
     for lane in range(LANES):
         u0 = data[lane]
         y0 = data[1 * LANES + lane]
@@ -339,8 +337,8 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
         product_15 = product_19 * choice_4
         sum_21 = choice_3 + product_15
         difference_4 = sum_21 - choice_3
-        quotient_6 = 1.0 / sum_21
-        product_16 = (choice_3 - (sum_21 - difference_4) + (product_15 - difference_4)) * quotient_6
+        quotient_7 = 1.0 / sum_21
+        product_16 = (choice_3 - (sum_21 - difference_4) + (product_15 - difference_4)) * quotient_7
         log_3 = log(sum_21)
         size_1 = fabs(product_16)
         sum_22 = product_16 + log_3
@@ -348,14 +346,14 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
         sum_23 = choice_2 + choice_11
         negative_3 = -(w * choice_10)
         choice_12 = negative_3 if condition_5 else NAN
-        product_20 = quotient_6 * (sum_1 * w)
+        product_20 = quotient_7 * (sum_1 * w)
         choice_13 = product_20 if (0.0 <= sum_21) else NAN
         product_21 = choice_4 * choice_13
         product_22 = sum_20 * (quotient_5 * product_21 * 2.0)
         product_23 = w * 0.5
-        quotient_7 = product_23 / product_1
-        choice_14 = quotient_7 if condition_6 else NAN
-        sum_24 = choice_14 * 3.141592653589793 + ((choice_12 + sum_23 * w) * 0.5 - quotient_5 * (product_18 * product_21 / p3))
+        product_24 = product_23 * quotient_6
+        choice_14 = product_24 if condition_6 else NAN
+        sum_24 = choice_14 * 3.141592653589793 + ((choice_12 + sum_23 * w) * 0.5 - quotient_5 * (quotient_5 * (product_18 * product_21)))
         out[lane] = (sum_1 * sum_23 + sum_19) * w  # L
         out[1 * LANES + lane] = -product_22  # dL/dalpha
         out[2 * LANES + lane] = -(u0 * product_22)  # dL/dbeta

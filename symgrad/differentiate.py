@@ -81,7 +81,7 @@ def differentiate(program: Program, output: str, gradient_name: str) -> Program:
 
 def _flattened(step: Assignment) -> tuple[int, ...]:
     """The arguments whose cotangents may vanish because their value is large."""
-    if step.operation in ("div", "over_power"):
+    if step.operation in ("div", "over_product"):
         return step.arguments[1:]
     negative = step.operation == "power" and isinstance(step.attribute, int) and step.attribute < 0
     return step.arguments if negative or step.operation in _FLAT else ()
@@ -92,7 +92,7 @@ def _is_steep(program: Program, variable: int, active: tuple[bool, ...]) -> bool
     assignment = program.assignments[variable]
     if assignment.operation == "mul":
         return any(program.assignments[a].operation in _EXPONENTIAL for a in assignment.arguments)
-    if assignment.operation in ("div", "over_power"):
+    if assignment.operation in ("div", "over_product"):
         return active[assignment.arguments[1]]
     if assignment.operation == "power":
         return isinstance(assignment.attribute, int) and not 0 <= assignment.attribute <= 2

@@ -13,7 +13,7 @@ from sympy.codegen import cfunctions
 from . import functions, gamma_operations, matrices, power_operations, stable_operations
 from .operation import Operation, X, Y
 from .stable_operations import exp_difference, inside
-from .value import Value
+from .value import Value, over
 
 _SLOPE_OF_ERF = float(2 / sp.sqrt(sp.pi))
 
@@ -172,7 +172,7 @@ def _rows() -> tuple[Operation, ...]:
         Operation("add", X + Y, lambda c, r, x, y: (c, c)),
         Operation("sub", X - Y, lambda c, r, x, y: (c, -c)),
         Operation("mul", X * Y, lambda c, r, x, y: (c * y, c * x)),
-        Operation("div", X / Y, lambda c, r, x, y: (c / y, -((c / y) * r))),
+        Operation("div", X / Y, lambda c, r, x, y: (over(c, y), -(over(c, y) * r))),
         Operation("neg", -X, lambda c, r, x: (-c,)),
         Operation("sqrt", sp.sqrt(X), lambda c, r, x: (c / (2 * r),)),
         Operation("hypot", cfunctions.hypot(X, Y), _hypot_pullback),
@@ -198,7 +198,7 @@ def _rows() -> tuple[Operation, ...]:
         Operation("exp", sp.exp(X)),
         Operation("exp2", cfunctions.exp2(X), lambda c, r, x: (c * r * float(sp.log(2)),)),
         Operation("expm1", cfunctions.expm1(X)),
-        Operation("log", sp.log(X), lambda c, r, x: (inside(x >= 0, c / x),)),
+        Operation("log", sp.log(X), lambda c, r, x: (inside(x >= 0, over(c, x)),)),
         Operation("log2", cfunctions.log2(X), lambda c, r, x: (inside(x >= 0, c / x * float(1 / sp.log(2))),)),
         Operation("log10", cfunctions.log10(X), lambda c, r, x: (inside(x >= 0, c / x * float(1 / sp.log(10))),)),
         Operation("log1p", cfunctions.log1p(X), lambda c, r, x: (inside(x >= -1, c / (1 + x)),)),

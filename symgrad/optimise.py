@@ -22,30 +22,36 @@ def lower(program: Program) -> Program:
 
 
 def contract(program: Program) -> Program:
-    """A quotient by a power is one operation, as it is to be differentiated; `lower` makes two of it again."""
+    """A quotient by a product or a power is told the factors of it; `lower` forgets them again."""
     builder = Builder(fold=fold)
+    active = program.depends_on(["parameter"])
     numbers: list[int] = []
     for assignment in program.assignments:
         operation, attribute = assignment.operation, assignment.attribute
         arguments = tuple(numbers[a] for a in assignment.arguments)
-        below = builder.assignments[arguments[1]] if operation == "div" else assignment
-        if operation == "div" and (exponent := _exponent(below)) is not None:
-            operation, attribute, arguments = "over_power", exponent, (arguments[0], *below.arguments)
+        factors = _factors(program, assignment.arguments[1]) if operation == "div" else []
+        if len(factors) > 1 or any(exponent != (1, 1) for _, exponent in factors):
+            factors = [(v, exponent) for v, exponent in factors if active[v]]
+            operation, attribute = "over_product", tuple(n for _, exponent in factors for n in exponent)
+            arguments = (*arguments, *(numbers[v] for v, _ in factors))
         shape = assignment.shape if operation in LEAVES else None
         numbers.append(builder.emit(operation, *arguments, attribute=attribute, shape=shape))
     return builder.program({name: tuple(numbers[v] for v in vs) for name, vs in program.outputs.items()})
 
 
-def _exponent(assignment: Assignment) -> tuple[int, int] | None:
-    """The exponent p/q of a power, if it is positive."""
+def _factors(program: Program, variable: int) -> list[tuple[int, tuple[int, int]]]:
+    """The factors of a product element by element, and the exponent p/q of each, if it is positive."""
+    assignment = program.assignments[variable]
     operation, n = assignment.operation, assignment.attribute
+    if operation == "mul":
+        return [factor for a in assignment.arguments for factor in _factors(program, a)]
     if operation == "power" and isinstance(n, int) and n > 0:
-        return n, 1
+        return [(assignment.arguments[0], (n, 1))]
     if operation == "root_power" and isinstance(n, int):
-        return 2 * n + 1, 2
+        return [(assignment.arguments[0], (2 * n + 1, 2))]
     if operation == "rational_power" and isinstance(n, tuple) and n[0] > 0:
-        return int(n[0]), int(n[1])
-    return None
+        return [(assignment.arguments[0], (int(n[0]), int(n[1])))]
+    return [(variable, (1, 1))]
 
 
 def turn(program: Program) -> Program:

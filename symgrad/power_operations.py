@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import sympy as sp
 
 from .operation import Operation, X, Y
-from .value import Value
+from .value import Value, over
 
 _LONG = 8  # a chain of products for a higher power would lose more than 4 ULP
 
@@ -37,18 +38,13 @@ def _power(x: Value, n: int) -> Value:
     return half * half * x if n % 2 else half * half
 
 
-def _power_of(x: Value, p: int, q: int) -> Value:
-    """``x**(p/q)`` for p/q > 0 in lowest terms, by the operation that has it."""
-    if q == 1:
-        return x.call("power", attribute=p)
-    return x.call("root_power", attribute=p // 2) if q == 2 else x.call("rational_power", attribute=(p, q))
-
-
-def _over_power_pullback(c: Value, r: Value, x: Value, y: Value, exponent: tuple[int, int]) -> tuple[Value, Value]:
-    # not by way of the power: r over it vanishes where the slope -n r/y does not
-    n = exponent[0] / exponent[1]
-    slope = r * (-n / y) if not y.varies else -n * (r / y)
-    return c / _power_of(y, *exponent), c * slope
+def _over_product_pullback(c: Value, r: Value, x: Value, d: Value, *rest: Any) -> tuple[Value | float, ...]:
+    # not by way of the divisor: r over it vanishes where the slope -n r/y does not
+    *factors, exponents = rest
+    slopes = []
+    for y, p, q in zip(factors, exponents[::2], exponents[1::2], strict=True):
+        slopes.append(c * (-(p / q) * (r / y) if y.varies else r * (-(p / q) / y)))
+    return over(c, d), 0.0, *slopes
 
 
 def _compensated_power(x: Value, n: int) -> Value:
@@ -92,7 +88,8 @@ def _pow_pullback(c: Value, r: Value, x: Value, y: Value) -> tuple[Value, Value]
 
 ROWS: tuple[Operation, ...] = (
     Operation("power", None, _power_pullback, _power),
-    Operation("over_power", None, _over_power_pullback, lambda x, y, pq: x / _power_of(y, *pq)),  # x/y**(p/q)
+    # x/d, where d is a product of powers y**(p/q), and of what is no variable
+    Operation("over_product", None, _over_product_pullback, lambda x, d, *rest: x / d),
     Operation("root_power", None, _root_power_pullback, _root_power),  # x**(n + 1/2)
     Operation("pow", X**Y, _pow_pullback),
     Operation("rational_power", None, _rational_power_pullback, lambda x, pq: _rational_power(x, *pq)),  # x**(p/q)

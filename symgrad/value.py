@@ -108,3 +108,8 @@ class Value:
     def choose(self, yes: Value | float, no: Value | float) -> Value:
         """``yes`` where this condition holds, else ``no``; the one not taken never matters."""
         return self.call("select", yes, no)
+
+
+def over(c: Value, y: Value) -> Value:
+    """``c / y`` for a cotangent c: where y is the same for all samples, a product with its reciprocal."""
+    return c / y if y.varies or not c.varies else c * (1 / y)

@@ -188,7 +188,7 @@ EXACT = Arithmetic(
         "ceil": lambda x: Fraction(math.ceil(x)),
         "mod": lambda x, y: x - y * math.floor(x / y),
         "fmod": lambda x, y: x - y * math.trunc(x / y),
-        "over_power": lambda x, y, pq: x / y ** pq[0] if pq[1] == 1 else x / 0,
+        "over_product": lambda x, d, *rest: x / d,
         "hypot": lambda x, y: x / 0,  # no fraction: not asked for
         "fma": lambda x, y, z: x * y + z,
     },
@@ -232,7 +232,7 @@ DIGITS = Arithmetic(
         **{name: getattr(mpmath, name) for name in _PLAIN.split()},
         "div": _divided,
         "power": lambda x, n: x**n if n >= 0 else _divided(mpmath.mpf(1), x**-n),
-        "over_power": lambda x, y, pq: _divided(x, mpmath.power(y, mpmath.mpf(pq[0]) / pq[1])),
+        "over_product": lambda x, d, *rest: _divided(x, d),
         "root_power": lambda x, n: x**n * mpmath.sqrt(x),
         "pow": pow_or_zero,
         "rational_power": lambda x, pq: mpmath.power(x, mpmath.mpf(pq[0]) / pq[1]),

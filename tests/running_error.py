@@ -219,19 +219,22 @@ class _Run:
 
     def _sweep(self, tree: Any) -> dict[Any, tuple[Any, Any, Any]]:
         """For each node the derivative of the whole by it, what that is if nothing cancels, and the bound."""
+        zero = (mpf(0), mpf(0), mpf(0))
         found = {tree: (mpf(1), mpf(1), mpf(0))}
         for node, arguments, partials in reversed(self._order):
             if node not in found:
                 continue
             slope, size, error = found[node]
-            if not size and error <= 1000 * TINY:
-                continue  # a factor that is zero, and stays it
+            if not size and error <= 1000 * TINY:  # a factor that is zero, and stays it
+                self._in_range &= not any(TOP / 4 <= abs(p) < mp.inf for p in partials)
+                found = {argument: zero for argument in arguments} | found
+                continue
             strays = self._strays(node, partials)
             self._check_order(node, size)
             for argument, partial, stray in zip(arguments, partials, strays, strict=True):
-                if argument.is_number or (not partial and not stray):
+                if argument.is_number:
                     continue
-                old = found.get(argument, (mpf(0), mpf(0), mpf(0)))
+                old = found.get(argument, zero)
                 share = abs(partial) * size
                 new = abs(partial) * error + size * stray
                 if partial != 1 and partial != -1:

@@ -37,7 +37,7 @@ SYMBOLS = Arithmetic(
         "logsumexp": functions.logsumexp,
         "softmax": lambda *xs: sp.exp(xs[xs[-1]]) / sp.Add(*map(sp.exp, xs[:-1])),
         "power": lambda x, n: x ** sp.Integer(n),
-        "over_power": lambda x, y, pq: x / y ** sp.Rational(*pq),
+        "over_product": lambda x, d, *rest: x / d,
         "fmod": sp.Mod,  # of places, which are not negative
     },
 )  # fmt: skip
