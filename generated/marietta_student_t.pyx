@@ -210,7 +210,7 @@ cdef hot once(const double* theta, real* c) noexcept nogil:
     product_2 = p3 * 0.5
     sum_1 = 0.5 + product_2
     negative_1 = -p2
-    choice_1 = p2 if (80.0 < negative_1) else negative_1
+    choice_1 = p2 if (40.0 < negative_1) else negative_1
     condition_1 = (choice_1 == negative_1)
     choice_2 = 0.0 if condition_1 else negative_1
     exp_1 = exp(choice_1)

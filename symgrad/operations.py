@@ -7,6 +7,8 @@ differentiation, to operations that it has. What a pullback or a lowering emits 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sympy as sp
 from sympy.codegen import cfunctions
 
@@ -127,6 +129,46 @@ def _logsumexp(*xs: Value) -> Value:
     return largest + rest.call("log1p")
 
 
+def _with_lost(arguments: Sequence[Value]) -> tuple[Value, list[Value], Value]:
+    """As `_shifted_exponentials`, of exponents in the first half, and of what each lost to rounding in the second."""
+    half = len(arguments) // 2
+    xs, lost = arguments[:half], arguments[half:]
+    largest, shifted, _ = _shifted_exponentials(*xs)
+    terms = [term + term * off for term, off in zip(shifted, lost, strict=True)]
+    wins = [x.equals(largest) for x in xs]
+    rest = sum((won.choose(1.0, 0.0) for won in wins[1:]), wins[0].choose(1.0, 0.0)) - 1
+    for won, off, term in zip(wins, lost, terms, strict=True):
+        rest = rest + won.choose(off, term)
+    return largest, terms, rest
+
+
+def _logsumexp_with(*arguments: Value) -> Value:
+    largest, _, rest = _with_lost(arguments)
+    return largest + rest.call("log1p")
+
+
+def _softmax_with(*arguments: Value | int) -> Value:
+    *values, index = arguments
+    _, terms, rest = _with_lost([v for v in values if isinstance(v, Value)])
+    assert isinstance(index, int)
+    return terms[index] / (1 + rest)
+
+
+def _logsumexp_with_pullback(c: Value, r: Value, *arguments: Value) -> tuple[Value | float, ...]:
+    first, *others = arguments
+    half = len(arguments) // 2
+    shares = (c * first.call("softmax_with", *others, attribute=i) for i in range(half))
+    return *shares, *(0.0,) * half
+
+
+def _softmax_with_pullback(c: Value, r: Value, *arguments: Value | int) -> tuple[Value | float, ...]:
+    *values, index = arguments
+    first, *others = [v for v in values if isinstance(v, Value)]
+    half = len(values) // 2
+    shares = [first.call("softmax_with", *others, attribute=i) for i in range(half)]
+    return *(c * r * ((1.0 if i == index else 0.0) - s) for i, s in enumerate(shares)), *(0.0,) * half
+
+
 def _softmax(*arguments: Value | int) -> Value:
     xs, index = _with_index(arguments)
     _, shifted, rest = _shifted_exponentials(*xs)
@@ -213,6 +255,9 @@ def _rows() -> tuple[Operation, ...]:
         Operation("log_cosh", functions.log_cosh(X), lambda c, r, x: (c * x.call("tanh"),), _log_cosh),
         Operation("logsumexp", None, _logsumexp_pullback, _logsumexp),
         Operation("softmax", None, _softmax_pullback, _softmax),
+        # of exponents, and of what each of them lost to rounding, which is held
+        Operation("logsumexp_with", None, _logsumexp_with_pullback, _logsumexp_with),
+        Operation("softmax_with", None, _softmax_with_pullback, _softmax_with),
         Operation(
             "xlogy",
             functions.xlogy(X, Y),

@@ -9,7 +9,7 @@ from math import inf, log
 from .stable_differences import addends, excess, is_same, square_root
 from .stable_form import StableForm
 from .stable_operations import defined
-from .stable_terms import Term, coefficients, exponent, is_sum, product, share, shifted, terms
+from .stable_terms import Term, coefficients, exponent, has_pairs, is_sum, product, share, shifted, summed, terms
 from .value import Value
 
 
@@ -44,9 +44,9 @@ def _logsumexp(x: Value) -> Value | None:
     if not is_sum(parts) or set(coefficients(parts)) != {1.0}:
         return None
     first, *others = map(exponent, parts)
-    if len(others) == 1 and others[0].variable == (-first).variable:
+    if others == [-first]:
         return first.call("log_cosh") + log(2.0)
-    return first.call("logsumexp", *others)
+    return None if has_pairs(parts) else first.call("logsumexp", *others)
 
 
 def _log1mexp(x: Value) -> Value | None:
@@ -78,8 +78,8 @@ def _shifted_log(x: Value) -> Value | None:
     if not is_sum(parts):
         return _shifted_quotient(x)
     whole = shifted(parts)
-    if len(parts) == 2 and _plain(parts).constant == 1:
-        return whole.shift + whole.over(parts[0]).call("log_sum", whole.over(parts[1]))
+    if _plain(parts).constant == 1:
+        return whole.shift + whole.plain[0].call("log_sum", summed(list(whole.others)))
     return whole.shift + whole.total.call("log")
 
 

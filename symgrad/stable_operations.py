@@ -30,15 +30,20 @@ def defined(condition: Value, x: Value) -> Value:
 
 def exp_difference(x: Value, y: Value) -> Value:
     """exp(x - y); what the difference loses in rounding, |x - y|/2 ULP of the result, is put back to first order."""
-    value = (x - y).call("exp")
-    return value + value * _lost(x, -y)
+    return _exp_with(x - y, _lost(x, -y))
+
+
+def _exp_with(x: Value, lost: Value) -> Value:
+    """exp(x + lost), for a lost below the last place of x."""
+    value = x.call("exp")
+    return (abs(x) < 750).choose(value + value * lost, value)
 
 
 def _lost(x: Value, y: Value) -> Value:
-    """x + y less what it is rounded to (Knuth 1969, section 4.2.2); 0 where the exponential of it is 0 or infinite."""
+    """x + y less what it is rounded to (Knuth 1969, section 4.2.2); 0 where that is infinite."""
     total = x + y
     back = total - x
-    return (abs(total) < 750).choose((x - (total - back)) + (y - back), 0.0)
+    return (abs(total) < math.inf).choose((x - (total - back)) + (y - back), 0.0)
 
 
 def _log_sum(x: Value, y: Value) -> Value:
@@ -65,18 +70,30 @@ def _density_with(x: Value, lost: Value) -> Value:
     return value - value * (lost * (0.5 * x).call("tanh"))
 
 
-def _exp_with(x: Value, lost: Value) -> Value:
-    value = x.call("exp")
-    return value + value * lost
+def _exp_less(x: Value, m: Value, *mean: Value) -> Value:
+    """exp(x - m), or exp(mean + x - m)."""
+    if not mean:
+        return exp_difference(x, m)
+    value = exp_difference(mean[0] + x, m)
+    return value + value * _lost(mean[0], x)
 
 
-def _cosh_less(x: Value, m: Value) -> Value:
-    return 0.5 * (exp_difference(x, m) + exp_difference(-x, m))
+def _cosh_less(x: Value, m: Value, *mean: Value) -> Value:
+    return 0.5 * (_exp_less(x, m, *mean) + _exp_less(-x, m, *mean))
 
 
-def _sinh_less(x: Value, m: Value) -> Value:
-    far = 0.5 * (exp_difference(x, m) - exp_difference(-x, m))
-    return (abs(x) < 1).choose(x.call("sinh") * (-m).call("exp"), far)
+def _sinh_less(x: Value, m: Value, *mean: Value) -> Value:
+    far = 0.5 * (_exp_less(x, m, *mean) - _exp_less(-x, m, *mean))
+    near = exp_difference(mean[0], m) if mean else (-m).call("exp")
+    return (abs(x) < 1).choose(x.call("sinh") * near, far)
+
+
+def _slopes_of_even(c: Value, r: Value, slope: Value, mean: tuple[Value, ...]) -> tuple[Value | float, ...]:
+    return c * slope, 0.0, *(c * r for _ in mean)
+
+
+def _softplus_with(x: Value, lost: Value) -> Value:
+    return x.call("softplus") + lost * x.call("sigmoid")
 
 
 def _log1mexp(x: Value) -> Value:
@@ -204,6 +221,13 @@ ROWS: tuple[Operation, ...] = (
     # f(x + what x has lost), which is held
     Operation("exp_with", None, lambda c, r, x, lost: (c * r, 0.0), _exp_with),
     Operation("sigmoid_with", None, lambda c, r, x, lost: (c * x.call("density_with", lost), 0.0), _sigmoid_with),
+    Operation("softplus_with", None, lambda c, r, x, lost: (c * x.call("sigmoid_with", lost), 0.0), _softplus_with),
+    Operation(
+        "tanh_half_with",
+        None,
+        lambda c, r, x, lost: (c * (2 * x.call("density_with", lost)), 0.0),
+        lambda x, lost: (0.5 * x).call("tanh"),
+    ),
     Operation("density_with", None, lambda c, r, x, lost: (-(c * r * (0.5 * x).call("tanh")), 0.0), _density_with),
     # exp(x + y)
     Operation("exp_sum", None, lambda c, r, x, y: (c * r, c * r), lambda x, y: exp_difference(x, -y)),
@@ -211,9 +235,19 @@ ROWS: tuple[Operation, ...] = (
     Operation(
         "exp_less", None, lambda c, r, x, m: (c * r, 0.0), lambda x, m: x.equals(m).choose(1.0, exp_difference(x, m))
     ),
-    # cosh(x) exp(-m), sinh(x) exp(-m), m held
-    Operation("cosh_less", None, lambda c, r, x, m: (c * x.call("sinh_less", m), 0.0), _cosh_less),
-    Operation("sinh_less", None, lambda c, r, x, m: (c * x.call("cosh_less", m), 0.0), _sinh_less),
+    # cosh(x) exp(-m) and sinh(x) exp(-m), m held; or times exp(mean) too
+    Operation(
+        "cosh_less",
+        None,
+        lambda c, r, x, m, *mean: _slopes_of_even(c, r, x.call("sinh_less", m, *mean), mean),
+        _cosh_less,
+    ),
+    Operation(
+        "sinh_less",
+        None,
+        lambda c, r, x, m, *mean: _slopes_of_even(c, r, x.call("cosh_less", m, *mean), mean),
+        _sinh_less,
+    ),
     Operation("log1mexp", None, _log1mexp_pullback, _log1mexp),
     Operation("log_erfc", None, lambda c, r, x, halved: (-(c * (2 / _ROOT_PI * x.call("hazard"))),), _log_erfc),
     Operation("hazard", None, _hazard_pullback, _hazard),

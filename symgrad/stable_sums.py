@@ -201,6 +201,19 @@ def _of_exact_sum(x: Value, better: str) -> Value | None:
     return None if lost is None else x.call(better, lost)
 
 
+def _logsumexp_of_exact_sums(*xs: Value) -> Value | None:
+    lost = [lost_by(x) for x in xs]
+    if not any(lost):
+        return None
+    zero = xs[0].number(0.0)
+    return xs[0].call("logsumexp_with", *xs[1:], *(zero if off is None else off for off in lost))
+
+
+def _tanh_of_half(x: Value) -> Value | None:
+    is_half = x.operation == "mul" and x.arguments[1].constant == 0.5
+    return _of_exact_sum(x.arguments[0], "tanh_half_with") if is_half else None
+
+
 SHIFTS: tuple[StableForm, ...] = (
     StableForm(
         "exp(x)*exp(y)/exp(z)", "exp(x + y - z), what sums lose in rounding put back", "all x, y, z", "exp",
@@ -209,6 +222,18 @@ SHIFTS: tuple[StableForm, ...] = (
     StableForm(
         "exp(x)/(exp(x) + exp(y))", "sigmoid(x - y), what x - y loses in rounding put back", "all x, y", "sigmoid",
         lambda x: _of_exact_sum(x, "sigmoid_with"),
+    ),
+    StableForm(
+        "log(1 + exp(x)/exp(y))", "softplus(x - y), what x - y loses in rounding put back", "all x, y", "softplus",
+        lambda x: _of_exact_sum(x, "softplus_with"),
+    ),
+    StableForm(
+        "log(exp(x)/exp(z) + exp(y)/exp(z))", "logsumexp(x - z, y - z), what differences lose put back", "all x, y, z",
+        "logsumexp", _logsumexp_of_exact_sums,
+    ),
+    StableForm(
+        "(exp(x)/exp(y) - 1)/(exp(x)/exp(y) + 1)", "tanh((x - y)/2), its slope with what x - y loses", "all x, y",
+        "tanh", _tanh_of_half,
     ),
     StableForm(
         "(a*exp(x) + ...)/(b*exp(y) + ...)", "(a*exp(x - m) + ...)/(b*exp(y - m) + ...), m the largest y",

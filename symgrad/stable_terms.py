@@ -16,7 +16,7 @@ from .program import Attribute
 from .value import Value
 
 _MOST, _DEEPEST = 8, 24  # terms that are told apart, operations that are looked through
-LARGE = 80.0  # an exponent whose exponential is far from overflow and underflow, in single precision too
+LARGE = 40.0  # an exponent the square of whose exponential is in range, in single precision too
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +145,16 @@ def _put_back(exponential: Value, exponent: Value) -> Value:
 
 @dataclass(frozen=True, slots=True)
 class _Shifted:
-    """A sum of exponentials over exp(shift): ``total`` is the sum of ``terms``, none of which overflows."""
+    """A sum of exponentials over exp(shift), none of which overflows: what has no exponent, and the others."""
 
     shift: Value
     terms: dict[int | None, Value]  # exp(exponent - shift), by the exponent
-    total: Value
+    plain: tuple[Value, ...]
+    others: tuple[Value, ...]
+
+    @property
+    def total(self) -> Value:
+        return summed([*self.plain, *self.others])
 
     def over(self, term: Term) -> Value:
         """A term over exp(shift)."""
@@ -180,29 +185,53 @@ def shifted(parts: Sequence[Term]) -> _Shifted:
             for key, term in zip(keys, parts, strict=True)
         }
     pairs = _pairs(parts)
-    paired = {place for pair in pairs for place in pair}
-    products = [parts[i].coefficient * known[keys[i]] for i in range(len(parts)) if i not in paired]
-    products += [_even(parts[i], shift) for i, _ in pairs]
-    return _Shifted(shift, known, summed(products))
+    paired = {place for pair in pairs for place in pair[:2]}
+    products = [_even(parts[i], half, mean, shift) for i, _, half, mean in pairs]
+    plain: list[Value] = []
+    for i, (key, term) in enumerate(zip(keys, parts, strict=True)):
+        if i not in paired:
+            (plain if key is None else products).append(term.coefficient * known[key])
+    return _Shifted(shift, known, tuple(plain), tuple(products))
 
 
-def _pairs(parts: Sequence[Term]) -> list[tuple[int, int]]:
-    """The places of c exp(a) and c exp(-a): near a = 0 little would be left of the difference of their derivatives."""
-    found: list[tuple[int, int]] = []
+def _pairs(parts: Sequence[Term]) -> list[tuple[int, int, Value, Value | None]]:
+    """The places of c exp(m + a) and c exp(m - a), and a and m.
+
+    Near a = 0 little would be left of the difference of their derivatives.
+    """
+    found: list[tuple[int, int, Value, Value | None]] = []
     for i, term in enumerate(parts):
-        opposite = None if term.exponent is None else -term.exponent
-        for j, other in enumerate(parts[i + 1 :], i + 1) if opposite is not None else ():
-            if other.exponent == opposite and other.coefficient == term.coefficient:
-                found.append((i, j))
+        for j, other in enumerate(parts[i + 1 :], i + 1):
+            halves = _halves(term.exponent, other.exponent)
+            if halves is not None and other.coefficient == term.coefficient:
+                found.append((i, j, *halves))
     return found
 
 
-def _even(term: Term, shift: Value) -> Value:
-    """c (exp(a) + exp(-a)) over exp(shift)."""
-    a, c = exponent(term), term.coefficient
+def has_pairs(parts: Sequence[Term]) -> bool:
+    return bool(_pairs(parts))
+
+
+def _halves(x: Value | None, y: Value | None) -> tuple[Value, Value | None] | None:
+    """(a, m), where x = m + a and y = m - a; m may be 0, which is None."""
+    if x is None or y is None:
+        return None
+    if y == -x:
+        return x, None
+    if x.operation == y.operation == "exact_sum":
+        for m, a in (x.arguments, x.arguments[::-1]):
+            if set(y.arguments) == {m, -a}:
+                return a, m
+    return None
+
+
+def _even(term: Term, a: Value, m: Value | None, shift: Value) -> Value:
+    """c (exp(m + a) + exp(m - a)) over exp(shift)."""
+    c, mean = term.coefficient, [] if m is None else [m]
     if c.constant is None:
-        a = c.equals(0).call("and", abs(a) > shift).choose(0.0, a)
-    return 2 * c * a.call("cosh_less", shift)
+        is_off = c.equals(0).call("and", (abs(a) if m is None else m + abs(a)) > shift)
+        a, mean = is_off.choose(0.0, a), [is_off.choose(shift, m) for m in mean]
+    return 2 * c * a.call("cosh_less", shift, *mean)
 
 
 def _at_most(term: Term, shift: Value) -> Value:

@@ -26,6 +26,11 @@ def _log_beta(x: Any, y: Any) -> Any:
     return mpmath.loggamma(x) + mpmath.loggamma(y) - mpmath.loggamma(x + y)
 
 
+def _with_lost(arguments: Any) -> list[Any]:
+    half = len(arguments) // 2
+    return [x + lost for x, lost in zip(arguments[:half], arguments[half:], strict=True)]
+
+
 STABLE: dict[str, Callable[..., Any]] = {
     "hold": lambda x: x,
     "exp_capped": lambda x, near: mpmath.exp(x) if near == x else mpmath.mpf(1),
@@ -37,8 +42,12 @@ STABLE: dict[str, Callable[..., Any]] = {
     "density_with": lambda x, lost: 1 / (2 + mpmath.exp(-x - lost) + mpmath.exp(x + lost)),
     "exp_sum": lambda x, y: mpmath.exp(x + y),
     "exp_less": lambda x, m: mpmath.exp(x - m) if x != m else mpmath.mpf(1),
-    "cosh_less": lambda x, m: mpmath.cosh(x) * mpmath.exp(-m),
-    "sinh_less": lambda x, m: mpmath.sinh(x) * mpmath.exp(-m),
+    "logsumexp_with": lambda *a: mpmath.log(mpmath.fsum(map(mpmath.exp, _with_lost(a)))),
+    "softmax_with": lambda *a: mpmath.exp(_with_lost(a[:-1])[a[-1]]) / mpmath.fsum(map(mpmath.exp, _with_lost(a[:-1]))),
+    "cosh_less": lambda x, m, mean=0: mpmath.cosh(x) * mpmath.exp(mean - m),
+    "sinh_less": lambda x, m, mean=0: mpmath.sinh(x) * mpmath.exp(mean - m),
+    "softplus_with": lambda x, lost: mpmath.log1p(mpmath.exp(-abs(x + lost))) + max(x + lost, mpmath.mpf(0)),
+    "tanh_half_with": lambda x, lost: mpmath.tanh((x + lost) / 2),
     "log1mexp": lambda x: mpmath.log(-mpmath.expm1(x)) if x > -1 else mpmath.log1p(-mpmath.exp(x)),
     "log_erfc": lambda x, halved: mpmath.log(mpmath.erfc(x) / (1 + halved)),
     "hazard": lambda x: mpmath.exp(-x * x) / mpmath.erfc(x),

@@ -227,7 +227,7 @@ class _Run:
             slope, size, error = found[node]
             if not size and error <= 1000 * TINY:  # a factor that is zero, and stays it
                 self._in_range &= not any(TOP / 4 <= abs(p) < mp.inf for p in partials)
-                found = {argument: zero for argument in arguments} | found
+                found = dict.fromkeys(arguments, zero) | found
                 continue
             strays = self._strays(node, partials)
             self._check_order(node, size)

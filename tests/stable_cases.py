@@ -217,6 +217,15 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case((exp(x) / (exp(x) + exp(y) + 1),), TWO, FAR_TWO[:4], ulps=8.0),
     ),
     "exp(x)/(exp(x) + exp(y))": (Case((exp(x) / (exp(x) + exp(y)), 1 / (exp(x) + exp(y)) * exp(y)), TWO, APART),),
+    "log(1 + exp(x)/exp(y))": (
+        Case((log(exp(x) / (exp(x) + exp(y))), log(exp(x) / exp(y) + 1)), TWO, APART, rounded=True),
+    ),
+    "(exp(x)/exp(y) - 1)/(exp(x)/exp(y) + 1)": (
+        Case(((exp(x) - exp(y)) / (exp(x) + exp(y)),), TWO, APART, compound=False, rounded=True),
+    ),
+    "log(exp(x)/exp(z) + exp(y)/exp(z))": (
+        Case((log(exp(x) / (1 + exp(x) + exp(y))), log(exp(x) * exp(y) + exp(x) + 1)), TWO, APART, ulps=8.0),
+    ),
     "exp(x)*exp(y)/exp(z)": (
         Case(
             (
