@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import combinations
 from math import inf
 
 from .program import Attribute
@@ -200,11 +201,12 @@ def _pairs(parts: Sequence[Term]) -> list[tuple[int, int, Value, Value | None]]:
     Near a = 0 little would be left of the difference of their derivatives.
     """
     found: list[tuple[int, int, Value, Value | None]] = []
-    for i, term in enumerate(parts):
-        for j, other in enumerate(parts[i + 1 :], i + 1):
-            halves = _halves(term.exponent, other.exponent)
-            if halves is not None and other.coefficient == term.coefficient:
-                found.append((i, j, *halves))
+    paired = set[int]()
+    for i, j in combinations(range(len(parts)), 2):
+        halves = _halves(parts[i].exponent, parts[j].exponent)
+        if halves is not None and parts[i].coefficient == parts[j].coefficient and paired.isdisjoint((i, j)):
+            found.append((i, j, *halves))
+            paired |= {i, j}
     return found
 
 

@@ -307,6 +307,17 @@ def test_the_slope_of_a_cosh_in_a_sum_keeps_its_digits(form: Any, at: float) -> 
         assert max(map(ulps, got, true)) <= 12
 
 
+def test_an_exponential_is_half_of_one_pair_at_most() -> None:
+    """exp(m + a), exp(m - a) and exp(a - m): the first could be paired with either of the others."""
+    m, a = sp.symbols("m a", real=True)
+    form = sp.log(2 + 3 * sp.exp(m) * sp.exp(a) + 3 * sp.exp(m) * sp.exp(-a) + 3 * sp.exp(a) * sp.exp(-m))
+    got = numbers(form, m=0.375, a=-1.25)
+    point = {m: sp.Rational(3, 8), a: sp.Rational(-5, 4)}
+    with mpmath.workdps(50):
+        true = [sp.N(e.subs(point), 50)._to_mpmath(170) for e in (form, sp.diff(form, m), sp.diff(form, a))]
+        assert max(map(ulps, got, true)) <= 8
+
+
 def test_a_factor_zero_beside_an_infinite_slope_leaves_nothing() -> None:
     k, a = sp.symbols("k a", real=True)
     for form, at in ((sp.sqrt(a), 0.0), (sp.cbrt(a), 0.0), (sp.asin(a), 1.0), (sp.acosh(a), 1.0), (sp.sqrt(a), 1.0)):
