@@ -14,7 +14,7 @@ from sympy.codegen import cfunctions
 
 from . import functions, gamma_operations, matrices, power_operations, stable_operations
 from .operation import Operation, X, Y
-from .stable_operations import exp_difference, inside
+from .stable_operations import exp_difference, inside, legs
 from .value import Value, over
 
 _SLOPE_OF_ERF = float(2 / sp.sqrt(sp.pi))
@@ -200,8 +200,9 @@ def _polygamma_pullback(c: Value, r: Value, x: Value, order: int) -> tuple[Value
 
 
 def _hypot_pullback(c: Value, r: Value, x: Value, y: Value) -> tuple[Value, Value]:
+    (x, y), length = legs(x, y, r)
     at_zero = r.equals(0)
-    return c * at_zero.choose(0.0, x / r), c * at_zero.choose(0.0, y / r)
+    return c * at_zero.choose(0.0, x / length), c * at_zero.choose(0.0, y / length)
 
 
 def _flat(c: Value, r: Value, *xs: Value) -> tuple[float, ...]:

@@ -169,6 +169,19 @@ def _exprel_slope(x: Value) -> Value:
     return (abs(x) < 1).choose(series, far)
 
 
+def legs(x: Value, y: Value, r: Value) -> tuple[tuple[Value, Value], Value]:
+    """x and y, and r = hypot(x, y), scaled up where they are so small that r has few digits."""
+    is_tiny = r < 1e-290
+    scale = is_tiny.choose(2.0**700, 1.0)
+    x, y = x * scale, y * scale
+    return (x, y), is_tiny.choose((x * x + y * y).call("sqrt"), r)
+
+
+def _direction(x: Value, y: Value) -> Value:
+    (x, y), length = legs(x, y, x.call("hypot", y))
+    return x / length
+
+
 def _direction_pullback(c: Value, r: Value, x: Value, y: Value) -> tuple[Value, Value]:
     length = x.call("hypot", y)
     other = y / length
@@ -256,7 +269,7 @@ ROWS: tuple[Operation, ...] = (
     # 1 - cos(x), cosh(x) - 1
     Operation("versine", 1 - sp.cos(X), lambda c, r, x: (c * x.call("sin"),), lambda x: _doubled_square(x, "sin")),
     Operation("coshm1", sp.cosh(X) - 1, lambda c, r, x: (c * x.call("sinh"),), lambda x: _doubled_square(x, "sinh")),
-    Operation("direction", None, _direction_pullback, lambda x, y: x / x.call("hypot", y)),
+    Operation("direction", None, _direction_pullback, _direction),
     Operation("powm1", None, _powm1_pullback, _powm1),  # x**y - 1
     Operation("box_cox", None, _box_cox_pullback, _box_cox),  # (x**y - 1)/y
     # expm1(x*y)/y

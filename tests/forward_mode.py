@@ -34,10 +34,14 @@ def _exp(x: Number) -> Number:
 
 
 def _reached(x: Number, most: Number) -> Number:
-    """The argument of a gamma function, for which mpmath takes as many digits of pi as it has itself."""
+    """The argument of a function for which mpmath takes as many digits of pi as it has itself."""
     if mp.isfinite(x) and abs(x) > most:
         raise OutOfReach
     return x
+
+
+def _turned(x: Number) -> Number:
+    return _reached(x, mpf(10) ** 400)
 
 
 def _gamma(x: Number) -> Number:
@@ -105,9 +109,9 @@ def _atan2_partial(y: Number, x: Number, top: Number) -> Number:
 FUNCTIONS: dict[Any, Rule] = {
     sp.exp: (_exp, (_exp,)),
     sp.log: (mp.log, (lambda x: _over(mpf(1), x),)),
-    sp.sin: (mp.sin, (mp.cos,)),
-    sp.cos: (mp.cos, (lambda x: -mp.sin(x),)),
-    sp.tan: (mp.tan, (lambda x: mp.sec(x) ** 2,)),
+    sp.sin: (lambda x: mp.sin(_turned(x)), (mp.cos,)),
+    sp.cos: (lambda x: mp.cos(_turned(x)), (lambda x: -mp.sin(x),)),
+    sp.tan: (lambda x: mp.tan(_turned(x)), (lambda x: mp.sec(x) ** 2,)),
     sp.asin: (mp.asin, (lambda x: _over(mpf(1), _root((1 - x) * (1 + x))),)),
     sp.acos: (mp.acos, (lambda x: -_over(mpf(1), _root((1 - x) * (1 + x))),)),
     sp.atan: (mp.atan, (lambda x: 1 / (1 + x * x),)),
