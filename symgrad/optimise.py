@@ -7,6 +7,8 @@ from .operations import TABLE
 from .program import LEAVES, Assignment, Builder, Program
 from .value import Value
 
+_MOST_FACTORS = 8  # below a bar: each may cost a division
+
 
 def lower(program: Program) -> Program:
     """Every operation that has a lowering in the table is replaced by it, and what is used by no output is dropped."""
@@ -39,19 +41,31 @@ def contract(program: Program) -> Program:
     return builder.program({name: tuple(numbers[v] for v in vs) for name, vs in program.outputs.items()})
 
 
-def _factors(program: Program, variable: int) -> list[tuple[int, tuple[int, int]]]:
-    """The factors of a product element by element, and the exponent p/q of each, if it is positive."""
-    assignment = program.assignments[variable]
+def _factors(program: Program, divisor: int) -> list[tuple[int, tuple[int, int]]]:
+    """The factors of a product element by element, and each one's exponent p/q; too many are left as one."""
+    found: list[tuple[int, tuple[int, int]]] = []
+    waiting = [divisor]
+    while waiting and len(found) + len(waiting) <= _MOST_FACTORS:
+        variable = waiting.pop()
+        assignment = program.assignments[variable]
+        if assignment.operation == "mul":
+            waiting += assignment.arguments[::-1]
+        else:
+            exponent = _exponent(assignment)
+            found.append((variable, (1, 1)) if exponent is None else (assignment.arguments[0], exponent))
+    return [(divisor, (1, 1))] if waiting else found
+
+
+def _exponent(assignment: Assignment) -> tuple[int, int] | None:
+    """The exponent p/q of a power, if it is positive."""
     operation, n = assignment.operation, assignment.attribute
-    if operation == "mul":
-        return [factor for a in assignment.arguments for factor in _factors(program, a)]
     if operation == "power" and isinstance(n, int) and n > 0:
-        return [(assignment.arguments[0], (n, 1))]
+        return n, 1
     if operation == "root_power" and isinstance(n, int):
-        return [(assignment.arguments[0], (2 * n + 1, 2))]
+        return 2 * n + 1, 2
     if operation == "rational_power" and isinstance(n, tuple) and n[0] > 0:
-        return [(assignment.arguments[0], (int(n[0]), int(n[1])))]
-    return [(variable, (1, 1))]
+        return int(n[0]), int(n[1])
+    return None
 
 
 def turn(program: Program) -> Program:

@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, Phase, assume, given, settings
 
 from symgrad import gallery
 from symgrad.differentiate import differentiate
+from symgrad.fold import fold
 from symgrad.operations import TABLE
-from symgrad.optimise import lower
+from symgrad.optimise import contract, lower
 from symgrad.pipeline import derive, generate
 from symgrad.problem import EmpiricalRisk, Loss, Model
 from symgrad.program import LEAVES, Builder, Program
@@ -272,3 +273,16 @@ def test_a_label_that_is_none_gives_nan_in_loss_and_gradient() -> None:
 def leaves_of(label: float) -> dict[str, list[np.float64]]:
     values = {"parameter": [1.0, 2.0], "input": [3.0], "target": [label], "weight": [1.0]}
     return {role: [np.float64(v) for v in row] for role, row in values.items()}
+
+
+def test_a_divisor_of_very_many_factors_takes_no_longer_than_it_must() -> None:
+    """Two thousand of them, and one that is squared sixty times."""
+    p = sp.symbols("p:2000", real=True)
+    program = lower(derived(1 / sp.Mul(*p), p))
+    assert len(program.assignments) < 20 * len(p)
+    builder = Builder(fold=fold)
+    square = builder.emit("parameter", attribute=0)
+    for _ in range(60):
+        square = builder.emit("mul", square, square)
+    loss = builder.emit("div", builder.constant(1.0), square)
+    assert len(differentiate(contract(builder.program({"loss": (loss,)})), "loss", "gradient").assignments) < 400
