@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import Any
 
 import sympy as sp
@@ -82,8 +83,17 @@ def _root_power(x: Value, n: int) -> Value:
 
 def _pow_pullback(c: Value, r: Value, x: Value, y: Value) -> tuple[Value, Value]:
     # d/dy = log(x) x^y, at x = 0 by convention 0; d/dx = y x^(y-1) also there, and 0 where y is
-    slope = y.equals(0).choose(0.0, c * (y * x.call("pow", y - 1)))
+    slope = y.equals(0).choose(0.0, c * (y * _pow_less_one(x, y)))
     return slope, x.equals(0).choose(0.0, c * r * x.call("log"))
+
+
+def _pow_less_one(x: Value, y: Value) -> Value:
+    """x**(y - 1): what y - 1 loses in rounding, times log(x), is put back to first order."""
+    power = x.call("pow", y - 1)
+    if y.constant is not None and Fraction(y.constant) - 1 == Fraction(y.constant - 1):
+        return power
+    lost = y.call("lost_in_sum", -1.0)
+    return (x > 0).call("and", power < math.inf).choose(power + power * (lost * x.call("log")), power)
 
 
 ROWS: tuple[Operation, ...] = (

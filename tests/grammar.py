@@ -89,7 +89,8 @@ _GUARDED = [
 def _remainder(e: Any, f: Any) -> Any:
     """SymPy looks for common factors of dense polynomials: of high degrees, in gigabytes."""
     powers = (n.exp for part in (e, f) for n in sp.preorder_traversal(part) if isinstance(n, sp.Pow | sp.exp))
-    return sp.Mod(e, f) if all(abs(n.as_coeff_Mul()[0]) <= 8 for n in powers) else e - f
+    is_small = sp.count_ops(e) + sp.count_ops(f) <= 12 and all(abs(n.as_coeff_Mul()[0]) <= 8 for n in powers)
+    return sp.Mod(e, f) if is_small else e - f
 
 
 # The rules of `models`: which functions, and the kinds of their arguments: (e)xpressions, (p)ositive ones, those
