@@ -26,7 +26,7 @@ def _power(x: Value, n: int) -> Value:
     """``x**n`` by squaring: at most ``2 log2(n)`` products; a negative power is one division."""
     if n < -1:  # of a power that is in range where the result is, subnormal numbers included
         root = 1 / x.call("power", attribute=(1 - n) // 2)
-        return root * x * root if n % 2 else root * root
+        return root * (abs(x) < math.inf).choose(root * x, root) if n % 2 else root * root
     if n == -1:
         return 1 / x
     if n == 0:

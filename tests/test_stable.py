@@ -325,6 +325,12 @@ def test_a_factor_zero_beside_an_infinite_slope_leaves_nothing() -> None:
     assert numbers(k * sp.sqrt(a), k=2.0, a=0.0)[2] == np.inf
 
 
+def test_a_power_of_what_overflowed_is_zero() -> None:
+    x = sp.Symbol("x", real=True)
+    for n in (-2, -3, -4, -7, -9, -108):
+        assert numbers((x**2 + 1) ** n, x=1e200)[0] == 0
+
+
 def test_a_slope_of_a_sinh_over_a_sum_with_its_cosh_does_not_overflow() -> None:
     a = sp.Symbol("a", real=True)
     for at in (1e-3, 5.0, 81.0, -711.0, 2000.0):
