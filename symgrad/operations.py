@@ -113,15 +113,20 @@ def _largest(*xs: Value) -> Value:
     return largest
 
 
-def _shifted_exponentials(*xs: Value) -> tuple[Value, list[Value], Value]:
-    """The largest x, ``exp(x_i - largest)``, and their sum less one; equal infinities differ by zero, not by NaN."""
+def _shifted_exponentials(*xs: Value, lost: Sequence[Value] = ()) -> tuple[Value, list[Value], Value]:
+    """The largest x, ``exp(x_i - largest)``, and their sum less one; equal infinities differ by zero, not by NaN.
+
+    ``lost`` is what each x lost to rounding, if that is known.
+    """
     largest = _largest(*xs)
     wins = [x.equals(largest) for x in xs]
-    shifted = [won.choose(1.0, exp_difference(x, largest)) for x, won in zip(xs, wins, strict=True)]
+    terms = [won.choose(1.0, exp_difference(x, largest)) for x, won in zip(xs, wins, strict=True)]
+    terms = [term + term * off for term, off in zip(terms, lost, strict=True)] if lost else terms
     rest = sum((won.choose(1.0, 0.0) for won in wins[1:]), wins[0].choose(1.0, 0.0)) - 1
-    for won, term in zip(wins, shifted, strict=True):
-        rest = rest + won.choose(0.0, term)
-    return largest, shifted, rest
+    offs: Sequence[Value | float] = lost or [0.0] * len(xs)
+    for won, off, term in zip(wins, offs, terms, strict=True):
+        rest = rest + won.choose(off, term)
+    return largest, terms, rest
 
 
 def _logsumexp(*xs: Value) -> Value:
@@ -130,16 +135,9 @@ def _logsumexp(*xs: Value) -> Value:
 
 
 def _with_lost(arguments: Sequence[Value]) -> tuple[Value, list[Value], Value]:
-    """As `_shifted_exponentials`, of exponents in the first half, and of what each lost to rounding in the second."""
+    """Of exponents in the first half, and of what each lost to rounding in the second."""
     half = len(arguments) // 2
-    xs, lost = arguments[:half], arguments[half:]
-    largest, shifted, _ = _shifted_exponentials(*xs)
-    terms = [term + term * off for term, off in zip(shifted, lost, strict=True)]
-    wins = [x.equals(largest) for x in xs]
-    rest = sum((won.choose(1.0, 0.0) for won in wins[1:]), wins[0].choose(1.0, 0.0)) - 1
-    for won, off, term in zip(wins, lost, terms, strict=True):
-        rest = rest + won.choose(off, term)
-    return largest, terms, rest
+    return _shifted_exponentials(*arguments[:half], lost=arguments[half:])
 
 
 def _logsumexp_with(*arguments: Value) -> Value:

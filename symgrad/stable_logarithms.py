@@ -9,7 +9,7 @@ from math import inf, log
 from .stable_differences import addends, excess, is_same, square_root
 from .stable_form import StableForm
 from .stable_operations import defined
-from .stable_terms import Term, coefficients, exponent, has_pairs, is_sum, product, share, shifted, summed, terms
+from .stable_terms import Term, coefficients, exponent, is_sum, pairs_of, product, share, shifted, summed, terms
 from .value import Value
 
 
@@ -46,7 +46,7 @@ def _logsumexp(x: Value) -> Value | None:
     first, *others = map(exponent, parts)
     if others == [-first]:
         return first.call("log_cosh") + log(2.0)
-    return None if has_pairs(parts) else first.call("logsumexp", *others)
+    return None if pairs_of(parts) else first.call("logsumexp", *others)
 
 
 def _log1mexp(x: Value) -> Value | None:

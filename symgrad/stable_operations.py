@@ -39,19 +39,22 @@ def _exp_with(x: Value, lost: Value) -> Value:
     return (abs(x) < 750).choose(value + value * lost, value)
 
 
-def _lost(x: Value, y: Value) -> Value:
-    """x + y less what it is rounded to (Knuth 1969, section 4.2.2); 0 where that is infinite."""
+def _rounded_off(x: Value, y: Value) -> Value:
+    """x + y less what it is rounded to (Knuth 1969, section 4.2.2)."""
     total = x + y
     back = total - x
-    return (abs(total) < math.inf).choose((x - (total - back)) + (y - back), 0.0)
+    return (x - (total - back)) + (y - back)
+
+
+def _lost(x: Value, y: Value) -> Value:
+    """The same; 0 where the sum is infinite."""
+    return (abs(x + y) < math.inf).choose(_rounded_off(x, y), 0.0)
 
 
 def _log_sum(x: Value, y: Value) -> Value:
     """log(x + y), near 1 too: what the sum is rounded by is put back to first order."""
-    total = x + y
-    back = total - x
-    lost = ((x - (total - back)) + (y - back)) * (1 / total)
-    value = total.call("log")
+    lost = _rounded_off(x, y) * (1 / (x + y))
+    value = (x + y).call("log")
     return (abs(lost) < math.inf).choose(value + lost, value)
 
 
@@ -140,8 +143,7 @@ def _hazard_pullback(c: Value, r: Value, x: Value) -> tuple[Value]:
 def _exp_product(x: Value, y: Value) -> Value:
     """What the product loses in rounding, half an ULP of it, is put back to first order."""
     product = x * y
-    value, lost = product.call("exp"), x.call("fma", y, -product)
-    return (abs(product) < 750).choose(value + value * lost, value)
+    return _exp_with(product, x.call("fma", y, -product))
 
 
 def _log1p_square(x: Value) -> Value:

@@ -26,13 +26,12 @@ def _sigmoid(x: Value, y: Value) -> Value | None:
     below, above = terms(y), terms(x)
     if not (is_sum(below) and len(below) == 2 and coefficients(below) == [1.0, 1.0]):
         return None
-    keys = [None if term.exponent is None else term.exponent.variable for term in below]
+    keys = [term.key for term in below]
     if len(above) != 1 or above[0].coefficient.operation in ("expm1", "sinh"):
         return None
-    key = None if above[0].exponent is None else above[0].exponent.variable
-    if key not in keys:
+    if above[0].key not in keys:
         return None
-    own, other = (below[0], below[1]) if keys[0] == key else (below[1], below[0])
+    own, other = (below[0], below[1]) if keys[0] == above[0].key else (below[1], below[0])
     return above[0].coefficient * difference(own, other).call("sigmoid")
 
 
@@ -44,9 +43,8 @@ def _tanh(x: Value, y: Value) -> Value | None:
     if len(set(coefficients(below))) != 1:
         return None
     above = _with_expm1(x)
-    by_key = {None if t.exponent is None else t.exponent.variable: t.coefficient.constant for t in above}
-    keys = [None if t.exponent is None else t.exponent.variable for t in below]
-    first, second = by_key.get(keys[0]), by_key.get(keys[1])
+    by_key = {term.key: term.coefficient.constant for term in above}
+    first, second = by_key.get(below[0].key), by_key.get(below[1].key)
     if len(above) != 2 or first is None or second is None or first != -second:
         return None
     factor = first / (coefficients(below)[0] or 1.0)

@@ -27,6 +27,11 @@ class Term:
     coefficient: Value
     exponent: Value | None
 
+    @property
+    def key(self) -> int | None:
+        """What terms of one exponent have in common: its variable."""
+        return None if self.exponent is None else self.exponent.variable
+
     def __mul__(self, other: Term) -> Term:
         return Term(self.coefficient * other.coefficient, _added(self.exponent, other.exponent))
 
@@ -45,9 +50,8 @@ def terms(x: Value) -> list[Term]:
     """The terms of a sum of exponentials, those with one exponent added up; anything else is one term."""
     found: dict[int | None, Term] = {}
     for term in _terms(x, {}, 0):
-        key = None if term.exponent is None else term.exponent.variable
-        before = found.get(key)
-        found[key] = term if before is None else Term(before.coefficient + term.coefficient, term.exponent)
+        before = found.get(term.key)
+        found[term.key] = term if before is None else Term(before.coefficient + term.coefficient, term.exponent)
     return list(found.values())
 
 
@@ -104,7 +108,7 @@ def _power(term: Term, n: int) -> Term:
 
 
 def quotient(a: Term, b: Term) -> Term:
-    same = a.exponent is not None and b.exponent is not None and a.exponent.variable == b.exponent.variable
+    same = a.key is not None and a.key == b.key
     exponent = None if same else _added(a.exponent, None if b.exponent is None else -b.exponent)
     return Term(a.coefficient / b.coefficient, exponent)
 
@@ -159,8 +163,7 @@ class _Shifted:
 
     def over(self, term: Term) -> Value:
         """A term over exp(shift)."""
-        key = None if term.exponent is None else term.exponent.variable
-        known = self.terms.get(key)
+        known = self.terms.get(term.key)
         if known is None:
             known = _put_back(exponent(term).call("exp_less", self.shift), exponent(term))
         return term.coefficient * known
@@ -168,7 +171,7 @@ class _Shifted:
 
 def shifted(parts: Sequence[Term]) -> _Shifted:
     """The shift is the largest exponent where that is large, and else 0: a shift that is not needed costs digits."""
-    keys = [None if term.exponent is None else term.exponent.variable for term in parts]
+    keys = [term.key for term in parts]
     if len(parts) == 2 and None in keys:  # one exponential does for both terms
         x = exponent(parts[1 - keys.index(None)])
         # asked by its result, not by its condition again: GCC would make branches of it, and no vector code
@@ -185,7 +188,7 @@ def shifted(parts: Sequence[Term]) -> _Shifted:
             key: _put_back(_at_most(term, shift).call("exp_less", shift), exponent(term))
             for key, term in zip(keys, parts, strict=True)
         }
-    pairs = _pairs(parts)
+    pairs = pairs_of(parts)
     paired = {place for pair in pairs for place in pair[:2]}
     products = [_even(parts[i], half, mean, shift) for i, _, half, mean in pairs]
     plain: list[Value] = []
@@ -195,7 +198,7 @@ def shifted(parts: Sequence[Term]) -> _Shifted:
     return _Shifted(shift, known, tuple(plain), tuple(products))
 
 
-def _pairs(parts: Sequence[Term]) -> list[tuple[int, int, Value, Value | None]]:
+def pairs_of(parts: Sequence[Term]) -> list[tuple[int, int, Value, Value | None]]:
     """The places of c exp(m + a) and c exp(m - a), and a and m.
 
     Near a = 0 little would be left of the difference of their derivatives.
@@ -208,10 +211,6 @@ def _pairs(parts: Sequence[Term]) -> list[tuple[int, int, Value, Value | None]]:
             found.append((i, j, *halves))
             paired |= {i, j}
     return found
-
-
-def has_pairs(parts: Sequence[Term]) -> bool:
-    return bool(_pairs(parts))
 
 
 def _halves(x: Value | None, y: Value | None) -> tuple[Value, Value | None] | None:
