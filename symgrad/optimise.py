@@ -1,6 +1,7 @@
 """Passes from program to program: dead code goes, and operations that C lacks become ones that it has."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 from .fold import fold
 from .operations import TABLE
@@ -25,19 +26,33 @@ def lower(program: Program) -> Program:
 
 def contract(program: Program) -> Program:
     """A quotient by a product or a power is told the factors of it; `lower` forgets them again."""
-    builder = Builder(fold=fold)
     active = program.depends_on(["parameter"])
+
+    def change(builder: Builder, numbers: Sequence[int], assignment: Assignment) -> Assignment:
+        factors = _factors(program, assignment.arguments[1]) if assignment.operation == "div" else []
+        arguments = tuple(numbers[a] for a in assignment.arguments)
+        if len(factors) < 2 and all(exponent == (1, 1) for _, exponent in factors):
+            return replace(assignment, arguments=arguments)
+        factors = [(v, exponent) for v, exponent in factors if active[v]]
+        exponents = tuple(n for _, exponent in factors for n in exponent)
+        return replace(
+            assignment,
+            operation="over_product",
+            arguments=(*arguments, *(numbers[v] for v, _ in factors)),
+            attribute=exponents,
+        )
+
+    return _changed(program, change)
+
+
+def _changed(program: Program, change: Callable[[Builder, Sequence[int], Assignment], Assignment]) -> Program:
+    """Every assignment as ``change`` makes it, which is told the new number of each variable before."""
+    builder = Builder(fold=fold)
     numbers: list[int] = []
     for assignment in program.assignments:
-        operation, attribute = assignment.operation, assignment.attribute
-        arguments = tuple(numbers[a] for a in assignment.arguments)
-        factors = _factors(program, assignment.arguments[1]) if operation == "div" else []
-        if len(factors) > 1 or any(exponent != (1, 1) for _, exponent in factors):
-            factors = [(v, exponent) for v, exponent in factors if active[v]]
-            operation, attribute = "over_product", tuple(n for _, exponent in factors for n in exponent)
-            arguments = (*arguments, *(numbers[v] for v, _ in factors))
-        shape = assignment.shape if operation in LEAVES else None
-        numbers.append(builder.emit(operation, *arguments, attribute=attribute, shape=shape))
+        new = change(builder, numbers, assignment)
+        shape = new.shape if new.operation in LEAVES else None
+        numbers.append(builder.emit(new.operation, *new.arguments, attribute=new.attribute, shape=shape))
     return builder.program({name: tuple(numbers[v] for v in vs) for name, vs in program.outputs.items()})
 
 
@@ -70,18 +85,17 @@ def _exponent(assignment: Assignment) -> tuple[int, int] | None:
 
 def turn(program: Program) -> Program:
     """A product with a transposed matrix that no sample changes reads that matrix by its columns."""
-    builder = Builder(fold=fold)
-    numbers: list[int] = []
-    for assignment in program.assignments:
-        arguments, attribute = tuple(numbers[a] for a in assignment.arguments), assignment.attribute
-        if assignment.operation == "matmul":
-            turned = tuple(int(_is_turned(builder, a)) for a in arguments)
-            pairs = zip(arguments, turned, strict=True)
-            arguments = tuple(builder.assignments[a].arguments[0] if t else a for a, t in pairs)
-            attribute = turned if any(turned) else None
-        shape = assignment.shape if assignment.operation in LEAVES else None
-        numbers.append(builder.emit(assignment.operation, *arguments, attribute=attribute, shape=shape))
-    return eliminate_dead(builder.program({n: tuple(numbers[v] for v in vs) for n, vs in program.outputs.items()}))
+    return eliminate_dead(_changed(program, _turned))
+
+
+def _turned(builder: Builder, numbers: Sequence[int], assignment: Assignment) -> Assignment:
+    arguments, attribute = tuple(numbers[a] for a in assignment.arguments), assignment.attribute
+    if assignment.operation == "matmul":
+        turned = tuple(int(_is_turned(builder, a)) for a in arguments)
+        pairs = zip(arguments, turned, strict=True)
+        arguments = tuple(builder.assignments[a].arguments[0] if t else a for a, t in pairs)
+        attribute = turned if any(turned) else None
+    return replace(assignment, arguments=arguments, attribute=attribute)
 
 
 def _is_turned(builder: Builder, variable: int) -> bool:
