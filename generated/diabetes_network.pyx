@@ -150,7 +150,7 @@ cdef enum:
     INVARIANTS = 17  # numbers that are computed once for a theta; first the penalty and its gradient
     PREDICTIONS = 1
     SUMMED_ROWS = 18  # the loss, and what is summed of its gradient row by row
-    VALUE_ROWS = 18  # all rows of the function that has most
+    VALUE_ROWS = 31  # all rows of the function that has most
     BATCH = 4  # calls whose values are added up together
     COST = 45  # about this many nanoseconds for a sample with its gradient
 
@@ -300,18 +300,17 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
     cdef real p14 = c[14]
     cdef real p15 = c[15]
     cdef real p16 = c[16]
-    cdef real u0, u1, y0, w, sum_1, size_1, exp_1, product_1, sum_2, product_2, sum_3, quotient_1, product_3, \
+    cdef real u0, u1, sum_1, size_1, exp_1, product_1, sum_2, product_2, sum_3, quotient_1, product_3, \
         product_4, sum_4, negative_1, choice_1, choice_2, sum_5, size_2, exp_2, product_5, sum_6, \
         product_6, sum_7, quotient_2, product_7, product_8, sum_8, negative_2, choice_3, choice_4, \
-        sum_9, size_3, exp_3, product_9, sum_10, product_10, sum_11, quotient_3, product_11, product_12, \
-        sum_12, negative_3, choice_5, choice_6, sum_13, size_4, exp_4, product_13, sum_14, product_14, \
-        sum_15, quotient_4, product_15, product_16, sum_16, negative_4, choice_7, choice_8, \
-        difference_1, product_18, product_19, product_20, product_21, product_22
+        sum_9, size_3, exp_3, product_9, sum_10, product_10, sum_11, y0, product_18, product_19, \
+        product_20, w, quotient_3, product_11, product_21, sum_12, negative_3, choice_5, choice_6, \
+        sum_13, size_4, exp_4, product_13, sum_14, product_14, sum_15, quotient_4, product_15, \
+        product_16, sum_16, negative_4, choice_7, choice_8, difference_1, product_22, product_23, \
+        product_24, product_25, product_26
     for lane in range(LANES):
         u0 = data[lane]
         u1 = data[1 * LANES + lane]
-        y0 = data[2 * LANES + lane]
-        w = data[WEIGHT_ROW * LANES + lane]
         sum_1 = p1 * u1 + (p8 + p0 * u0)
         size_1 = fabs(sum_1)
         exp_1 = exp(size_1 * -2.0)
@@ -347,10 +346,41 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
         sum_10 = 0.0005871241987521835 + product_9 * (-0.00022646125178830043 + product_9 * 6.50769217873237e-05)
         product_10 = product_9 * (0.003592092138684696 + product_9 * (-0.0014554257178951656 + product_9 * sum_10))
         sum_11 = -0.053968253967312856 + product_9 * (0.021869488476433937 + product_9 * (-0.008863233600962223 + product_10))
+        out[29 * LANES + lane] = exp_1
+        out[30 * LANES + lane] = quotient_1
+        out[28 * LANES + lane] = choice_2
+        out[23 * LANES + lane] = p12 * choice_2
+        out[26 * LANES + lane] = exp_2
+        out[27 * LANES + lane] = quotient_2
+        out[25 * LANES + lane] = choice_4
+        out[24 * LANES + lane] = p13 * choice_4
+        out[22 * LANES + lane] = sum_9
+        out[21 * LANES + lane] = size_3
+        out[20 * LANES + lane] = exp_3
+        out[19 * LANES + lane] = product_9
+        out[18 * LANES + lane] = product_9 * sum_11
+    for lane in range(LANES):
+        u0 = data[lane]
+        u1 = data[1 * LANES + lane]
+        y0 = data[2 * LANES + lane]
+        exp_1 = out[29 * LANES + lane]
+        quotient_1 = out[30 * LANES + lane]
+        choice_2 = out[28 * LANES + lane]
+        product_18 = out[23 * LANES + lane]
+        exp_2 = out[26 * LANES + lane]
+        quotient_2 = out[27 * LANES + lane]
+        choice_4 = out[25 * LANES + lane]
+        product_19 = out[24 * LANES + lane]
+        sum_9 = out[22 * LANES + lane]
+        size_3 = out[21 * LANES + lane]
+        exp_3 = out[20 * LANES + lane]
+        product_9 = out[19 * LANES + lane]
+        product_20 = out[18 * LANES + lane]
+        w = data[WEIGHT_ROW * LANES + lane]
         quotient_3 = 1.0 / (1.0 + exp_3)
         product_11 = (1.0 - exp_3) * quotient_3
-        product_12 = product_9 * (-0.3333333333333333 + product_9 * (0.13333333333332756 + product_9 * sum_11))
-        sum_12 = sum_9 + sum_9 * product_12
+        product_21 = sum_9 * (product_9 * (-0.3333333333333333 + product_9 * (0.13333333333332756 + product_20)))
+        sum_12 = sum_9 + product_21
         negative_3 = -product_11
         choice_5 = negative_3 if (sum_9 < 0.0) else product_11
         choice_6 = sum_12 if (size_3 < 0.45) else choice_5
@@ -368,30 +398,30 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
         negative_4 = -product_15
         choice_7 = negative_4 if (sum_13 < 0.0) else product_15
         choice_8 = sum_16 if (size_4 < 0.45) else choice_7
-        difference_1 = p15 * choice_8 + (p14 * choice_6 + (p13 * choice_4 + (p16 + p12 * choice_2))) - y0
-        product_18 = difference_1 * w
-        product_19 = p15 * product_18 * (quotient_4 * (exp_4 * quotient_4) * 4.0)
-        product_20 = p14 * product_18 * (quotient_3 * (exp_3 * quotient_3) * 4.0)
-        product_21 = p13 * product_18 * (quotient_2 * (exp_2 * quotient_2) * 4.0)
-        product_22 = p12 * product_18 * (quotient_1 * (exp_1 * quotient_1) * 4.0)
+        difference_1 = p15 * choice_8 + (p14 * choice_6 + (product_19 + (p16 + product_18))) - y0
+        product_22 = difference_1 * w
+        product_23 = p15 * product_22 * (quotient_4 * (exp_4 * quotient_4) * 4.0)
+        product_24 = p14 * product_22 * (quotient_3 * (exp_3 * quotient_3) * 4.0)
+        product_25 = p13 * product_22 * (quotient_2 * (exp_2 * quotient_2) * 4.0)
+        product_26 = p12 * product_22 * (quotient_1 * (exp_1 * quotient_1) * 4.0)
         out[lane] = difference_1 * difference_1 * 0.5 * w  # L
-        out[17 * LANES + lane] = product_18  # dL/dv0
-        out[16 * LANES + lane] = choice_8 * product_18  # dL/dv4
-        out[12 * LANES + lane] = product_19  # dL/dc4
-        out[8 * LANES + lane] = u1 * product_19  # dL/dW4_bp
-        out[7 * LANES + lane] = u0 * product_19  # dL/dW4_bmi
-        out[15 * LANES + lane] = choice_6 * product_18  # dL/dv3
-        out[11 * LANES + lane] = product_20  # dL/dc3
-        out[6 * LANES + lane] = u1 * product_20  # dL/dW3_bp
-        out[5 * LANES + lane] = u0 * product_20  # dL/dW3_bmi
-        out[14 * LANES + lane] = choice_4 * product_18  # dL/dv2
-        out[10 * LANES + lane] = product_21  # dL/dc2
-        out[4 * LANES + lane] = u1 * product_21  # dL/dW2_bp
-        out[3 * LANES + lane] = u0 * product_21  # dL/dW2_bmi
-        out[13 * LANES + lane] = choice_2 * product_18  # dL/dv1
-        out[9 * LANES + lane] = product_22  # dL/dc1
-        out[2 * LANES + lane] = u1 * product_22  # dL/dW1_bp
-        out[1 * LANES + lane] = u0 * product_22  # dL/dW1_bmi
+        out[17 * LANES + lane] = product_22  # dL/dv0
+        out[16 * LANES + lane] = choice_8 * product_22  # dL/dv4
+        out[12 * LANES + lane] = product_23  # dL/dc4
+        out[8 * LANES + lane] = u1 * product_23  # dL/dW4_bp
+        out[7 * LANES + lane] = u0 * product_23  # dL/dW4_bmi
+        out[15 * LANES + lane] = choice_6 * product_22  # dL/dv3
+        out[11 * LANES + lane] = product_24  # dL/dc3
+        out[6 * LANES + lane] = u1 * product_24  # dL/dW3_bp
+        out[5 * LANES + lane] = u0 * product_24  # dL/dW3_bmi
+        out[14 * LANES + lane] = choice_4 * product_22  # dL/dv2
+        out[10 * LANES + lane] = product_25  # dL/dc2
+        out[4 * LANES + lane] = u1 * product_25  # dL/dW2_bp
+        out[3 * LANES + lane] = u0 * product_25  # dL/dW2_bmi
+        out[13 * LANES + lane] = choice_2 * product_22  # dL/dv1
+        out[9 * LANES + lane] = product_26  # dL/dc1
+        out[2 * LANES + lane] = u1 * product_26  # dL/dW1_bp
+        out[1 * LANES + lane] = u0 * product_26  # dL/dW1_bmi
 
 
 cdef hot predictions(const real* c, const real* data, rows out) noexcept nogil:

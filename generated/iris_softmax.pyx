@@ -338,7 +338,6 @@ cdef enum:
     LINE = 64 // sizeof(real)  # columns of a matrix are padded to so many
     TURNED = 8  # columns of turned operands
     PRODUCTS = 32  # sums over the samples of a tile, of products of matrices
-    MOST_COLUMNS = 4
     COST = 20  # about this many nanoseconds for a sample with its gradient
 
 
@@ -567,6 +566,8 @@ cdef struct Scratch:  # what a thread works in
     double* sums
     real* turned
     double* products
+    real* values_by_lane  # where each lane's numbers lie together
+    real* data_by_lane
 
 
 cdef struct Nodes:  # of the tree of sums: a row is a pair, high and low
@@ -880,23 +881,19 @@ cdef hot fold_outer(double* node, Py_ssize_t down, Py_ssize_t right, const doubl
                     fold_sum(&node[2 * (i * down + (first + j) * right)], part[i * width + j], more)
 
 
-cdef hot write_outer(rows to, const real* left, const real* right, Py_ssize_t m, Py_ssize_t p, Py_ssize_t k,
-                     Py_ssize_t lane, bint more) noexcept nogil:
+cdef hot write_outer(rows to, const real* left, const real* right, Py_ssize_t m, Py_ssize_t p, Py_ssize_t k, bint more) noexcept nogil:
     """One lane's left @ right, an (m, k) matrix; ``more``: onto what is there."""
     cdef Py_ssize_t i, j, q
     cdef real factor
-    cdef real[MOST_COLUMNS] row
     for q in range(p):
-        for j in range(k):
-            row[j] = right[(q * k + j) * LANES + lane]
         for i in range(m):
-            factor = left[(i * p + q) * LANES + lane]
+            factor = left[i * p + q]
             if more or q:
                 for j in range(k):
-                    to[i * k + j] = fma_real(factor, row[j], to[i * k + j])
+                    to[i * k + j] = <real>canonical(fma_real(factor, right[q * k + j], to[i * k + j]))
             else:
                 for j in range(k):
-                    to[i * k + j] = factor * row[j]
+                    to[i * k + j] = <real>canonical(factor * right[j])
 
 
 cdef void add_outers(Scratch* scratch, const unsigned char* masked) noexcept nogil:
@@ -1187,29 +1184,33 @@ cdef hot settle(real* values, Py_ssize_t n) noexcept nogil:
         values[i] = <real>canonical(values[i])
 
 
-cdef void scatter_gradients(const real* values, const real* data, real* to, Py_ssize_t count) noexcept nogil:
-    """Each lane's gradient to one row of all parameters."""
-    cdef Py_ssize_t lane
-    scatter(&values[1 * LANES], 3, &to[12], N_COLUMNS, count)
-    for lane in range(count):
-        write_outer(&to[lane * N_COLUMNS + 0], &values[1 * LANES], &data[0 * LANES], 3, 1, 4, lane, 0)
-    settle(to, count * N_COLUMNS)
+cdef void turn_to_lanes(Scratch* scratch, Py_ssize_t count) noexcept nogil:
+    """What the gradients of a call are made of: each lane's values one after the other, and so its data."""
+    scatter(scratch.values, VALUE_ROWS, scratch.values_by_lane, VALUE_ROWS, count)
+    scatter(scratch.data, WEIGHT_ROW, scratch.data_by_lane, WEIGHT_ROW, count)
+
+
+cdef void write_gradient(const real* values, const real* data, real* to) noexcept nogil:
+    """One lane's gradient, from what is that lane's."""
+    memcpy(&to[12], &values[1], 3 * sizeof(real))
+    write_outer(&to[0], &values[1], &data[0], 3, 1, 4, 0)
 
 
 cdef void write_rows(Sweep* sweep, Scratch scratch, Py_ssize_t lane, real* to, Py_ssize_t count) noexcept nogil:
     """The rows of ``count`` lanes of a call, from ``lane`` on."""
+    cdef Py_ssize_t here
     scratch.values += lane
     if sweep.with_gradient:
-        scratch.data += lane
-        scatter_gradients(scratch.values, scratch.data, to, count)
+        for here in range(lane, lane + count):
+            write_gradient(&scratch.values_by_lane[here * VALUE_ROWS], &scratch.data_by_lane[here * WEIGHT_ROW], &to[(here - lane) * N_COLUMNS])
         return
     scatter(&scratch.values[sweep.first_row * LANES], sweep.out_rows, to, sweep.out_rows, count)
 
 
 cdef Py_ssize_t lanes_together(Py_ssize_t row_size) noexcept nogil:
-    """Lanes whose rows are put together before they are written past the caches: in the first cache, or in the second."""
+    """Lanes whose rows are put together before they are written past the caches: in the first cache."""
     cdef Py_ssize_t lanes = LANES
-    while lanes > 1 and lanes * row_size > (1 << 14 if lanes > 8 else 1 << 18):
+    while lanes > 1 and lanes * row_size > 1 << 14:
         lanes //= 2
     return lanes
 
@@ -1232,6 +1233,8 @@ cdef void write_block(Sweep* sweep, Scratch* scratch) noexcept nogil:
         gather(sweep, scratch, start, here, masked)
         sweep.function(sweep.c, scratch.data, scratch.values)
         settle(scratch.values, sweep.n_rows * LANES)
+        if sweep.with_gradient:
+            turn_to_lanes(scratch, here)
         lane = 0
         while lane < here:
             count = min(together, here - lane)
@@ -1635,6 +1638,10 @@ cdef class _Scratch:
         at += TURNED * LANES * sizeof(real) + 63 & ~63
         cdef size_t products = at
         at += PRODUCTS * sizeof(double)
+        cdef size_t values_by_lane = at
+        at += VALUE_ROWS * LANES * sizeof(real)
+        cdef size_t data_by_lane = at
+        at += WEIGHT_ROW * LANES * sizeof(real)
         self.memory = large_memory(at)
         if self.memory == NULL:
             raise MemoryError()
@@ -1644,6 +1651,8 @@ cdef class _Scratch:
         scratch.sums = <double*>(base + sums)
         scratch.turned = <real*>(base + turned)
         scratch.products = <double*>(base + products)
+        scratch.values_by_lane = <real*>(base + values_by_lane)
+        scratch.data_by_lane = <real*>(base + data_by_lane)
 
     def __dealloc__(self):
         free(self.memory)

@@ -38,7 +38,6 @@ def outer_context(kernel: Kernel, writer: StageWriter, line: int) -> Context:
         "turns": tuple(turns.values()),
         "turned": turned,
         "products": products,
-        "most_columns": max((outer.k for outer in kernel.outers), default=0),
         "covered": _covers(filled, kernel.starts[-1]),
     }
 

@@ -13,7 +13,8 @@ from .rows import Rows
 from .steps import REDUCTIONS, Step, is_elementwise, same_elements, sequence, view
 
 DEPTH = 16  # calls of a lane function that make a tile: bounds the error of the compensated sum
-LONGEST_BODY = 200  # operations in one loop; beyond, the spills and the time of GCC grow faster than the work
+# Operations in one loop: beyond, a processor no longer sees from one pass into the next, and waits for each result.
+LONGEST_BODY = 200
 
 
 def schedule(program: Program, inputs: int) -> Kernel:
@@ -151,7 +152,9 @@ class _Scheduler:
 
     def lane_function(self, name: str, rows: Sequence[int], operands: Sequence[int] = ()) -> LaneFunction:
         """The function that fills ``rows``, and keeps ``operands`` for the products of a tile."""
-        steps = sequence(self._program, self._homes, self._closure([*rows, *operands], varying=True), LONGEST_BODY)
+        variables = self._closure([*rows, *operands], varying=True)
+        loops = -(-len(variables) // LONGEST_BODY)
+        steps = sequence(self._program, self._homes, variables, -(-len(variables) // max(loops, 1)))
         # a result may be consecutive rows of what has to be kept for it
         lasting = [self._base(v) for v in (*rows, *operands)]
         kept = [*self._crossing(steps), *lasting]
