@@ -1670,6 +1670,9 @@ cdef _take(list idle, kind):
         return kind()
 
 
+cdef double _last_sweep = 0.0  # when the last one ended for which threads may be worth it
+
+
 cdef class _Job:
     """One sweep over rows of bound arrays at one theta, a block at a time, from any thread."""
 
@@ -1678,55 +1681,56 @@ cdef class _Job:
     cdef real* c
     cdef Py_ssize_t start, n  # the rows
     cdef Py_ssize_t block, blocks, begun  # rows of a block; how many there are; how many a thread has taken
+    cdef Py_ssize_t threads, longest  # as many rows are taken at most
     cdef Py_ssize_t level  # of a block's node
     cdef _Siblings siblings
     cdef object out
     cdef Py_ssize_t sweeps, helpers  # sweeps begun; other threads that are at work in this one
-    cdef object idle  # a lock, released when the last of them is done
     cdef object failure  # of one of them
+    cdef int** calls  # those that wait for a call, which they get when the first block begins
+    cdef Py_ssize_t n_calls
 
     def __dealloc__(self):
         free(self.c)
 
-    cdef int work(self) except -1:
-        """Blocks, until none is left."""
-        cdef Py_ssize_t index
+    cdef int work(self, _Scratch scratch) except -1:
+        """Blocks, until none is left: whole subtrees of them while there are many, and the last one by one."""
+        cdef Py_ssize_t index, up
         cdef _Tree node
         while self.begun < self.blocks:
             index = self.begun
-            self.begun += 1
-            node = self.run(index)
+            up = 0
+            while (index % (2 << up) == 0 and self.block << up < self.longest
+                   and self.blocks - index >= (2 << up) * self.threads):
+                up += 1
+            self.begun += 1 << up
+            node = self.run(index * self.block, self.block << up, scratch)
             if node is not None:
-                self.siblings.join(node, self.level, index)
+                self.siblings.join(node, self.level + up, index >> up)
         return 0
 
-    def help(self, Py_ssize_t sweep):
-        """The same in another thread. One that comes too late has nothing to do, and nobody waits for it."""
+    cdef Py_ssize_t* help(self, Py_ssize_t sweep, _Scratch scratch):
+        """The same in another thread: where it is counted. One that comes too late has nothing to do, and nobody waits for it."""
         if sweep != self.sweeps or self.begun >= self.blocks:
-            return
+            return NULL
         cdef Environment environment = calm()
-        self.helpers += 1
+        enter(&self.helpers)
         try:
-            self.work()
+            self.work(scratch)
         except BaseException as error:
             self.begun = self.blocks
             self.failure = error
-        finally:
-            restore(environment)
-            self.helpers -= 1
-            if self.helpers == 0 and self.begun >= self.blocks:
-                self.idle.release()
+        restore(environment)
+        return &self.helpers
 
-    cdef _Tree run(self, Py_ssize_t index):
-        """Block ``index``: its rows to ``out``, or the node that is its sum."""
+    cdef _Tree run(self, Py_ssize_t first, Py_ssize_t rows, _Scratch scratch):
+        """As many rows from ``first`` on: to ``out``, or the node that is their sum."""
         PyErr_CheckSignals()
-        cdef _Scratch scratch = _take(_idle_scratch, _Scratch)
         cdef _Tree tree = None
         cdef Nodes nodes
         cdef Sweep sweep = self.sweep
         cdef Column column
-        cdef Py_ssize_t first = index * self.block
-        sweep.n = min(self.block, self.n - first)
+        sweep.n = min(rows, self.n - first)
         if sweep.out != NULL:
             sweep.out += first * sweep.out_rows * sizeof(real)
         first += self.start
@@ -1748,12 +1752,14 @@ cdef class _Job:
             tree = _take(_idle_trees, _Tree)
             tree.reserve(sweep.n, sweep.n_sums)
             nodes = tree.nodes
-        if sweep.n * COST < 20_000:  # to hand the interpreter to another thread and to get it back may take longer
+        cdef Py_ssize_t n_calls = self.n_calls
+        self.n_calls = 0
+        if n_calls == 0 and sweep.n * COST < 20_000:  # to give up the interpreter and to get it back may take longer
             compute_block(&sweep, &scratch.scratch, nodes)
         else:
             with nogil:
+                call_helpers(self.calls, n_calls)  # now they find the interpreter free
                 compute_block(&sweep, &scratch.scratch, nodes)
-        _idle_scratch.append(scratch)
         return tree
 
     cdef _Tree sweep_rows(self, Py_ssize_t start, Py_ssize_t n):
@@ -1761,7 +1767,9 @@ cdef class _Job:
 
         The sum is the first node of the tree; without a weight, the weight is the number of rows.
         """
+        global _last_sweep
         cdef Py_ssize_t threads = self.data.threads
+        cdef _Scratch scratch = _take(_idle_scratch, _Scratch)
         cdef _Tree root
         if threads == 0:
             threads = _worthwhile_threads(n)
@@ -1769,52 +1777,151 @@ cdef class _Job:
         self.start = start
         self.n = n
         self.begun = 0
-        self.block = _block_rows(n, threads)
+        self.longest = self.block = _block_rows(n, 15_000_000)
+        if threads > 1:
+            self.block = _block_rows(n, 100_000)
         self.blocks = (n + self.block - 1) // self.block
+        self.threads = min(threads, self.blocks)
         if self.blocks == 1:
-            root = self.run(0)
+            root = self.run(0, n, scratch)
         else:
-            root = self.sum_of_blocks(min(threads, self.blocks))
+            root = self.sum_of_blocks(scratch)
+        _idle_scratch.append(scratch)
+        if n * COST >= FEW_NANOSECONDS:
+            _last_sweep = seconds()
         if root is not None and self.data.arrays[WEIGHTS] is None:
             root.nodes.sums[0] = n
         return root
 
-    cdef _Tree sum_of_blocks(self, Py_ssize_t threads):
+    cdef _Tree sum_of_blocks(self, _Scratch scratch):
         self.level = 0
         while TILE_ROWS << self.level < self.block:
             self.level += 1
         self.siblings = _Siblings()
         self.siblings.tiles = (self.n + TILE_ROWS - 1) // TILE_ROWS
         self.siblings.n_sums = self.sweep.n_sums
-        if threads == 1:
-            self.work()
+        if self.threads == 1:
+            self.work(scratch)
         else:
-            self.work_together(threads)
+            self.work_together(scratch)
         return self.siblings.root
 
-    cdef int work_together(self, Py_ssize_t threads) except -1:
-        """Threads of this call alone: a fork between two calls finds none, and to start one takes 10 microseconds."""
+    cdef int work_together(self, _Scratch scratch) except -1:
+        """This thread, with others that wait since the sweep before, or are started."""
+        cdef list called = []
+        cdef _Helper helper
         self.failure = None
-        self.idle = Lock()
-        self.idle.acquire()
+        self.calls = <int**>malloc(self.threads * sizeof(int*))
+        if self.calls == NULL:
+            raise MemoryError()
         try:
-            for _ in range(threads - 1):
-                if self.begun < self.blocks:  # else they are done already
-                    start_new_thread(self.help, (self.sweeps,))
-            self.work()
-            self.wait()
+            for _ in range(self.threads - 1):
+                helper = _waiting_helper() or _Helper()
+                helper.job = self
+                helper.sweep = self.sweeps
+                if helper.state == WAITING:
+                    self.calls[len(called)] = &helper.state
+                    called.append(helper)
+                elif self.begun < self.blocks:  # else they are done already
+                    start_new_thread(helper.stay, ())
+            self.n_calls = len(called)
+            self.work(scratch)
         finally:
             self.begun = self.blocks  # after an error, the others stop too
-            self.wait()
+            self.n_calls = 0
+            with nogil:
+                wait_for_helpers(&self.helpers)
+            free(self.calls)
         if self.failure is not None:
             raise self.failure
         return 0
 
-    cdef int wait(self) except -1:
-        """For the threads that are at work; Ctrl-C ends it."""
-        if self.helpers:
-            self.idle.acquire()
-        return 0
+
+cdef extern from *:
+    """
+    #include <sched.h>
+    #include <time.h>
+    #define PATIENCE 2e-4  /* seconds for which a thread waits for the next sweep */
+    enum { CALLED, WAITING, GONE };  /* states of a helper */
+    #if defined(__x86_64__)
+    #define rest __builtin_ia32_pause
+    #else
+    #define rest() __asm__ __volatile__("" ::: "memory")
+    #endif
+    static double seconds(void) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return now.tv_sec + 1e-9 * now.tv_nsec;
+    }
+    static void enter(Py_ssize_t *helpers) { __atomic_add_fetch(helpers, 1, __ATOMIC_ACQ_REL); }
+    static void call_helpers(int **states, Py_ssize_t n) {
+        for (Py_ssize_t i = 0; i < n; i++) {
+            int waiting = WAITING;
+            __atomic_compare_exchange_n(states[i], &waiting, CALLED, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+        }
+    }
+    /* Out of the sweep that it helped with, if it did; then it waits: has it been called? */
+    static int leave_and_wait(Py_ssize_t *helpers, int *state) {
+        double end = seconds() + PATIENCE;
+        int waiting = WAITING;
+        __atomic_store_n(state, WAITING, __ATOMIC_RELEASE);
+        if (helpers != NULL) __atomic_sub_fetch(helpers, 1, __ATOMIC_ACQ_REL);
+        while (seconds() < end)
+            for (int i = 0; i < 32; i++) {
+                if (__atomic_load_n(state, __ATOMIC_ACQUIRE) == CALLED) return 1;
+                rest();
+            }
+        return !__atomic_compare_exchange_n(state, &waiting, GONE, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    }
+    static void wait_for_helpers(Py_ssize_t *helpers) {
+        for (int i = 0; __atomic_load_n(helpers, __ATOMIC_ACQUIRE); i++) {
+            if (i < 2000) rest(); else sched_yield();
+        }
+    }
+    """
+    const double PATIENCE
+    const int WAITING
+    double seconds() noexcept nogil
+    void enter(Py_ssize_t*) noexcept nogil
+    void call_helpers(int**, Py_ssize_t) noexcept nogil
+    bint leave_and_wait(Py_ssize_t*, int*) noexcept nogil
+    void wait_for_helpers(Py_ssize_t*) noexcept nogil
+
+
+cdef list _waiting = []  # helpers; some of them may be gone
+
+
+cdef class _Helper:
+    """A thread that works at a job with another, and then waits a moment for the next: a fork loses it, and no call needs it."""
+
+    cdef int state
+    cdef _Job job
+    cdef Py_ssize_t sweep
+
+    def stay(self):
+        """What the thread does."""
+        cdef Py_ssize_t* helpers
+        cdef bint called = True
+        cdef _Scratch scratch = _take(_idle_scratch, _Scratch)  # from sweep to sweep the same, near to its processor
+        while called:
+            helpers = self.job.help(self.sweep, scratch)
+            self.job = None  # while it is among its helpers, the job is its caller's
+            _waiting.append(self)
+            with nogil:
+                called = leave_and_wait(helpers, &self.state)
+        _idle_scratch.insert(0, scratch)
+        if self in _waiting:
+            _waiting.remove(self)
+
+
+cdef _Helper _waiting_helper():
+    """One that can be called, or None."""
+    cdef _Helper helper
+    while _waiting:
+        helper = _waiting.pop()
+        if helper.state == WAITING:
+            return helper
+    return None
 
 
 cdef bint weights_are_finite(Column weights, Py_ssize_t n) noexcept nogil:
@@ -1932,21 +2039,25 @@ cdef void _take_place(Column* column, Py_buffer* view) noexcept:
     column.column_stride = view.strides[1] if view.ndim > 1 else sizeof(real)
 
 
+cdef enum:
+    FEW_NANOSECONDS = 300_000  # less work than this is done by one thread
+    MANY_NANOSECONDS = 1_000_000  # more than this is worth the start of others
+
+
 cdef Py_ssize_t _worthwhile_threads(Py_ssize_t n):
-    """One below a millisecond of work, else the processor cores that this process may use."""
-    if n * COST < 1_000_000:
+    """The processor cores that this process may use, or one.
+
+    Between few and many, others help if calls follow one another so closely that they wait from one to the next.
+    """
+    if n * COST < FEW_NANOSECONDS or n * COST < MANY_NANOSECONDS and seconds() - _last_sweep > PATIENCE:
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-cdef Py_ssize_t _block_rows(Py_ssize_t n, Py_ssize_t threads):
-    """Rows of a block: a power of two of tiles, up to 30 ms of work. No result depends on it.
-
-    Several threads get many blocks each, so that none waits long for the last; a block costs them a few microseconds.
-    """
+cdef Py_ssize_t _block_rows(Py_ssize_t n, double nanoseconds):
+    """Rows of a block: a power of two of tiles that takes about so long. No result depends on it."""
     cdef Py_ssize_t rows = TILE_ROWS
-    while (rows < n and (threads == 1 or rows * COST < 100_000 or rows * 8 * threads < n) and rows * COST < 15_000_000
-           and rows * (WEIGHT_ROW + 1) < 1 << 22):
+    while rows < n and rows * COST < nanoseconds and rows * (WEIGHT_ROW + 1) < 1 << 22:
         rows *= 2
     return rows
 

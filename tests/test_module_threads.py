@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -152,6 +153,35 @@ def test_as_many_threads_as_asked_for_at_most(plane: Any, data: tuple[Any, Any, 
     assert _count() <= before  # none is left
 
 
+def nanoseconds_a_row(module: Any) -> int:
+    return int(re.search(r"    COST = (\d+) ", module.source)[1])  # type: ignore[index]
+
+
+def test_a_thread_stays_for_the_next_call(plane: Any, data: tuple[Any, Any, Any], started: list[Any]) -> None:
+    """To start one takes as long as thousands of rows: calls that follow closely share one, with the same bits."""
+    part: Any = tuple(array[: 30 * plane.TILE] for array in data)
+    expected = plane.gradient(THETA, *part, threads=1).tobytes()
+    bound = plane.bind(*part, threads=2)
+    assert all(bound(THETA)[1].tobytes() == expected for _ in range(400))
+    assert 1 <= len(started) < 390  # a busy machine takes its processor from one that waits
+
+
+def test_middling_work_is_shared_only_where_calls_follow_closely(
+    plane: Any, data: tuple[Any, Any, Any], started: list[Any]
+) -> None:
+    part: Any = tuple(array[: 500_000 // nanoseconds_a_row(plane)] for array in data)
+    bound = plane.bind(*part)
+    expected = bound(THETA)[1].tobytes()
+    started.clear()
+    for _ in range(5):
+        time.sleep(0.01)
+        assert bound(THETA)[1].tobytes() == expected
+    assert started == []
+    if len(os.sched_getaffinity(0)) > 1:
+        assert all(bound(THETA)[1].tobytes() == expected for _ in range(100))
+        assert started
+
+
 def test_a_thread_that_comes_too_late_changes_nothing(
     plane: Any, data: tuple[Any, Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,9 +279,17 @@ for _ in range(5):
         os._exit(0 if same else 1)
     codes.append(os.waitpid(child, 0)[1])
 busy.join()
+for _ in range(5):  # while helpers wait for the next call: the child has none of them
+    plane.gradient(theta, *data, threads=3)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        same = [plane.gradient(theta, *data, threads=3).tobytes() == expected for _ in range(3)]
+        os._exit(0 if all(same) else 1)
+    codes.append(os.waitpid(child, 0)[1])
 print(json.dumps(codes))
 """
-    assert run(plane, program) == [0] * 5
+    assert run(plane, program) == [0] * 10
 
 
 INTERRUPT = """
