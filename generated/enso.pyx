@@ -1252,7 +1252,7 @@ cdef class _Job:
     cdef Py_ssize_t level  # of a block's node
     cdef _Siblings siblings
     cdef object out
-    cdef Py_ssize_t sweeps, helpers  # sweeps begun; other threads that are at work in this one
+    cdef Py_ssize_t helpers  # other threads that are at work in it
     cdef object failure  # of one of them
     cdef int** calls  # those that wait for a call, which they get when the first block begins
     cdef Py_ssize_t n_calls
@@ -1276,10 +1276,8 @@ cdef class _Job:
                 self.siblings.join(node, self.level + up, index >> up)
         return 0
 
-    cdef Py_ssize_t* help(self, Py_ssize_t sweep, _Scratch scratch):
-        """The same in another thread: where it is counted. One that comes too late has nothing to do, and nobody waits for it."""
-        if sweep != self.sweeps or self.begun >= self.blocks:
-            return NULL
+    cdef Py_ssize_t* help(self, _Scratch scratch):
+        """The same in another thread: where it is counted until it leaves."""
         cdef Environment environment = calm()
         enter(&self.helpers)
         try:
@@ -1340,7 +1338,6 @@ cdef class _Job:
         cdef _Tree root
         if threads == 0:
             threads = _worthwhile_threads(n)
-        self.sweeps += 1  # threads that come late from the sweep before stay away
         self.start = start
         self.n = n
         self.begun = 0
@@ -1375,8 +1372,9 @@ cdef class _Job:
 
     cdef int work_together(self, _Scratch scratch) except -1:
         """This thread, with others that wait since the sweep before, or are started."""
-        cdef list called = []
+        cdef list helpers = []
         cdef _Helper helper
+        cdef Py_ssize_t waiting = 0
         self.failure = None
         self.calls = <int**>malloc(self.threads * sizeof(int*))
         if self.calls == NULL:
@@ -1385,17 +1383,19 @@ cdef class _Job:
             for _ in range(self.threads - 1):
                 helper = _waiting_helper() or _Helper()
                 helper.job = self
-                helper.sweep = self.sweeps
+                helpers.append(helper)
                 if helper.state == WAITING:
-                    self.calls[len(called)] = &helper.state
-                    called.append(helper)
-                elif self.begun < self.blocks:  # else they are done already
-                    start_new_thread(helper.stay, ())
-            self.n_calls = len(called)
+                    self.calls[waiting] = &helper.state
+                    waiting += 1
+                elif self.begun >= self.blocks or not _started(helper):  # all is done already, or there are no more
+                    break
+            self.n_calls = waiting
             self.work(scratch)
         finally:
             self.begun = self.blocks  # after an error, the others stop too
             self.n_calls = 0
+            for helper in helpers:  # one that comes from now on is too late
+                helper.job = None
             with nogil:
                 wait_for_helpers(&self.helpers)
             free(self.calls)
@@ -1410,11 +1410,12 @@ cdef extern from *:
     #include <time.h>
     #define PATIENCE 2e-4  /* seconds for which a thread waits for the next sweep */
     enum { CALLED, WAITING, GONE };  /* states of a helper */
+    static void rest(int turn) {  /* about a microsecond; then the processor is whoever's needs it */
     #if defined(__x86_64__)
-    #define rest __builtin_ia32_pause
-    #else
-    #define rest() __asm__ __volatile__("" ::: "memory")
+        __builtin_ia32_pause();
     #endif
+        if (turn % 32 == 31) sched_yield();
+    }
     static double seconds(void) {
         struct timespec now;
         clock_gettime(CLOCK_MONOTONIC, &now);
@@ -1434,16 +1435,14 @@ cdef extern from *:
         __atomic_store_n(state, WAITING, __ATOMIC_RELEASE);
         if (helpers != NULL) __atomic_sub_fetch(helpers, 1, __ATOMIC_ACQ_REL);
         while (seconds() < end)
-            for (int i = 0; i < 32; i++) {
+            for (int turn = 0; turn < 32; turn++) {
                 if (__atomic_load_n(state, __ATOMIC_ACQUIRE) == CALLED) return 1;
-                rest();
+                rest(turn);
             }
         return !__atomic_compare_exchange_n(state, &waiting, GONE, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
     }
     static void wait_for_helpers(Py_ssize_t *helpers) {
-        for (int i = 0; __atomic_load_n(helpers, __ATOMIC_ACQUIRE); i++) {
-            if (i < 2000) rest(); else sched_yield();
-        }
+        for (int turn = 0; __atomic_load_n(helpers, __ATOMIC_ACQUIRE); turn = (turn + 1) % 32) rest(turn);
     }
     """
     const double PATIENCE
@@ -1462,17 +1461,18 @@ cdef class _Helper:
     """A thread that works at a job with another, and then waits a moment for the next: a fork loses it, and no call needs it."""
 
     cdef int state
-    cdef _Job job
-    cdef Py_ssize_t sweep
+    cdef _Job job  # until the call that it is for has ended
 
     def stay(self):
         """What the thread does."""
+        cdef _Job job
         cdef Py_ssize_t* helpers
         cdef bint called = True
         cdef _Scratch scratch = _take(_idle_scratch, _Scratch)  # from sweep to sweep the same, near to its processor
         while called:
-            helpers = self.job.help(self.sweep, scratch)
-            self.job = None  # while it is among its helpers, the job is its caller's
+            job = self.job
+            helpers = job.help(scratch) if job is not None else NULL
+            self.job = job = None  # before it leaves: when the call ends, its arrays are its caller's alone
             _waiting.append(self)
             with nogil:
                 called = leave_and_wait(helpers, &self.state)
@@ -1489,6 +1489,15 @@ cdef _Helper _waiting_helper():
         if helper.state == WAITING:
             return helper
     return None
+
+
+cdef bint _started(_Helper helper):
+    """Has the system one more thread?"""
+    try:
+        start_new_thread(helper.stay, ())
+    except RuntimeError:
+        return False
+    return True
 
 
 cdef bint weights_are_finite(Column weights, Py_ssize_t n) noexcept nogil:

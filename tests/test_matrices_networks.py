@@ -227,7 +227,7 @@ def test_sources_of_wide_and_narrow_networks_differ_in_numbers_only() -> None:
         for n in (8, 512)
     )
     assert narrow.replace("net_#_#_#_#", "") == wide.replace("net_#_#_#_#", "")
-    assert len(wide.splitlines()) < 2200
+    assert len(wide.splitlines()) < 2300
 
 
 @pytest.mark.parametrize("sizes", [(64, 32, 10), (784, 128, 10), (20, 8, 8, 5), (30, 6, 1), (300, 300, 300, 2)])

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from _thread import _count, start_new_thread
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -185,7 +186,7 @@ def test_middling_work_is_shared_only_where_calls_follow_closely(
 def test_a_thread_that_comes_too_late_changes_nothing(
     plane: Any, data: tuple[Any, Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody waits for it, and the sweep after it, of the same call, is none of its business."""
+    """Nobody waits for it, and it has nothing of the call that it was started for."""
     expected = plane.gradient(THETA, *data, threads=1).tobytes()
     late: list[Any] = []
     monkeypatch.setattr(plane.module, "start_new_thread", lambda help, arguments: late.append((help, arguments)))
@@ -195,6 +196,30 @@ def test_a_thread_that_comes_too_late_changes_nothing(
     for help_out, arguments in late:
         assert help_out(*arguments) is None
     assert plane.merge_sums(THETA, nodes)[1].tobytes() == expected
+
+
+def test_when_a_call_ends_its_arrays_are_the_callers_alone(plane: Any, data: tuple[Any, Any, Any]) -> None:
+    """No thread that waits, or comes late, holds them."""
+    targets = data[1][: 30 * plane.TILE]
+    for threads in (2, 3, None):
+        for _ in range(200):
+            inputs = data[0][: 30 * plane.TILE].copy()
+            held = weakref.ref(inputs)
+            plane.gradient(THETA, inputs, targets, threads=threads)
+            del inputs
+            assert held() is None
+
+
+def test_a_thread_that_the_system_refuses_is_done_without(
+    plane: Any, data: tuple[Any, Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(function: Any, arguments: Any) -> int:
+        raise RuntimeError("can't start new thread")
+
+    expected = plane.gradient(THETA, *data, threads=1).tobytes()
+    time.sleep(0.01)  # none waits any more
+    monkeypatch.setattr(plane.module, "start_new_thread", refuse)
+    assert plane.gradient(THETA, *data, threads=3).tobytes() == expected
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
