@@ -1705,7 +1705,7 @@ cdef _Helper _waiting_helper():
 
 
 cdef bint _started(_Helper helper):
-    """Has the system one more thread?"""
+    """Could one more thread be had?"""
     try:
         start_new_thread(helper.stay, ())
     except RuntimeError:
