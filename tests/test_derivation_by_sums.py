@@ -43,7 +43,7 @@ SYMBOLS = Arithmetic(
 )  # fmt: skip
 
 
-RISKS = [risk for risk in gallery.RISKS if risk.name in ("misra1a", "mgh09", "rat42", "nelson", "boxbod")]
+RISKS = [risk for risk in gallery.RISKS if risk.name in ("misra1a", "eckerle4", "mgh09", "rat42", "nelson", "boxbod")]
 RISKS += [
     EmpiricalRisk.from_expression(
         sp.log(b) + (y - a * u) ** 2 / (2 * b**2),
