@@ -1285,9 +1285,9 @@ cdef class _Job:
         self.start = start
         self.n = n
         self.begun = 0
-        self.longest = self.block = _block_rows(n, 15_000_000)
+        self.longest = self.block = _block_rows(n, 15_000_000)  # so soon is Ctrl-C seen
         if threads > 1:
-            self.block = _block_rows(n, 100_000)
+            self.block = _block_rows(n, 100_000)  # so long does one wait for the other; a block costs microseconds
         self.blocks = (n + self.block - 1) // self.block
         self.threads = min(threads, self.blocks)
         if self.blocks == 1:
