@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import errors, functions, losses
-    from .load import CompiledRisk
+    from .build import CompiledRisk
+    from .declare import EmpiricalRisk, Loss, Model
     from .pipeline import compile, generate
-    from .problem import EmpiricalRisk, Loss, Model
     from .verification import Report, verify
 
 __version__ = "0.1.0"
@@ -31,10 +31,10 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "CompiledRisk": "load",
-    "EmpiricalRisk": "problem",
-    "Loss": "problem",
-    "Model": "problem",
+    "CompiledRisk": "build",
+    "EmpiricalRisk": "declare",
+    "Loss": "declare",
+    "Model": "declare",
     "Report": "verification",
     "compile": "pipeline",
     "generate": "pipeline",

@@ -16,9 +16,8 @@ from typing import Any
 import sympy as sp
 
 from . import functions
+from .declare import Loss, show
 from .errors import DeclarationError
-from .expressions import show
-from .problem import Loss
 
 __all__ = [
     "absolute",

@@ -6,18 +6,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from .build import Built, Toolchain, build, cache_key
-from .cache import Cache
-from .differentiate import differentiate
+from .build import Built, Cache, CompiledRisk, Toolchain, build, cache_key, load_or_build
+from .declare import EmpiricalRisk, leaves
 from .errors import DeclarationError
-from .kernel import Kernel
-from .load import CompiledRisk, load_or_build
-from .optimise import contract, lower, turn
-from .problem import EmpiricalRisk, leaves
+from .passes import as_declared, derive, lower, stabilise, turn
 from .program import Program
 from .render import render
-from .schedule import schedule
-from .stable import as_declared, stabilise
+from .schedule import Kernel, schedule
 from .trace import trace
 
 DTYPES = ("float64", "float32")
@@ -70,12 +65,6 @@ def generate(risk: EmpiricalRisk, *, dtype: str = "float64", stable: bool = True
     kernel = clock.time("schedule", lambda: schedule(optimised, columns))
     source = clock.time("render", lambda: render(risk, kernel, dtype, rewrites))
     return Generated(traced, differentiated, optimised, kernel, source, rewrites, clock.seconds)
-
-
-def derive(traced: Program) -> Program:
-    """The traced program with the gradients of its loss and of its penalty."""
-    program = differentiate(contract(traced), "loss", "gradient")
-    return differentiate(program, "penalty", "penalty_gradient") if "penalty" in traced.outputs else program
 
 
 def _check(risk: object, dtype: object) -> None:

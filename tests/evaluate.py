@@ -17,8 +17,7 @@ from typing import Any
 import mpmath
 import numpy as np
 
-from symgrad.dimensions import Shape
-from symgrad.program import Assignment, Program
+from symgrad.program import Assignment, Program, Shape
 
 from .evaluate_stable import STABLE, pow_or_zero
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from sympy.codegen import cfunctions
 
 from symgrad import functions
+from symgrad.declare import EmpiricalRisk
 from symgrad.errors import UnsupportedExpressionError
-from symgrad.problem import EmpiricalRisk
 from symgrad.trace import trace
 
 PARAMETERS = sp.symbols("a b c d", real=True)

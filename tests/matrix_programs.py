@@ -4,8 +4,8 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from symgrad.dimensions import Shape
-from symgrad.program import Builder, Fold
+from symgrad.program import Builder, Shape
+from symgrad.program.program import Fold
 
 from .evaluate import MATRICES
 

@@ -17,10 +17,10 @@ SWEEP, DOOR, JOBS = "templates/sweep.pyx.jinja", "templates/door.pyx.jinja", "te
 MODULE, MATRICES, BLOCKS = "templates/module.pyx.jinja", "templates/matrices.pyx.jinja", "templates/blocks.h.jinja"
 PARTS_TEMPLATE, SCATTER = "templates/parts.pyx.jinja", "templates/scatter.h.jinja"
 ROWS_OF_INPUTS, LINES = "templates/predictors.pyx.jinja", "templates/predictors.h.jinja"
-PREDICTORS = "symgrad/predictors.py"
+PREDICTORS = "symgrad/schedule/predictors.py"
 OUTERS, TURN, SPECIAL = "templates/outers.pyx.jinja", "templates/turn.h.jinja", "templates/special.pyx.jinja"
-TABLE, DIFFERENTIATE = "symgrad/operations.py", "symgrad/differentiate.py"
-POWERS, TERMS = "symgrad/power_operations.py", "symgrad/stable_terms.py"
+TABLE, DIFFERENTIATE = "symgrad/operations/table.py", "symgrad/passes/differentiate.py"
+POWERS, TERMS = "symgrad/operations/powers.py", "symgrad/passes/stable/exponentials.py"
 
 PARTS, TREE = ("tests/test_partial_sums.py",), ("tests/test_sums_tree.py",)
 ENVIRONMENT = ("tests/test_floating_environment.py",)
@@ -70,10 +70,10 @@ MUTANTS: tuple[Mutant, ...] = (
            '"0 + " if call', SUMS),
     Mutant("the first weight for all", SWEEP, "gather_table(weights, sweep.columns[WEIGHTS], 1, start, count)",
            "gather_table(weights, sweep.columns[WEIGHTS], 1, 0, count)", SUMS),
-    Mutant("weights are squared", "symgrad/trace.py", 'builder.emit("weight", shape=()))',
+    Mutant("weights are squared", "symgrad/trace/risk_to_program.py", 'builder.emit("weight", shape=()))',
            'builder.emit("power", builder.emit("weight", shape=()), attribute=2))', SUMS),
-    Mutant("weights are ignored", "symgrad/trace.py", 'builder.emit("weight", shape=()))', "builder.constant(1.0))",
-           SUMS),
+    Mutant("weights are ignored", "symgrad/trace/risk_to_program.py", 'builder.emit("weight", shape=()))',
+           "builder.constant(1.0))", SUMS),
     Mutant("blocks of three", DOOR, "rows *= 2", "rows *= 3", PARTS),
     Mutant("one row too many in the mean", JOBS, "root.nodes.sums[0] = n", "root.nodes.sums[0] = n + 1", SUMS),
     # where samples lie
@@ -152,9 +152,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("fast-math is a warning", MODULE, '#error "this module\'s', '#warning "this module\'s', ARITHMETIC),
     Mutant("single precision in the pairs", SWEEP, "cdef double shift = total - high[0]\n    low[0] +=",
            "cdef float shift = total - high[0]\n    low[0] +=", SUMS),
-    Mutant("literals of fifteen digits", "symgrad/printer.py", "else repr(abs(value))", 'else f"{abs(value):.15g}"',
-           ("tests/test_printer.py",)),
-    Mutant("contraction", "symgrad/build.py", 'FIXED = ("-ffp-contract=off",', 'FIXED = ("-ffp-contract=fast",',
+    Mutant("literals of fifteen digits", "symgrad/render/spelling.py", "else repr(abs(value))",
+           'else f"{abs(value):.15g}"', ("tests/test_printer.py",)),
+    Mutant("contraction", "symgrad/build/library.py", 'FIXED = ("-ffp-contract=off",', 'FIXED = ("-ffp-contract=fast",',
            ("tests/test_build.py",)),
     # products of matrices
     Mutant("a product is not transposed", MATRICES, "b[(p * n + j) * LANES + lane]", "b[(j * k + p) * LANES + lane]",
@@ -202,7 +202,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("what a square lost stays lost", TABLE, "value - value * lost", "value", NUMERICS),
     Mutant("the sign of log's share at zero", POWERS, 'x.equals(0).choose(0.0, c * r * x.call("log"))',
            'c * r * x.call("log")', KINKS),
-    Mutant("a quotient by a power, by way of the power", "symgrad/optimise.py",
+    Mutant("a quotient by a power, by way of the power", "symgrad/passes/lowering.py",
            'if assignment.operation == "div" else []', 'if assignment.operation == "" else []',
            ("tests/test_stable.py",)),
     Mutant("a reciprocal's power overflows", POWERS, "if n < -1:", "if n < -1000:", ("tests/test_stable.py",)),
@@ -220,10 +220,10 @@ MUTANTS: tuple[Mutant, ...] = (
            "reduce(lambda a, b: b", ("tests/test_differentiate.py",)),
     Mutant("no guard before infinity", DIFFERENTIATE, "if where != ALWAYS and", "if where == ALWAYS and",
            ("tests/test_differentiate.py",)),
-    Mutant("a guard's condition is turned round", "symgrad/guards.py",
+    Mutant("a guard's condition is turned round", "symgrad/passes/guards.py",
            'return variable if holds else builder.emit("not", variable)',
            'return builder.emit("not", variable) if holds else variable', ("tests/test_guards.py",)),
-    Mutant("< is <=", "symgrad/printer.py", '"lt": "<",', '"lt": "<=",', ("tests/test_printer.py", *KINKS)),
-    Mutant("a product's operands swapped", "symgrad/matrices.py", "(c @ y.T, x.T @ c)", "(c @ y.T, c.T @ x)",
+    Mutant("< is <=", "symgrad/render/spelling.py", '"lt": "<",', '"lt": "<=",', ("tests/test_printer.py", *KINKS)),
+    Mutant("a product's operands swapped", "symgrad/operations/matrices.py", "(c @ y.T, x.T @ c)", "(c @ y.T, c.T @ x)",
            ("tests/test_operations_matrices.py",)),
 )  # fmt: skip

@@ -16,10 +16,10 @@ import sympy as sp
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 import symgrad as sg
+from symgrad.declare import EmpiricalRisk
+from symgrad.passes import stabilise
 from symgrad.pipeline import derive
-from symgrad.problem import EmpiricalRisk
 from symgrad.program import Program
-from symgrad.stable import stabilise
 from symgrad.trace import trace
 
 from .grammar import INPUTS, PARAMETERS, TARGET, models, risk_of

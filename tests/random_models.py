@@ -20,7 +20,7 @@ import sympy as sp
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from symgrad.optimise import lower
+from symgrad.passes import lower
 from tests.evaluate import DOUBLES, output
 from tests.grammar import INPUTS, PARAMETERS, TARGET, risk_of
 from tests.random_batches import Batch, Finding, Got, Point, collected, findings, points, program_of, shrunk, truth

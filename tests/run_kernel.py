@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
-from symgrad.kernel import Kernel, LaneFunction, Loop, Stage, Whole
 from symgrad.program import LEAVES
+from symgrad.schedule import Kernel, LaneFunction, Loop, Stage, Whole
 
 from .evaluate import MATRICES, Arithmetic, Leaves, elements
 

@@ -14,7 +14,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from symgrad.load import load_module
+from symgrad.build import load_module
 
 FUNCTIONS = ("risk", "gradient", "risk_and_gradient", "per_sample_loss", "per_sample_gradient")
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from symgrad import build as room
-from symgrad.build import EXTENSION_SUFFIX, Built, Toolchain, build, build_beside, cache_key, sources_digest
+from symgrad.build import EXTENSION_SUFFIX, Built, Toolchain, build, build_beside, cache_key, load_module
+from symgrad.build import library as room
+from symgrad.build.library import sources_digest
 from symgrad.errors import BuildError, CompilerNotFoundError
-from symgrad.load import load_module
 
 SOURCE = '"""∇R"""\ndef twice(x):\n    return 2 * x\n'
 
@@ -215,6 +215,31 @@ def test_the_digest_covers_modules_and_templates(package: str, tmp_path: Path, m
     digests.append(sources_digest.__wrapped__())
     assert digests[0] != digests[1]
     assert digests[1] == digests[2]
+
+
+def test_the_digest_sees_every_module_of_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each in turn with one more line, whatever folder it lies in; and two that change places."""
+    package = Path(room.__file__).parents[1]
+    modules = sorted(path.relative_to(package) for path in package.rglob("*.py"))
+    assert len({module.parent for module in modules}) >= 15
+    for module in modules:
+        (tmp_path / module).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / module).write_bytes((package / module).read_bytes())
+    real = room.resources.files
+    monkeypatch.setattr(room.resources, "files", lambda name: tmp_path if name == "symgrad" else real(name))
+    digests = {sources_digest.__wrapped__()}
+    for module in modules:
+        text = (tmp_path / module).read_bytes()
+        (tmp_path / module).write_bytes(text + b"#\n")
+        digests.add(sources_digest.__wrapped__())
+        (tmp_path / module).write_bytes(text)
+    assert len(digests) == 1 + len(modules)
+    one, other = tmp_path / "trace" / "matrices.py", tmp_path / "oracle" / "matrices.py"
+    text = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(text)
+    digests.add(sources_digest.__wrapped__())
+    assert len(digests) == 2 + len(modules)
 
 
 def test_what_the_compiler_reads_from_the_environment_is_in_the_key(monkeypatch: pytest.MonkeyPatch) -> None:

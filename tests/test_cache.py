@@ -14,9 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from symgrad import cache as room
-from symgrad.build import Built
-from symgrad.cache import Cache, Entry
+from symgrad.build import Built, Cache, Entry
+from symgrad.build import cache as room
 from symgrad.errors import BuildError, CacheWarning
 
 KEY, TEXT = "0123456789abcdef" * 4, "all that went into the key"
@@ -187,7 +186,7 @@ def test_a_lock_whose_file_went_away_meanwhile_is_no_lock(store: Cache, monkeypa
 DIES = """
 import sys, time
 from pathlib import Path
-from symgrad.cache import Cache
+from symgrad.build import Cache
 def make(folder):
     (folder / "half.so").write_bytes(b"half")
     print("building", flush=True)
@@ -285,7 +284,7 @@ def test_a_compiler_error_in_a_deleted_folder_is_no_error_of_the_model(
 
 PRIVATE = """
 import os, sys
-from symgrad.cache import Cache
+from symgrad.build import Cache
 from symgrad.errors import BuildError
 good, bad = Cache.make_private(), Cache.make_private()
 def fails(folder):

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from symgrad import cache as room
-from symgrad.build import Built
-from symgrad.cache import Cache
+from symgrad.build import Built, Cache
+from symgrad.build import cache as room
 from symgrad.errors import CacheError, CacheWarning
 
 KEY, TEXT = "0123456789abcdef" * 4, "all that went into the key"
@@ -130,7 +129,7 @@ def test_a_folder_that_can_only_be_read(
 def test_a_folder_that_can_only_be_read_for_another_user(tmp_path: Path, store: Cache) -> None:
     """The same with the kernel's own refusal."""
     program = (
-        "import os, sys, warnings; from pathlib import Path; from symgrad.cache import Cache\n"
+        "import os, sys, warnings; from pathlib import Path; from symgrad.build import Cache\n"
         "os.setegid(65534); os.seteuid(65534); os.environ['HOME'] = '/proc/1'; warnings.simplefilter('always')\n"
         "cache = Cache.open(); print(cache.private, cache.folder.stat().st_uid)"
     )

@@ -21,7 +21,7 @@ from symgrad.cli import COMMANDS, main
 from symgrad.commands import inspect, machine
 from symgrad.commands.progress import Progress, progress
 from symgrad.errors import CacheWarning
-from symgrad.verification import LEAST_DIGITS
+from symgrad.verification.judge import LEAST_DIGITS
 
 DECAY = """
 import sympy as sp
@@ -68,7 +68,7 @@ def test_help_comes_without_the_heavy_libraries() -> None:
         try:
             main(["--help"])
         except SystemExit:
-            print(sorted({"sympy", "mpmath", "numpy", "jinja2", "Cython", "symgrad.build"} & set(sys.modules)))
+            print(sorted({"sympy", "mpmath", "numpy", "jinja2", "Cython", "symgrad.build.library"} & set(sys.modules)))
     """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
@@ -165,8 +165,8 @@ class Wrong:
 
 
 def test_verify_finds_what_is_wrong(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
-    compile_right = import_module("symgrad.verification").compile_risk
-    monkeypatch.setattr("symgrad.verification.compile_risk", lambda risk: Wrong(compile_right(risk)))
+    compile_right = import_module("symgrad.verification.judge").compile_risk
+    monkeypatch.setattr("symgrad.verification.judge.compile_risk", lambda risk: Wrong(compile_right(risk)))
     status, out, _ = run("verify decay.py --samples 20")
     assert status == 1
     assert "FAILED: k" in out

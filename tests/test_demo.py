@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from symgrad import demo, gallery, losses
+from symgrad import gallery, losses
 from symgrad.cli import main
 from symgrad.commands import demo as command
-from symgrad.demo import agreeing_digits, fit, residual_risk
+from symgrad.declare import EmpiricalRisk, Loss, Model
+from symgrad.fitting import agreeing_digits, fit, residual_risk
+from symgrad.fitting import least_squares as demo
 from symgrad.pipeline import compile as compile_risk
-from symgrad.problem import EmpiricalRisk, Loss, Model
 
 a, x, y, z = sp.symbols("a x y z")
 W, Y, Z = sp.MatrixSymbol("W", 3, 1), sp.MatrixSymbol("Y", 3, 1), sp.MatrixSymbol("Z", 3, 1)

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import sympy as sp
 
-from symgrad import derivation, gallery, losses
+from symgrad import gallery, losses
 from symgrad.cli import main
+from symgrad.declare import EmpiricalRisk, Loss, Model
+from symgrad.explain import derivation
 from symgrad.pipeline import generate
-from symgrad.problem import EmpiricalRisk, Loss, Model
 
 A, k, x, y, yhat, q = sp.symbols("A k x y yhat q")
 

@@ -10,11 +10,11 @@ import pytest
 import sympy as sp
 
 from symgrad import functions, gallery
-from symgrad.operation import Operation, X, Y
-from symgrad.operations import TABLE
+from symgrad.declare import EmpiricalRisk, Loss, Model, leaves
+from symgrad.operations import TABLE, X, Y
+from symgrad.operations.operation import Operation
+from symgrad.passes import stabilise
 from symgrad.pipeline import derive
-from symgrad.problem import EmpiricalRisk, Loss, Model, leaves
-from symgrad.stable import stabilise
 from symgrad.trace import trace
 
 from .evaluate import Arithmetic, output

@@ -12,13 +12,13 @@ import sympy as sp
 from hypothesis import HealthCheck, Phase, assume, given, settings
 
 from symgrad import gallery
-from symgrad.differentiate import differentiate
-from symgrad.fold import fold
+from symgrad.declare import EmpiricalRisk, Loss, Model
 from symgrad.operations import TABLE
-from symgrad.optimise import contract, lower
+from symgrad.passes import lower
+from symgrad.passes.differentiate import differentiate
+from symgrad.passes.lowering import contract
 from symgrad.pipeline import derive, generate
-from symgrad.problem import EmpiricalRisk, Loss, Model
-from symgrad.program import LEAVES, Builder, Program
+from symgrad.program import LEAVES, Builder, Program, fold
 from symgrad.trace import trace
 
 from .evaluate import DIGITS, DOUBLES, output

@@ -11,12 +11,11 @@ import sympy as sp
 from sympy.matrices.expressions.matexpr import MatrixElement
 
 from symgrad import functions
-from symgrad.differentiate import differentiate
-from symgrad.fold import fold
-from symgrad.optimise import lower
+from symgrad.declare import EmpiricalRisk, Loss, Model
+from symgrad.passes import lower
+from symgrad.passes.differentiate import differentiate
 from symgrad.pipeline import derive, generate
-from symgrad.problem import EmpiricalRisk, Loss, Model
-from symgrad.program import Builder, Program
+from symgrad.program import Builder, Program, fold
 from symgrad.trace import trace
 
 from .evaluate import DIGITS, DOUBLES, output

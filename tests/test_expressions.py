@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import sympy as sp
 
+from symgrad.declare import EmpiricalRisk, Loss, Model, show, walk
+from symgrad.declare.grammar import SUPPORTED_FUNCTIONS
 from symgrad.errors import DeclarationError, UnsupportedExpressionError
-from symgrad.expressions import SUPPORTED_FUNCTIONS, show, walk
 from symgrad.functions import maximum
-from symgrad.problem import EmpiricalRisk, Loss, Model
 
 x, y, A, k, p = sp.symbols("x y A k p")
 i = sp.Idx("i", 10)

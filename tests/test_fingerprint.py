@@ -9,9 +9,9 @@ from typing import Any
 import sympy as sp
 from sympy.matrices.expressions.matexpr import MatrixElement
 
-import symgrad.problem
+import symgrad
+from symgrad.declare import EmpiricalRisk, Loss, Model
 from symgrad.functions import maximum
-from symgrad.problem import EmpiricalRisk, Loss, Model
 
 x, y, A, k, p = sp.symbols("x y A k p")
 SQUARED = Loss((p - y) ** 2 / 2, prediction=p, target=y)
@@ -153,7 +153,7 @@ def test_a_placeholder_that_is_the_parameters_own_object() -> None:
 
 FRESH = """
 import sympy as sp
-from symgrad.problem import EmpiricalRisk, Loss, Model
+from symgrad.declare import EmpiricalRisk, Loss, Model
 for _ in range({dummies}):
     sp.Dummy("noise")
 a, b, c = (sp.Dummy(name) for name in "abc")
@@ -173,7 +173,7 @@ print(EmpiricalRisk(m, Loss(sp.log(s) - z[label, 0] + z.T[0, 1], prediction=z, t
 
 
 def test_the_fingerprint_is_the_same_for_20_hash_seeds_and_fresh_dummies() -> None:
-    root = str(Path(symgrad.problem.__file__).parents[1])
+    root = str(Path(symgrad.__file__).parents[1])
     seen = set()
     for seed in range(20):
         environment = os.environ | {"PYTHONHASHSEED": str(seed), "PYTHONPATH": root}

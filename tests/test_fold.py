@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from symgrad.fold import exact_product, fold
-from symgrad.program import Builder
+from symgrad.program import Builder, fold
+from symgrad.program.identities import exact_product
 
 from .evaluate import DOUBLES, EXACT, run
 

@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from symgrad.dimensions import Shape
-from symgrad.fold import fold
-from symgrad.program import Builder
+from symgrad.program import Builder, Shape, fold
 
 from .evaluate import DOUBLES, EXACT, elements, run
 from .matrix_programs import Grower, leaves_of

@@ -17,8 +17,8 @@ import pytest
 import sympy as sp
 
 from symgrad import gallery
+from symgrad.declare import leaves
 from symgrad.gallery import Example
-from symgrad.problem import leaves
 
 DIGITS = 50
 SPREAD = Decimal("2.4407137948148447")  # of the stack loss residuals: the reference divides them by it

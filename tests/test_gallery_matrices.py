@@ -14,10 +14,10 @@ import sympy as sp
 
 import symgrad as sg
 from symgrad import gallery
+from symgrad.declare import EmpiricalRisk, leaves
 from symgrad.gallery import Example
 from symgrad.gallery.example import glorot_start
-from symgrad.problem import EmpiricalRisk, leaves
-from symgrad.reference import Reference
+from symgrad.oracle import Reference
 
 DIGITS = 50
 MATRICES = [r.name for r in gallery.RISKS if any(isinstance(p, sp.MatrixSymbol) for p in r.parameters)]

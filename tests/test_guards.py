@@ -5,9 +5,8 @@ import random
 
 import pytest
 
-from symgrad.fold import fold
-from symgrad.guards import ALWAYS, Guard, both, condition_of, either
-from symgrad.program import Builder
+from symgrad.passes.guards import ALWAYS, Guard, both, condition_of, either
+from symgrad.program import Builder, fold
 
 from .evaluate import EXACT, run
 

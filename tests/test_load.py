@@ -16,10 +16,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from symgrad.build import EXTENSION_SUFFIX, Built, Toolchain, build
-from symgrad.cache import Cache
+from symgrad.build import EXTENSION_SUFFIX, Built, Cache, Toolchain, build, load_module, load_or_build
+from symgrad.build.load import CONSTANTS, FUNCTIONS
 from symgrad.errors import ArrayError, ArrayTypeError, BuildError, CacheWarning
-from symgrad.load import CONSTANTS, FUNCTIONS, load_module, load_or_build
 
 KEY, TEXT = "0123456789abcdef" * 4, "all that went into the key"
 
@@ -229,7 +228,7 @@ PROGRAM = """
 import sys, time
 from pathlib import Path
 from symgrad.build import Toolchain, build
-from symgrad.cache import Cache
+from symgrad.build import Cache
 from symgrad.load import load_or_build
 source, count, key = Path(sys.argv[1]).read_text("utf-8"), Path(sys.argv[2]), sys.argv[3]
 toolchain = Toolchain.detect()
@@ -327,7 +326,7 @@ def test_a_warm_load_imports_nothing_heavy(store: Cache, copying: Callable[[Path
     store.publish(KEY, TEXT, copying)
     text = (
         "import sys; from pathlib import Path\n"
-        "from symgrad.cache import Cache; from symgrad.load import load_or_build\n"
+        "from symgrad.build import Cache; from symgrad.load import load_or_build\n"
         "compiled = load_or_build(Cache(Path(sys.argv[1])), sys.argv[2], sys.argv[3], None)\n"
         "print(compiled.risk([1] * 7), *sys.modules)"
     )
@@ -335,5 +334,5 @@ def test_a_warm_load_imports_nothing_heavy(store: Cache, copying: Callable[[Path
     answer, *modules = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert answer == "7.0"
     assert "numpy" in modules
-    heavy = {"sympy", "mpmath", "Cython", "jinja2", "setuptools", "scipy", "subprocess", "symgrad.build"}
+    heavy = {"sympy", "mpmath", "Cython", "jinja2", "setuptools", "scipy", "subprocess", "symgrad.build.library"}
     assert heavy & set(modules) == set()

@@ -9,9 +9,9 @@ import pytest
 import sympy as sp
 
 from symgrad import losses
+from symgrad.declare import EmpiricalRisk, Loss, Model, walk
+from symgrad.declare.grammar import SUPPORTED_FUNCTIONS
 from symgrad.errors import DeclarationError
-from symgrad.expressions import SUPPORTED_FUNCTIONS, walk
-from symgrad.problem import EmpiricalRisk, Loss, Model
 
 POINTS = [(-2.5, 1.0), (0.0, 0.0), (0.75, 1.0), (3.0, 0.0), (3.0, 1.0), (1.0, 4.0)]
 SIGNS = [(-2.5, 1.0), (0.75, 1.0), (3.0, -1.0), (-3.0, -1.0)]

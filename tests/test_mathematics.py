@@ -8,9 +8,10 @@ import pytest
 import sympy as sp
 
 from symgrad import gallery
-from symgrad.mathematics import equations, header, leaf_of, parameter_name, parameter_names
-from symgrad.matrix_mathematics import has_matrices
-from symgrad.problem import EmpiricalRisk, Loss, Model, leaves
+from symgrad.declare import EmpiricalRisk, Loss, Model, leaves
+from symgrad.explain import header_lines, parameter_name
+from symgrad.explain.header import equations, leaf_of, parameter_names
+from symgrad.explain.layers import has_matrices
 
 a, b, u, v, y = sp.symbols("a b u v y", real=True)
 NAMES = [r"\alpha", "x'", "ü", 'x; system("id") //', '"""', "\n", "{{7*7}}", "*/", "\\", "'", "\x00", "a" * 400]
@@ -22,7 +23,7 @@ def risk_of(expression: sp.Expr, parameters: tuple[sp.Symbol, ...] = (a, b), **m
 
 @pytest.mark.parametrize("risk", gallery.RISKS, ids=gallery.names())
 def test_the_header_is_short_ascii_and_says_the_sum_rule(risk: EmpiricalRisk) -> None:
-    lines = header(risk)
+    lines = header_lines(risk)
     assert all(line.isascii() and (line.isprintable() or not line) and len(line) <= 116 for line in lines)
     assert lines[0].startswith("R(theta)      = 1/N * sum_i L_i(theta)")
     assert lines[1].startswith("grad R(theta) = 1/N * sum_i grad L_i(theta)")
@@ -45,7 +46,7 @@ def test_the_partial_derivatives_shown_are_the_losss(risk: EmpiricalRisk) -> Non
 
 def test_odd_names_are_shown_by_their_place() -> None:
     symbols = tuple(sp.Symbol(name) for name in NAMES)
-    text = "\n".join(header(risk_of(sum(s * u for s in symbols) - y, symbols)))
+    text = "\n".join(header_lines(risk_of(sum(s * u for s in symbols) - y, symbols)))
     assert text.replace("\n", "").isascii()
     assert text.replace("\n", "").isprintable()
     assert not any(bad in text for bad in ('"', "\\", "{", "}", ";", "system", "alpha", "'", "#"))
@@ -56,24 +57,24 @@ def test_an_index_and_a_dummy_have_harmless_names() -> None:
     i, d = sp.Idx('i"""', 3), sp.Dummy('d"""')
     w = sp.MatrixSymbol('W"""', 3, 1)
     risk = EmpiricalRisk.from_expression(sp.Sum(w[i, 0] * u, (i, 0, 2)) * d, inputs=[u], targets=[], parameters=[w, d])
-    assert '"' not in "\n".join(header(risk))
+    assert '"' not in "\n".join(header_lines(risk))
 
 
 def test_what_is_too_large_to_read_is_left_out() -> None:
     deep = a
     for step in range(10_000):
         deep = sp.sin(deep, evaluate=False) if step % 2 else sp.Add(deep, u, evaluate=False)
-    assert any("L = ..." in line for line in header(risk_of(deep)))
+    assert any("L = ..." in line for line in header_lines(risk_of(deep)))
     shared = a
     for _ in range(60):  # 2**60 nodes as a tree
         shared = sp.Add(shared, sp.Mul(shared, u, evaluate=False), evaluate=False)
-    assert len(header(risk_of(shared))) < 12
+    assert len(header_lines(risk_of(shared))) < 12
     many = sp.symbols("p:40")
-    assert not any("dL/d" in line for line in header(risk_of(sum(many) * u, many)))
+    assert not any("dL/d" in line for line in header_lines(risk_of(sum(many) * u, many)))
 
 
 def test_the_penalty_stands_beside_the_mean() -> None:
-    lines = header(risk_of(a * u - b, penalty=a**2))
+    lines = header_lines(risk_of(a * u - b, penalty=a**2))
     assert lines[0].endswith("+ penalty(theta)")
     assert lines[1].endswith("+ grad penalty(theta)")
     assert "penalty = a**2" in lines
@@ -83,7 +84,7 @@ def test_a_class_labels_derivative_is_not_shown_wrong() -> None:
     """z[label, 0] is a choice among the outputs: what is shown must count it, or not be shown."""
     z, label, i = sp.MatrixSymbol("z", 2, 1), sp.Symbol("label", integer=True), sp.Idx("i", 2)
     loss = Loss(sp.log(sp.Sum(sp.exp(z[i, 0]), (i, 0, 1))) - z[label, 0], z, label)
-    lines = header(EmpiricalRisk(Model(sp.Matrix([a * u, b * u]), [u], [a, b]), loss))
+    lines = header_lines(EmpiricalRisk(Model(sp.Matrix([a * u, b * u]), [u], [a, b]), loss))
     for line in lines:
         assert not line.startswith("dL/d") or line.split(" = ")[1] != "0"
 
@@ -91,7 +92,7 @@ def test_a_class_labels_derivative_is_not_shown_wrong() -> None:
 @pytest.mark.parametrize("expression", [sp.floor(a * u) * b, sp.Mod(b, a) * u, sp.sign(a * u) + b, sp.ceiling(a) * b])
 def test_no_derivative_is_shown_undone(expression: sp.Expr) -> None:
     """SymPy leaves the derivative of a floor undone; symgrad's is 0."""
-    text = "\n".join(header(risk_of(expression)))
+    text = "\n".join(header_lines(risk_of(expression)))
     assert "Subs" not in text
     assert "DiracDelta" not in text
     assert text.count("dL/d") <= 2
@@ -114,7 +115,7 @@ def digits(*sizes: int) -> EmpiricalRisk:
 
 
 def test_a_network_is_shown_by_its_deltas() -> None:
-    assert header(digits(64, 32, 10)) == (
+    assert header_lines(digits(64, 32, 10)) == (
         "R(theta)      = 1/N * sum_i L_i(theta)",
         "grad R(theta) = 1/N * sum_i grad L_i(theta)",
         "",
@@ -140,13 +141,13 @@ def test_a_network_is_shown_by_its_deltas() -> None:
 
 def test_wide_and_deep_networks_are_described_as_fast_and_briefly() -> None:
     started = time.perf_counter()
-    wide = header(digits(784, 512, 512, 10))
+    wide = header_lines(digits(784, 512, 512, 10))
     names = parameter_names(digits(784, 512, 512, 10))
     assert time.perf_counter() - started < 1
     assert len(names) == 784 * 512 + 512 + 512 * 512 + 512 + 512 * 10 + 10
     assert (names[785], names[-1]) == ("W1[1, 1]", "b3[9, 0]")
     assert "delta_2 = dL/da_2 = (W3.T*delta_3) .* tanh'.(a_2)" in wide
-    deep = header(digits(*[8] * 31))
+    deep = header_lines(digits(*[8] * 31))
     assert "..." in deep
     assert len(deep) < 90
 
@@ -154,9 +155,9 @@ def test_wide_and_deep_networks_are_described_as_fast_and_briefly() -> None:
 def test_no_name_is_given_that_is_not_needed() -> None:
     W, b = sp.MatrixSymbol("W", 3, 3), sp.MatrixSymbol("b", 3, 1)
     p, y = sp.MatrixSymbol("p", 3, 1), sp.MatrixSymbol("y", 3, 1)
-    lines = header(EmpiricalRisk(Model((W * b).applyfunc(sp.exp), [], [W, b]), Loss(sp.Trace(p * y.T), p, y)))
+    lines = header_lines(EmpiricalRisk(Model((W * b).applyfunc(sp.exp), [], [W, b]), Loss(sp.Trace(p * y.T), p, y)))
     assert "delta_1 = dL/da_1 = y .* exp.(a_1)" in lines  # and not first delta_2 = dL/dp = y
-    lines = header(EmpiricalRisk.from_expression((W * b - y).T * b, inputs=[], targets=[y], parameters=[W, b]))
+    lines = header_lines(EmpiricalRisk.from_expression((W * b - y).T * b, inputs=[], targets=[y], parameters=[W, b]))
     assert "L = (W*b - y).T*b" in lines
 
 
@@ -169,7 +170,7 @@ def test_expressions_too_deep_to_be_worked_on_are_left_out() -> None:
     for _ in range(20):  # 2**20 nodes as a tree
         shared = sp.Add(shared, sp.Mul(shared, sp.Trace(W), evaluate=False), evaluate=False)
     for expression in (deep, shared):
-        lines = header(EmpiricalRisk.from_expression(expression, inputs=[u], targets=[], parameters=[W]))
+        lines = header_lines(EmpiricalRisk.from_expression(expression, inputs=[u], targets=[], parameters=[W]))
         assert "L = ..." in lines
         assert not any("dL/d" in line for line in lines)
 
@@ -178,7 +179,7 @@ def test_names_of_matrices_that_are_not_plain_are_positional() -> None:
     W, u, z = sp.MatrixSymbol('W"""', 2, 3), sp.MatrixSymbol("ü", 3, 1), sp.MatrixSymbol("\n", 2, 1)
     t = sp.MatrixSymbol("{{7*7}}", 2, 1)
     risk = EmpiricalRisk(Model((W * u).applyfunc(sp.tanh), [u], [W]), Loss((z - t).T * (z - t), z, t))
-    lines = header(risk)
+    lines = header_lines(risk)
     assert "a_1 = p_0*u_0" in lines
     assert "L = (z_0 - y_0).T*(z_0 - y_0)" in lines
     assert "dL/dp_0 = delta_1*u_0.T" in lines
@@ -201,7 +202,7 @@ def test_one_name_is_the_same_as_that_of_all() -> None:
 def test_a_matrix_written_out_keeps_its_elements() -> None:
     W, z = sp.MatrixSymbol("W", 2, 1), sp.MatrixSymbol("z", 2, 1)
     model = Model(sp.Matrix([W[0, 0] * u, W[1, 0] * u]), [u], [W])
-    assert "dL/dW[1, 0] = 2*u**2*W[1, 0]" in header(EmpiricalRisk(model, Loss(z[0, 0] + z[1, 0] ** 2, z, None)))
-    whole = header(EmpiricalRisk(model, Loss(z.T * z, z, None)))
+    assert "dL/dW[1, 0] = 2*u**2*W[1, 0]" in header_lines(EmpiricalRisk(model, Loss(z[0, 0] + z[1, 0] ** 2, z, None)))
+    whole = header_lines(EmpiricalRisk(model, Loss(z.T * z, z, None)))
     assert "N_theta[1] = u*W[1, 0]" in whole
     assert not any(line.startswith("dL/d") for line in whole)

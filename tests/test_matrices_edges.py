@@ -12,7 +12,7 @@ from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 from sympy.matrices.expressions.matexpr import MatrixElement
 
 import symgrad as sg
-from symgrad.reference import Reference
+from symgrad.oracle import Reference
 
 A, B = sp.MatrixSymbol("A", 2, 3), sp.MatrixSymbol("B", 3, 3)
 u, v = sp.MatrixSymbol("u", 3, 1), sp.MatrixSymbol("v", 2, 1)

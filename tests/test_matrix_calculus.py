@@ -8,9 +8,9 @@ import pytest
 import sympy as sp
 
 from symgrad import functions
-from symgrad.matrix_calculus import DOTS
-from symgrad.matrix_mathematics import LOSS, MODEL, PENALTY, formulae, has_matrices
-from symgrad.problem import EmpiricalRisk, Loss, Model
+from symgrad.declare import EmpiricalRisk, Loss, Model
+from symgrad.explain.calculus import DOTS
+from symgrad.explain.layers import LOSS, MODEL, PENALTY, formulae, has_matrices
 
 from .matrix_evaluation import elements, evaluate, number
 

@@ -7,9 +7,9 @@ import pytest
 import sympy as sp
 
 from symgrad import functions
+from symgrad.declare import EmpiricalRisk, Loss, Model
 from symgrad.errors import DeclarationError
-from symgrad.matrix_mathematics import formulae, has_matrices
-from symgrad.problem import EmpiricalRisk, Loss, Model
+from symgrad.explain.layers import formulae, has_matrices
 
 from .test_matrix_calculus import assert_true
 

@@ -15,8 +15,8 @@ from scipy import optimize
 
 import symgrad as sg
 from symgrad import gallery
+from symgrad.build.load import FUNCTIONS
 from symgrad.errors import ArrayError, ArrayTypeError
-from symgrad.load import FUNCTIONS
 
 a, b, k, x, v, y, r, p, m, s = sp.symbols("a b k x v y r p m s")
 THETA = np.array([1.25, 0.5, -2.0])

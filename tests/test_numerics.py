@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from symgrad.expressions import CONDITIONS, OVER_AN_INDEX, SUPPORTED_FUNCTIONS
+from symgrad.declare.grammar import CONDITIONS, OVER_AN_INDEX, SUPPORTED_FUNCTIONS
 
 from .atoms import (
     BOUNDS,

@@ -14,16 +14,14 @@ import sympy as sp
 from sympy.logic.boolalg import ITE, And, BooleanFalse, BooleanTrue, Not, Or, Xor
 from sympy.matrices.expressions.matexpr import MatrixElement
 
-from symgrad import functions, matrices
-from symgrad.differentiate import differentiate
-from symgrad.dimensions import STRUCTURAL
-from symgrad.expressions import SUPPORTED_FUNCTIONS, SUPPORTED_MATRICES
-from symgrad.fold import fold
-from symgrad.operations import TABLE, X, Y
-from symgrad.optimise import lower
-from symgrad.printer import OWN_FUNCTIONS, VECTOR_FUNCTIONS
-from symgrad.program import LEAVES, Attribute, Builder, Program
-from symgrad.trace import TRACED
+from symgrad import functions
+from symgrad.declare.grammar import SUPPORTED_FUNCTIONS, SUPPORTED_MATRICES
+from symgrad.operations import TABLE, X, Y, matrices
+from symgrad.passes import lower
+from symgrad.passes.differentiate import differentiate
+from symgrad.program import LEAVES, STRUCTURAL, Attribute, Builder, Program, fold
+from symgrad.render.spelling import OWN_FUNCTIONS, VECTOR_FUNCTIONS
+from symgrad.trace.risk_to_program import TRACED
 
 from .evaluate import DIGITS, DOUBLES, output, ulps
 

@@ -16,13 +16,10 @@ import mpmath
 import numpy as np
 import pytest
 
-from symgrad import matrices
-from symgrad.differentiate import differentiate
-from symgrad.dimensions import Shape
-from symgrad.fold import fold
-from symgrad.operations import TABLE
-from symgrad.optimise import lower, turn
-from symgrad.program import LEAVES, Attribute, Builder, Program
+from symgrad.operations import TABLE, matrices
+from symgrad.passes import lower, turn
+from symgrad.passes.differentiate import differentiate
+from symgrad.program import LEAVES, Attribute, Builder, Program, Shape, fold
 
 from .evaluate import DIGITS, DOUBLES, Leaves, output, ulps
 from .test_operations import CASES, WITH_A_ROUNDED_CONSTANT, arity, points

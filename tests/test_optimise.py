@@ -8,10 +8,11 @@ import pytest
 import sympy as sp
 
 from symgrad import functions, gallery
+from symgrad.declare import EmpiricalRisk
 from symgrad.operations import TABLE
-from symgrad.optimise import eliminate_dead, lower
+from symgrad.passes import lower
+from symgrad.passes.lowering import eliminate_dead
 from symgrad.pipeline import generate
-from symgrad.problem import EmpiricalRisk
 from symgrad.program import LEAVES, Builder
 
 from .evaluate import DIGITS, elements, run

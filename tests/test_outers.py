@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from symgrad.kernel import Kernel
-from symgrad.outers import outer_context
+from symgrad.declare import EmpiricalRisk
 from symgrad.pipeline import generate
-from symgrad.printer import Printer
-from symgrad.problem import EmpiricalRisk
-from symgrad.stages import StageWriter
+from symgrad.render.loops import StageWriter
+from symgrad.render.outers import outer_context
+from symgrad.render.spelling import Printer
+from symgrad.schedule import Kernel
 
 from .test_schedule import RISKS
 

@@ -17,12 +17,12 @@ import pytest
 import sympy as sp
 
 import symgrad as sg
-from symgrad import build as room
 from symgrad.build import EXTENSION_SUFFIX, Built, Toolchain, build, cache_key
+from symgrad.build import library as room
+from symgrad.build.processors import VERSIONS, chooser, refuse_native, this_processor, version_flags, versions_for
 from symgrad.cli import main
 from symgrad.commands import generate as generating
 from symgrad.errors import BuildError
-from symgrad.processors import VERSIONS, chooser, refuse_native, this_processor, version_flags, versions_for
 
 NAMES = [version.name for version in VERSIONS]
 GCC = "gcc (GCC) 12\nCopyright (C) 2022 Free Software Foundation, Inc."

@@ -9,8 +9,8 @@ import pytest
 import sympy as sp
 
 import symgrad as sg
+from symgrad.declare import EmpiricalRisk
 from symgrad.pipeline import generate
-from symgrad.problem import EmpiricalRisk
 
 U = Fraction(1, 2**53)
 SIZE = 11  # a line of eight columns, and three beyond

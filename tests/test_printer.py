@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from symgrad.fold import fold
+from symgrad.declare import EmpiricalRisk
 from symgrad.pipeline import generate
-from symgrad.printer import CONDITIONS, WIDEST, Printer, c_functions, number
-from symgrad.problem import EmpiricalRisk
-from symgrad.program import LEAVES, Assignment, Builder, Program
-from symgrad.steps import same_elements
+from symgrad.program import LEAVES, Assignment, Builder, Program, fold
+from symgrad.render.spelling import CONDITIONS, WIDEST, Printer, c_functions, number
+from symgrad.schedule.steps import same_elements
 
 from .evaluate import DOUBLES, run
 

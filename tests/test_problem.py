@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import sympy as sp
 
+from symgrad.declare import EmpiricalRisk, Loss, Model, leaves
 from symgrad.errors import DeclarationError
-from symgrad.problem import EmpiricalRisk, Loss, Model, leaves
 
 x, y, A, k, p = sp.symbols("x y A k p")
 i = sp.Idx("i", 10)

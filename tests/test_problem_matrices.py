@@ -12,11 +12,11 @@ from sympy.matrices.expressions.dotproduct import DotProduct
 from sympy.matrices.expressions.matexpr import MatrixElement
 
 from symgrad import losses
+from symgrad.declare import EmpiricalRisk, Loss, Model, postorder, show, walk
+from symgrad.declare.grammar import SUPPORTED_FUNCTIONS, SUPPORTED_MATRICES, children
+from symgrad.declare.shapes import shapes_of
 from symgrad.errors import DeclarationError, UnsupportedExpressionError
-from symgrad.expressions import SUPPORTED_FUNCTIONS, SUPPORTED_MATRICES, children, postorder, show, walk
 from symgrad.functions import maximum
-from symgrad.problem import EmpiricalRisk, Loss, Model
-from symgrad.shapes import shapes_of
 
 x, y, p, d = sp.symbols("x y p d")
 u, a = sp.MatrixSymbol("u", 3, 1), sp.MatrixSymbol("a", 3, 1)

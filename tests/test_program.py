@@ -6,8 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from symgrad.dimensions import Shape
-from symgrad.program import CONDITIONS, LEAVES, SAMPLE_LEAVES, Assignment, Builder, Program
+from symgrad.program import CONDITIONS, LEAVES, SAMPLE_LEAVES, Assignment, Builder, Program, Shape
 
 from .evaluate import EXACT, run
 

@@ -12,11 +12,11 @@ import mpmath
 import pytest
 import sympy as sp
 
+from symgrad.declare import EmpiricalRisk, Loss, Model
 from symgrad.errors import UnsupportedExpressionError
-from symgrad.problem import EmpiricalRisk, Loss, Model
-from symgrad.reference import Reference, Sample
-from symgrad.reference_record import record
-from symgrad.reference_tape import Tape
+from symgrad.oracle import Reference, Sample
+from symgrad.oracle.record import record
+from symgrad.oracle.tape import Tape
 
 a, b, c, d, x, y, z = sp.symbols("a b c d x y z")
 NAN = math.nan

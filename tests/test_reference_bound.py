@@ -11,13 +11,12 @@ import pytest
 import sympy as sp
 
 from symgrad import functions
-from symgrad.problem import EmpiricalRisk
-from symgrad.reference import Reference
-from symgrad.reference_bound import Bound
-from symgrad.reference_forms import PROMISED
-from symgrad.reference_functions import FUNCTIONS, apply
-from symgrad.reference_run import context_of
-from symgrad.verification_ulp import ulp_error
+from symgrad.declare import EmpiricalRisk
+from symgrad.oracle import Bound, Reference
+from symgrad.oracle.forms import PROMISED
+from symgrad.oracle.functions import FUNCTIONS, apply
+from symgrad.oracle.run import context_of
+from symgrad.verification.ulp import ulp_error
 
 a, b, c = sp.symbols("a b c")
 INF = math.inf

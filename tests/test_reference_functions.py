@@ -11,10 +11,10 @@ import sympy as sp
 from sympy.codegen import cfunctions
 
 from symgrad import functions
-from symgrad.expressions import CONDITIONS, SUPPORTED_FUNCTIONS
-from symgrad.problem import EmpiricalRisk
-from symgrad.reference import Reference, Sample
-from symgrad.reference_functions import FUNCTIONS, Rule
+from symgrad.declare import EmpiricalRisk
+from symgrad.declare.grammar import CONDITIONS, SUPPORTED_FUNCTIONS
+from symgrad.oracle import Reference, Sample
+from symgrad.oracle.functions import FUNCTIONS, Rule
 
 a, b, c = sp.symbols("a b c")
 INF, NAN = math.inf, math.nan

@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 
+from symgrad.declare.grammar import SUPPORTED_MATRICES
 from symgrad.errors import UnsupportedExpressionError
-from symgrad.expressions import SUPPORTED_MATRICES
 from symgrad.functions import maximum
-from symgrad.reference import Reference, Sample
-from symgrad.reference_matrices import MATRICES
-from symgrad.reference_record import record, record_value
-from symgrad.reference_tape import Tape
+from symgrad.oracle import Reference, Sample
+from symgrad.oracle.matrices import MATRICES
+from symgrad.oracle.record import record, record_value
+from symgrad.oracle.tape import Tape
 
 from .matrix_grammar import SIZES, SYMBOLS, A, B, Maker, explicit, i, j, made, names, s, u, v
 

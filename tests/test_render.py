@@ -11,9 +11,10 @@ import pytest
 import sympy as sp
 
 from symgrad import functions, gallery
+from symgrad.declare import EmpiricalRisk, Loss, Model
 from symgrad.pipeline import generate
-from symgrad.problem import EmpiricalRisk, Loss, Model
-from symgrad.render import context, environment, render
+from symgrad.render import render
+from symgrad.render.module import context, environment
 
 NAMES = ["lambda", "double", r"\alpha", "x'", "ü", 'x; system("id") //', '"""', "\n", "{{7*7}}", "{% raw %}", "*/"]
 NAMES += ["a  b", "\\", "'", "\x00", "#", "'''", "%s", "two words", "\t", "\u2028", "__import__('os')"]

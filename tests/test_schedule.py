@@ -12,11 +12,12 @@ import pytest
 import sympy as sp
 
 from symgrad import compile as compile_risk
-from symgrad import functions, gallery, schedule
-from symgrad.kernel import Kernel, Loop, Stage, Whole, computed
+from symgrad import functions, gallery
+from symgrad.declare import EmpiricalRisk, Loss, Model, leaves
 from symgrad.pipeline import Generated, generate
-from symgrad.problem import EmpiricalRisk, Loss, Model, leaves
 from symgrad.program import LEAVES
+from symgrad.schedule import Kernel, Loop, Stage, Whole, computed
+from symgrad.schedule import plan as schedule
 
 from .evaluate import DIGITS, DOUBLES, output, run
 from .run_kernel import run_function, run_once

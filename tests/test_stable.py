@@ -9,11 +9,12 @@ import pytest
 import sympy as sp
 
 from symgrad import functions, gallery
-from symgrad.optimise import eliminate_dead, lower
+from symgrad.declare import EmpiricalRisk
+from symgrad.passes import lower, stabilise
+from symgrad.passes.lowering import eliminate_dead
+from symgrad.passes.stable.rewrite import RULES
 from symgrad.pipeline import derive, generate
-from symgrad.problem import EmpiricalRisk
 from symgrad.program import Program
-from symgrad.stable import RULES, stabilise
 from symgrad.trace import trace
 
 from .evaluate import DIGITS, DOUBLES, output, ulps

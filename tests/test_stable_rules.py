@@ -10,11 +10,11 @@ import pytest
 import sympy as sp
 from mpmath import mpf
 
-from symgrad.optimise import lower
+from symgrad.declare import EmpiricalRisk
+from symgrad.passes import lower, stabilise
+from symgrad.passes.stable.rewrite import RULES
 from symgrad.pipeline import derive
-from symgrad.problem import EmpiricalRisk
 from symgrad.program import Program
-from symgrad.stable import RULES, stabilise
 from symgrad.trace import trace
 
 from .evaluate import DOUBLES, REALS, output, ulps

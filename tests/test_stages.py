@@ -13,12 +13,12 @@ import sympy as sp
 from sympy.matrices.expressions.matexpr import MatrixElement
 from sympy.matrices.expressions.slice import MatrixSlice
 
-from symgrad import schedule
-from symgrad.kernel import Kernel, LaneFunction, Loop
+from symgrad.declare import EmpiricalRisk, leaves
 from symgrad.pipeline import generate
-from symgrad.printer import Printer
-from symgrad.problem import EmpiricalRisk, leaves
-from symgrad.stages import StageText, StageWriter
+from symgrad.render.loops import StageText, StageWriter
+from symgrad.render.spelling import Printer
+from symgrad.schedule import Kernel, LaneFunction, Loop
+from symgrad.schedule import plan as schedule
 
 from .evaluate import DIGITS
 from .run_kernel import run_function, run_once

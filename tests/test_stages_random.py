@@ -14,11 +14,11 @@ import pytest
 import sympy as sp
 from hypothesis.errors import UnsatisfiedAssumption
 
-from symgrad import schedule
+from symgrad.declare import EmpiricalRisk, leaves
 from symgrad.errors import DeclarationError, UnsupportedExpressionError
+from symgrad.oracle import Reference
 from symgrad.pipeline import Generated, generate
-from symgrad.problem import EmpiricalRisk, leaves
-from symgrad.reference import Reference
+from symgrad.schedule import plan as schedule
 
 from .evaluate import DIGITS, output
 from .matrix_grammar import made

@@ -5,12 +5,10 @@ from math import inf, prod
 
 import pytest
 
-from symgrad.dimensions import STRUCTURAL, Shape, shape_of, size_of
-from symgrad.flops import count
-from symgrad.fold import fold
-from symgrad.program import LEAVES, Builder, Program
-from symgrad.rows import Rows
-from symgrad.steps import REDUCTIONS, Step, is_elementwise, same_elements, sequence, view
+from symgrad.program import LEAVES, STRUCTURAL, Builder, Program, Shape, count, fold, shape_of, size_of
+from symgrad.schedule import REDUCTIONS, view
+from symgrad.schedule.scratch import Rows
+from symgrad.schedule.steps import Step, is_elementwise, same_elements, sequence
 
 from .matrix_programs import LABELS, Grower
 

@@ -14,12 +14,11 @@ from sympy.codegen import cfunctions
 from sympy.logic.boolalg import ITE
 
 from symgrad import functions
-from symgrad.fold import fold
-from symgrad.optimise import lower
-from symgrad.problem import EmpiricalRisk, Loss, Model
-from symgrad.program import Builder, Program
-from symgrad.trace import RULES, trace
-from symgrad.tracer import Tracer
+from symgrad.declare import EmpiricalRisk, Loss, Model
+from symgrad.passes import lower
+from symgrad.program import Builder, Program, fold
+from symgrad.trace import Tracer, trace
+from symgrad.trace.risk_to_program import RULES
 
 from .evaluate import DIGITS, DOUBLES, output
 

@@ -12,13 +12,12 @@ from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 from sympy.matrices.expressions.matexpr import MatrixElement
 
 from symgrad import functions
+from symgrad.declare import EmpiricalRisk, Loss, Model
 from symgrad.errors import UnsupportedExpressionError
-from symgrad.fold import fold
-from symgrad.optimise import eliminate_dead
-from symgrad.problem import EmpiricalRisk, Loss, Model
-from symgrad.program import LEAVES, Builder, Program
-from symgrad.trace import RULES, trace
-from symgrad.tracer import Tracer
+from symgrad.passes.lowering import eliminate_dead
+from symgrad.program import LEAVES, Builder, Program, fold
+from symgrad.trace import Tracer, trace
+from symgrad.trace.risk_to_program import RULES
 
 from .evaluate import DIGITS, output
 from .matrix_evaluation import elements, evaluate

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from symgrad.training import accuracy, adam, held_back
+from symgrad.fitting import accuracy, adam, held_back
 
 ROWS = np.arange(10.0).reshape(10, 1)
 

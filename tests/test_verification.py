@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from symgrad.problem import EmpiricalRisk, Loss, Model
-from symgrad.reference import Reference
-from symgrad.verification import GATE, Report, Row, ulp_error, verify, verify_compiled
-from symgrad.verification_points import OUTSIDE, draw
-from symgrad.verification_tally import Tally
+from symgrad.declare import EmpiricalRisk, Loss, Model
+from symgrad.oracle import Reference
+from symgrad.verification import Report, verify
+from symgrad.verification.judge import GATE, Row, ulp_error, verify_compiled
+from symgrad.verification.points import OUTSIDE, draw
+from symgrad.verification.tally import Tally
 
 A, k, x, y, z = sp.symbols("A k x y z")
 INF, NAN = math.inf, math.nan
@@ -359,7 +360,7 @@ def test_verify_compiles_the_risk(monkeypatch: pytest.MonkeyPatch) -> None:
         asked.append(risk)
         return RIGHT
 
-    monkeypatch.setattr(sys.modules["symgrad.verification"], "compile_risk", compile_risk)
+    monkeypatch.setattr(sys.modules["symgrad.verification.judge"], "compile_risk", compile_risk)
     risk = declared()
     assert verify(risk, samples=20, digits=30).digits == 30
     assert asked == [risk]

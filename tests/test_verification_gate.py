@@ -11,12 +11,13 @@ import pytest
 import sympy as sp
 
 import symgrad as sg
-from symgrad.problem import EmpiricalRisk
-from symgrad.reference import Reference
-from symgrad.verification import Report, verify_compiled
-from symgrad.verification_extremes import LARGEST, LEAST, NORMAL, extreme
-from symgrad.verification_points import EXTREME, draw
-from symgrad.verification_ulp import penalty_error
+from symgrad.declare import EmpiricalRisk
+from symgrad.oracle import Reference
+from symgrad.verification import Report
+from symgrad.verification.extremes import LARGEST, LEAST, NORMAL, extreme
+from symgrad.verification.judge import verify_compiled
+from symgrad.verification.points import EXTREME, draw
+from symgrad.verification.ulp import penalty_error
 
 A, k, x, y = sp.symbols("A k x y")
 Function = Callable[..., Any]

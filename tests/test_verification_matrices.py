@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from symgrad.problem import EmpiricalRisk, Loss, Model
-from symgrad.reference import Reference
-from symgrad.verification import MANY, Report, verify_compiled
-from symgrad.verification_points import draw
-from symgrad.verification_report import Row
+from symgrad.declare import EmpiricalRisk, Loss, Model
+from symgrad.oracle import Reference
+from symgrad.verification import Report
+from symgrad.verification.judge import MANY, verify_compiled
+from symgrad.verification.points import draw
+from symgrad.verification.report import Row
 
 Wrong = Callable[[Any], Any]
 
@@ -115,8 +116,8 @@ def test_a_wrong_element_among_many_is_found() -> None:
 
 def test_derivatives_that_were_never_checked_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where too few points come back: the loss of the others was undefined, or they were never drawn."""
-    monkeypatch.setattr("symgrad.verification.MANY", 50)
-    monkeypatch.setattr("symgrad.verification.draw", lambda *arguments: draw(*arguments)[:1])
+    monkeypatch.setattr("symgrad.verification.judge.MANY", 50)
+    monkeypatch.setattr("symgrad.verification.judge.draw", lambda *arguments: draw(*arguments)[:1])
     report = report_on(WIDE, 20)
     unchecked = sum(row.unchecked for row in report.rows)
     assert report.each == 50
@@ -135,7 +136,7 @@ def test_where_every_point_checks_everything_a_missing_element_is_no_pass() -> N
 
 
 def test_a_large_model_gets_fewer_points_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("symgrad.verification.EFFORT", 30 * Reference(softmax_risk(*SMALL)).operations)
+    monkeypatch.setattr("symgrad.verification.judge.EFFORT", 30 * Reference(softmax_risk(*SMALL)).operations)
     report = report_on(SMALL, 200)
     assert (report.samples, report.asked) == (30, 200)
     assert "30 samples instead of 200" in str(report)

@@ -6,13 +6,13 @@ from argparse import Namespace
 from collections.abc import Sequence
 
 from symgrad import gallery
-from symgrad.demo import Fit, agreeing_digits, fit, residual_risk, scipy_optimize
-from symgrad.derivation import formulae
+from symgrad.build import CompiledRisk
+from symgrad.declare import EmpiricalRisk, leaves
 from symgrad.errors import SymgradError
+from symgrad.explain import formulae
+from symgrad.fitting import Fit, agreeing_digits, fit, residual_risk, scipy_optimize
 from symgrad.gallery import Example
-from symgrad.load import CompiledRisk
 from symgrad.pipeline import compile as compile_risk
-from symgrad.problem import EmpiricalRisk, leaves
 
 from .inspect import verified
 from .progress import progress

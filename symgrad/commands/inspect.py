@@ -3,9 +3,9 @@
 from argparse import Namespace
 from collections.abc import Sequence
 
-from symgrad import derivation
+from symgrad.declare import EmpiricalRisk
+from symgrad.explain import derivation
 from symgrad.pipeline import Generated, generate
-from symgrad.problem import EmpiricalRisk
 from symgrad.verification import Report
 from symgrad.verification import verify as verify_risk
 

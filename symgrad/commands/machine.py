@@ -10,11 +10,10 @@ from collections.abc import Iterator
 import sympy as sp
 
 from symgrad import __version__
-from symgrad.build import Toolchain, installed_version, python_header
-from symgrad.cache import Cache, Entry
+from symgrad.build import Cache, Entry, Toolchain, installed_version, python_header
+from symgrad.declare import EmpiricalRisk
 from symgrad.errors import SymgradError
 from symgrad.pipeline import compile as compile_risk
-from symgrad.problem import EmpiricalRisk
 
 from .progress import progress
 

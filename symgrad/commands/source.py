@@ -12,8 +12,8 @@ from pathlib import Path
 from types import ModuleType
 
 import symgrad.pipeline  # read now: while a user's folder is on the path, its files could stand for others
+from symgrad.declare import EmpiricalRisk, Loss, Model
 from symgrad.errors import SymgradError
-from symgrad.problem import EmpiricalRisk, Loss, Model
 
 _WHAT_IT_IS = "SOURCE is a Python file, or an importable module by its dotted name"
 _NOT_THE_USERS = ("<", str(Path(symgrad.pipeline.__file__).parent), *sysconfig.get_paths().values())

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from symgrad.build import CompiledRisk
+from symgrad.fitting import Epoch, accuracy, adam, held_back
 from symgrad.gallery import Example
-from symgrad.load import CompiledRisk
-from symgrad.training import Epoch, accuracy, adam, held_back
 
 from .progress import Progress, progress
 

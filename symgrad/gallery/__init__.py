@@ -8,15 +8,16 @@
 Each module declares a few risks of one kind, in about as many lines as the formulae take on paper.
 """
 
-from symgrad.gallery.classification import breast_cancer_logistic, iris_softmax
-from symgrad.gallery.counts import ships_negbin, ships_poisson
-from symgrad.gallery.example import Example, read_example
-from symgrad.gallery.networks import diabetes_layers, diabetes_network, digits
-from symgrad.gallery.nist import boxbod, eckerle4, enso, gauss1, kirby2, mgh09, mgh10, misra1a, nelson, rat42
-from symgrad.gallery.recurrent import sunspots_recurrent
-from symgrad.gallery.robust import marietta_student_t, stackloss_huber
-from symgrad.gallery.tables import eyes_and_hair
-from symgrad.problem import EmpiricalRisk
+from symgrad.declare import EmpiricalRisk
+
+from .classification import breast_cancer_logistic, iris_softmax
+from .counts import ships_negbin, ships_poisson
+from .example import Example, read_example
+from .networks import diabetes_layers, diabetes_network, digits
+from .nist import boxbod, eckerle4, enso, gauss1, kirby2, mgh09, mgh10, misra1a, nelson, rat42
+from .recurrent import sunspots_recurrent
+from .robust import marietta_student_t, stackloss_huber
+from .tables import eyes_and_hair
 
 __all__ = [
     "RISKS",

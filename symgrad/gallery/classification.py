@@ -2,8 +2,8 @@
 
 from sympy import MatrixSymbol, Trace, symbols
 
+from symgrad.declare import EmpiricalRisk, Model
 from symgrad.losses import logistic, softmax_cross_entropy
-from symgrad.problem import EmpiricalRisk, Model
 
 radius, texture, smoothness, concave_points = symbols("radius texture smoothness concave_points")
 b0, b1, b2, b3, b4 = symbols("b0:5")

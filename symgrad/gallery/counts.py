@@ -6,8 +6,8 @@ Var(y) = mu + alpha mu**2, with log(alpha) as one more parameter to be estimated
 
 from sympy import exp, log, loggamma, symbols
 
+from symgrad.declare import EmpiricalRisk, Model
 from symgrad.losses import poisson
-from symgrad.problem import EmpiricalRisk, Model
 
 yr_con, op_75_79, y = symbols("yr_con op_75_79 y")
 b_year, b_service, b0, log_alpha = symbols("b_year b_service b0 log_alpha")

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from symgrad.problem import EmpiricalRisk
+from symgrad.declare import EmpiricalRisk
 
 FloatArray: TypeAlias = NDArray[np.float64]
 

@@ -6,9 +6,9 @@ cross-entropy with the label. Diabetes is regression with weight decay.
 
 from sympy import Idx, MatrixSymbol, Rational, Sum, Symbol, Trace, exp, log, symbols, tanh
 
+from symgrad.declare import EmpiricalRisk, Loss, Model
 from symgrad.functions import softplus
 from symgrad.losses import squared
-from symgrad.problem import EmpiricalRisk, Loss, Model
 
 # Handwritten digits: 64 grey values, 32 hidden units, 10 scores; 2,410 parameters.
 u = MatrixSymbol("u", 64, 1)

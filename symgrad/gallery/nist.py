@@ -5,7 +5,7 @@ The loss of a sample is its squared residual, so that N times the risk is the re
 
 from sympy import cos, exp, log, pi, sin, symbols
 
-from symgrad.problem import EmpiricalRisk, Loss, Model
+from symgrad.declare import EmpiricalRisk, Loss, Model
 
 x, x1, x2, y, yhat = symbols("x x1 x2 y yhat")
 b1, b2, b3, b4, b5, b6, b7, b8, b9 = symbols("b1:10")

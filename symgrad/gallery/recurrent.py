@@ -5,8 +5,8 @@ What the cell remembers is a column h, which starts at zero; the same U, W and b
 
 from sympy import MatrixSymbol, Trace, symbols, tanh
 
+from symgrad.declare import EmpiricalRisk, Model
 from symgrad.losses import squared
-from symgrad.problem import EmpiricalRisk, Model
 
 x1, x2, x3 = symbols("x1:4")
 U, W, b = MatrixSymbol("U", 4, 1), MatrixSymbol("W", 4, 4), MatrixSymbol("b", 4, 1)

@@ -2,8 +2,8 @@
 
 from sympy import exp, log, loggamma, pi, symbols
 
+from symgrad.declare import EmpiricalRisk, Model
 from symgrad.losses import huber
-from symgrad.problem import EmpiricalRisk, Model
 
 # Stack loss of a plant: residuals count quadratically up to 1.345 times their spread, and linearly beyond.
 # 2.4407... is the spread (MAD) that R's MASS::rlm prints for these rows.

@@ -7,8 +7,8 @@ Cross-Classifications Having Ordered Categories. Journal of the American Statist
 
 from sympy import MatrixSymbol, Trace
 
+from symgrad.declare import EmpiricalRisk, Model
 from symgrad.losses import poisson
-from symgrad.problem import EmpiricalRisk, Model
 
 # The colour of a person's eyes and hair, each a column of zeros with a one in the place of the colour.
 eyes, hair = MatrixSymbol("eyes", 4, 1), MatrixSymbol("hair", 5, 1)

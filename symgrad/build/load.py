@@ -1,0 +1,178 @@
+"""Extension module -> callable. Knows neither SymPy nor Cython: what is in the cache loads in a few milliseconds.
+
+A module is loaded by its path: `sys.path` and `sys.modules` stay as they were, so a file `numpy.py` beside it means
+nothing, and two risks of one name are two modules.
+"""
+
+import hashlib
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from importlib.machinery import ExtensionFileLoader
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from symgrad.errors import ArrayError, ArrayTypeError, BuildError
+
+from .cache import Cache, Entry
+
+if TYPE_CHECKING:
+    from .library import Built
+
+FUNCTIONS = (
+    "risk", "gradient", "risk_and_gradient", "per_sample_loss", "per_sample_gradient", "predict", "bind",
+    "partial_sums", "merge_sums", "pack", "unpack",
+)  # fmt: skip
+CONSTANTS = ("PARAMETERS", "INPUTS", "TARGETS", "N_PARAMETERS", "TILE")
+
+_loaded: dict[str, ModuleType] = {}  # by sha256 of the library: equal code is one module, whatever its paths
+_opened: set[Path] = set()
+_loading = threading.RLock()
+
+
+class CompiledRisk:
+    """A compiled risk: the functions of its module, and how it came about.
+
+    The functions are the module's own, with nothing between: see their docstrings for arguments, shapes and errors.
+    `.source` is the generated Cython text, `.timings` the seconds that each stage took when it was built, `.rewrites`
+    the stable forms that were put in, `.path` the library.
+    """
+
+    risk: Callable[..., float]
+    gradient: Callable[..., Any]
+    risk_and_gradient: Callable[..., Any]
+    per_sample_loss: Callable[..., Any]
+    per_sample_gradient: Callable[..., Any]
+    predict: Callable[..., Any]
+    bind: Callable[..., Any]
+    partial_sums: Callable[..., dict[tuple[int, int], Any]]
+    merge_sums: Callable[..., tuple[float, Any]]
+    pack: Callable[..., Any]
+    unpack: Callable[..., Any]
+    PARAMETERS: tuple[tuple[str, tuple[int, ...]], ...]
+    INPUTS: tuple[tuple[str, tuple[int, ...]], ...]
+    TARGETS: tuple[tuple[str, tuple[int, ...]], ...]
+    N_PARAMETERS: int
+    TILE: int
+
+    def __init__(
+        self, module: ModuleType, *, name: str, path: Path, source: str,
+        timings: Mapping[str, float], rewrites: tuple[str, ...],
+    ) -> None:  # fmt: skip
+        self.module = module
+        self.name = name
+        self.path = path
+        self.source = source
+        self.timings = dict(timings)
+        self.rewrites = rewrites
+        for attribute in (*FUNCTIONS, *CONSTANTS):
+            setattr(self, attribute, getattr(module, attribute))
+
+    def __repr__(self) -> str:
+        def names(columns: tuple[tuple[str, tuple[int, ...]], ...]) -> str:
+            texts = [name + (f"[{'x'.join(map(str, shape))}]" if shape else "") for name, shape in columns]
+            return ", ".join(texts if len(texts) <= 8 else [*texts[:6], f"... {len(texts)} in all"]) or "none"
+
+        return (
+            f"<CompiledRisk {self.name}: parameters {names(self.PARAMETERS)} ({self.N_PARAMETERS} in all); "
+            f"inputs {names(self.INPUTS)}; targets {names(self.TARGETS)}>"
+        )
+
+    def __reduce__(self) -> str:
+        raise TypeError(
+            f"the compiled risk {self.name!r} cannot be copied or pickled: pass the declared risk and call "
+            "symgrad.compile there, which finds it in the cache"
+        )
+
+
+def load_module(path: Path, name: str) -> ModuleType:
+    """Load the extension module `name` from `path`; the same library is loaded once in a process.
+
+    `sys.modules` is left as it was. The module raises symgrad's own array errors from then on. Raises `ImportError`
+    where the library does not fit this Python or machine, `OSError` where there is no such file.
+    """
+    with _loading:
+        path = path.absolute()
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        if digest not in _loaded:
+            _loaded[digest] = _open_afresh(path, name) if path in _opened else _initialise(path, name)
+            _opened.add(path)
+        return _loaded[digest]
+
+
+def load_or_build(store: Cache, key: str, key_text: str, make: "Callable[[Path], Built]") -> CompiledRisk:
+    """The compiled risk of a key: from the cache, else made by `make(folder)` (see `Cache.publish`) and put there.
+
+    A library that is whole but does not load (another machine's, say) is built anew once. Raises `BuildError` where
+    that does not help, and what `make` raises.
+    """
+    entry = store.find(key, key_text)
+    if entry is not None:
+        try:
+            return load_entry(entry)
+        except (ImportError, OSError) as error:
+            _explain_missing_package(entry, error)
+            store.discard(key, f"{entry.library.name} does not load ({error})")
+    entry = store.publish(key, key_text, make)
+    try:
+        return load_entry(entry)
+    except (ImportError, OSError) as error:
+        _explain_missing_package(entry, error)
+        raise BuildError(
+            f"{entry.library} was built, but does not load into Python {sys.version.split()[0]}: {error}. "
+            "Compiler, Cython and NumPy must belong to this Python: symgrad doctor shows them."
+        ) from error
+
+
+def load_entry(entry: Entry) -> CompiledRisk:
+    """Load an entry of the cache."""
+    return CompiledRisk(
+        load_module(entry.library, entry.name),
+        name=entry.name, path=entry.library, source=entry.source, timings=entry.timings, rewrites=entry.rewrites,
+    )  # fmt: skip
+
+
+def _open_afresh(path: Path, name: str) -> ModuleType:
+    """Load what took the place of a loaded library: for a path that it knows, dlopen would answer with the old one."""
+    with tempfile.TemporaryDirectory(prefix="symgrad-") as folder:
+        module = _initialise(Path(shutil.copy(path, folder)), name)
+    module.__file__ = str(path)
+    return module
+
+
+def _initialise(path: Path, name: str) -> ModuleType:
+    before = set(sys.modules)
+    loader = ExtensionFileLoader(name, str(path))
+    spec = spec_from_file_location(name, path, loader=loader)
+    assert spec is not None  # it is None only where no loader is given and none fits
+    try:
+        module = module_from_spec(spec)
+        loader.exec_module(module)
+    finally:
+        _forget_registration(before, path)
+    for attribute, error in (("ArrayError", ArrayError), ("ArrayTypeError", ArrayTypeError)):
+        if hasattr(module, attribute):
+            setattr(module, attribute, error)
+    return module
+
+
+def _forget_registration(before: set[str], path: Path) -> None:
+    """Cython's start-up code enters the module into `sys.modules`, where it could stand for another of that name."""
+    for name in set(sys.modules) - before:
+        if getattr(sys.modules[name], "__file__", None) == str(path):
+            del sys.modules[name]
+
+
+def _explain_missing_package(entry: Entry, error: Exception) -> None:
+    missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if missing == "scipy":
+        raise BuildError(
+            f"{entry.name} needs functions of SciPy, which is not installed ({error}): "
+            'python -m pip install "symgrad[scipy]"'
+        ) from error
+    if missing:
+        raise BuildError(f"{entry.name} needs the package {missing!r}, which is not installed: {error}") from error

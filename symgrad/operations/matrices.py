@@ -1,0 +1,102 @@
+"""The operations that move or join elements: products, sums over elements, parts of matrices, class labels.
+
+All others work element by element. A pullback may hand a scalar to a matrix, which stands for a matrix filled with it,
+and a matrix to a scalar, which gets the sum of its elements: the sweep fits the shapes. So ``total`` and ``fill`` are
+each other's pullbacks, and neither has to say so. (The rules are those of Giles, *Collected matrix derivative results
+for forward and reverse mode algorithmic differentiation*, 2008, for real matrices.)
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+
+from symgrad.program import Shape, Value, size_of
+
+from .operation import Operation
+
+
+def _place(x: Value, shape: Shape) -> Value:
+    """The matrix of each element's own place: 0, 1, 2, ... in C order."""
+    return Value(x.builder, x.builder.emit("place", attribute=shape))
+
+
+def _unless_valid(index: Value, shape: Shape) -> Value:
+    """0 where an index names one of the elements, else NaN."""
+    inside = (index >= 0).call("and", index < size_of(shape)).call("and", index.equals(index.call("floor")))
+    return inside.choose(0.0, float("nan"))
+
+
+def _pick(x: Value, index: Value) -> Value:
+    here = _place(x, x.shape).equals(index)
+    return here.choose(x, _unless_valid(index, x.shape)).call("total")
+
+
+def _picked(x: Value, index: Value) -> tuple[Value, Value]:
+    """Where an element can matter: where the index names it, and all, if it names none."""
+    elsewhere = _place(x, x.shape).equals(index).call("not").call("and", _unless_valid(index, x.shape).equals(0))
+    return elsewhere.call("not"), Value(x.builder, x.builder.constant(1.0))
+
+
+def _part(x: Value, part: Shape) -> tuple[Value]:
+    """Where an element is in a part of its matrix."""
+    rows, columns = x.shape
+    place = _place(x, x.shape)
+    column = place.call("fmod", columns)
+    row = (place - column) / columns
+    bounds = ((row, part[0], part[2], rows), (column, part[1], part[3], columns))
+    inside = [(at >= first).call("and", at < first + size) for at, first, size, whole in bounds if size < whole]
+    return (reduce(lambda a, b: a.call("and", b), inside, Value(x.builder, x.builder.constant(1.0))),)
+
+
+def _put(x: Value, index: Value, shape: Shape) -> Value:
+    return _place(x, shape).equals(index).choose(x, _unless_valid(index, shape))
+
+
+def _largest_pullback(c: Value, r: Value, x: Value) -> tuple[Value]:
+    wins = x.equals(r).choose(1.0, 0.0)
+    return (wins * (c / wins.call("total")),)
+
+
+def _assemble_pullback(c: Value, r: Value, *arguments: Value | Shape) -> tuple[Value, ...]:
+    rows, columns = r.shape
+    places = [(i, j, 1, 1) for i in range(rows) for j in range(columns)]
+    return tuple(c.call("slice", attribute=place).call("total") for place in places)
+
+
+def _shifted_exponentials(x: Value) -> tuple[Value, Value, Value, Value]:
+    """The largest element, where it stands, ``exp(x - largest)`` elsewhere, and the sum of all of these less one.
+
+    Equal infinities differ by zero, not by NaN.
+    """
+    largest = x.call("largest")
+    wins = x.equals(largest)
+    others = wins.choose(0.0, (x - largest).call("exp"))
+    rest = (wins.choose(1.0, 0.0).call("total") - 1) + others.call("total")
+    return largest, wins, others, rest
+
+
+def _logsumexp(x: Value) -> Value:
+    largest, _, _, rest = _shifted_exponentials(x)
+    return largest + rest.call("log1p")
+
+
+def _softmax(x: Value) -> Value:
+    _, wins, others, rest = _shifted_exponentials(x)
+    return wins.choose(1.0, others) / (1 + rest)
+
+
+ROWS: tuple[Operation, ...] = (
+    Operation("matmul", None, lambda c, r, x, y: (c @ y.T, x.T @ c)),
+    Operation("transpose", None, lambda c, r, x: (c.T,)),
+    Operation("total", None, lambda c, r, x: (c,)),
+    Operation("fill", None, lambda c, r, x, shape: (c,)),
+    Operation("place", None, lambda c, r, shape: ()),
+    Operation("largest", None, _largest_pullback, guards=lambda x: ((x < x.call("largest")).call("not"),)),
+    Operation("slice", None, lambda c, r, x, part: (c.call("embed", attribute=(*part[:2], *x.shape)),), guards=_part),
+    Operation("embed", None, lambda c, r, x, part: (c.call("slice", attribute=(*part[:2], *x.shape)),)),
+    Operation("assemble", None, _assemble_pullback),
+    Operation("pick", None, lambda c, r, x, index: (c.call("put", index, attribute=x.shape), 0.0), _pick, _picked),
+    Operation("put", None, lambda c, r, x, index, shape: (c.call("pick", index), 0.0), _put),
+    Operation("logsumexp_all", None, lambda c, r, x: (c * x.call("softmax_all"),), _logsumexp),
+    Operation("softmax_all", None, lambda c, r, x: (r * (c - (c * r).call("total")),), _softmax),
+)

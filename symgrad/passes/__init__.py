@@ -1,0 +1,7 @@
+"""From program to program: stable forms, derivatives, and only operations that C has."""
+
+from .differentiate import derive
+from .lowering import lower, turn
+from .stable import as_declared, stabilise
+
+__all__ = ["as_declared", "derive", "lower", "stabilise", "turn"]

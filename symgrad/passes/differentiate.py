@@ -1,0 +1,202 @@
+"""The backward sweep: from a program of one output to its gradient with respect to the parameters.
+
+Every variable on a path from a parameter to the output gets a cotangent, the derivative of the output with respect to
+it (Linnainmaa 1970; Griewank and Walther 2008, chapter 3). A local derivative is SymPy's own ``diff`` of one operation,
+traced once for each kind of operation. What lies in a branch that is not taken has a zero cotangent times a derivative
+that may be infinite: such products are guarded by the condition under which the branch is taken.
+"""
+
+from collections.abc import Callable
+from functools import cache, reduce
+
+import sympy as sp
+
+from symgrad.operations import TABLE, X, Y
+from symgrad.program import LEAVES, STRUCTURAL, Assignment, Builder, Program, Shape, Value, fold
+from symgrad.trace import SCALAR_RULES, Tracer
+
+from .guards import ALWAYS, Guard, both, compact, condition_of, either
+from .lowering import contract
+
+_COTANGENT = sp.Symbol("c", real=True)
+# Their pullbacks only pass a cotangent on: zero stays zero, whatever the arguments are.
+_HARMLESS = (STRUCTURAL - {"matmul", "largest", "logsumexp_all", "pick", "put"}) | {"add", "sub", "neg", "select"}
+
+
+# Where cotangents vanish: in flat tails, and below the bar of a fraction. And what may have infinite slopes there.
+_FLAT = frozenset(
+    {
+        *("exp", "exp2", "exp_capped", "exp_less", "exp_sum", "exp_product", "expm1", "expm1_quotient", "exprel"),
+        *("sigmoid", "softplus", "logistic_density", "gaussian", "tanh", "sech", "erf", "erfc", "hazard"),
+        *("log_erfc", "log1mexp", "powm1", "box_cox"),
+    }
+)
+_EXPONENTIAL = frozenset({"exp", "exp2", "exp_sum", "exp_product", "expm1", "exprel", "sinh", "cosh", "gamma"})
+# Their slope is infinite at an end of their domain, where their value is not: x may stand there beside a factor zero.
+_CUSPED = frozenset({"sqrt", "rational_power", "pow", "powm1", "asin", "acos", "acosh", "asech"})
+_STEEP = _EXPONENTIAL | {"pow", "powm1", "box_cox", "expm1_quotient", "root_power", "rational_power"}
+
+
+def derive(traced: Program) -> Program:
+    """The traced program with the gradients of its loss and of its penalty."""
+    program = differentiate(contract(traced), "loss", "gradient")
+    return differentiate(program, "penalty", "penalty_gradient") if "penalty" in traced.outputs else program
+
+
+def differentiate(program: Program, output: str, gradient_name: str) -> Program:
+    """The program with one more output: the derivatives of ``output`` with respect to the parameters, in their order.
+
+    Each has its parameter's shape. The gradient costs at most about four times the operations of the output: the
+    cheap-gradient principle.
+    """
+    builder = Builder(program.assignments, fold)
+    (root,) = program.outputs[output]
+    active = program.depends_on(["parameter"])
+    flattened = program.closure(a for step in program.assignments for a in _flattened(step))
+    cotangents: dict[int, list[tuple[int, Guard]]] = {root: [(builder.constant(1.0), ALWAYS)]}
+    gradient: dict[int, int] = {}
+    for variable in range(root, -1, -1):
+        contributions = cotangents.pop(variable, None)
+        if contributions is None or not active[variable]:
+            continue
+        assignment = program.assignments[variable]
+        cotangent = reduce(lambda a, b: builder.emit("add", a, b), (value for value, _ in contributions))
+        guard = compact(either([guard for _, guard in contributions]), builder)
+        if assignment.operation == "parameter":
+            gradient[variable] = cotangent
+            continue
+        shares = _pull_back(builder, program, variable, cotangent)
+        guards = _guards(builder, program, variable)
+        for argument, share, own in zip(assignment.arguments, shares, guards, strict=True):
+            if active[argument] and builder.constant_value(share) != 0:
+                where = _kept(guard, builder, () if assignment.operation in STRUCTURAL else assignment.shape)
+                if where != ALWAYS and assignment.operation not in _HARMLESS:
+                    share = _guarded(builder, share, cotangent, condition_of(where, builder))
+                if assignment.operation in _CUSPED or (variable in flattened and _is_steep(program, variable, active)):
+                    share = _settled(builder, share, cotangent)
+                shape = program.assignments[argument].shape
+                where = _kept(both(where, own), builder, shape)
+                cotangents.setdefault(argument, []).append((_fitted(builder, share, shape), where))
+    zero = builder.constant(0.0)
+    derivatives = (builder.filled(gradient.get(v, zero), program.assignments[v].shape) for v in _parameters(program))
+    return builder.program({**program.outputs, gradient_name: tuple(derivatives)})
+
+
+def _flattened(step: Assignment) -> tuple[int, ...]:
+    """The arguments whose cotangents may vanish because their value is large."""
+    if step.operation in ("div", "over_product"):
+        return step.arguments[1:]
+    negative = step.operation == "power" and isinstance(step.attribute, int) and step.attribute < 0
+    return step.arguments if negative or step.operation in _FLAT else ()
+
+
+def _is_steep(program: Program, variable: int, active: tuple[bool, ...]) -> bool:
+    """Can the slopes of an operation be infinite where its arguments are finite?"""
+    assignment = program.assignments[variable]
+    if assignment.operation == "mul":
+        return any(program.assignments[a].operation in _EXPONENTIAL for a in assignment.arguments)
+    if assignment.operation in ("div", "over_product"):
+        return active[assignment.arguments[1]]
+    if assignment.operation == "power":
+        return isinstance(assignment.attribute, int) and not 0 <= assignment.attribute <= 2
+    return assignment.operation in _STEEP
+
+
+def _settled(builder: Builder, share: int, cotangent: int) -> int:
+    """A share that is zero where the cotangent is: in the flat tail of a function, however steep its argument."""
+    zero = builder.constant(0.0)
+    return builder.emit("select", builder.emit("eq", cotangent, zero), zero, share)
+
+
+def _guarded(builder: Builder, share: int, cotangent: int, condition: int) -> int:
+    """A share that is zero unless the condition holds: where it does not, whatever the share is made of."""
+    zero, product = builder.constant(0.0), builder.assignments[share]
+    if product.operation != "matmul" or not all(builder.varies[a] for a in product.arguments):
+        return builder.emit("select", condition, share, zero)
+    # a product of two that vary may be summed over samples as a whole, and stays one
+    factors = (a if a == cotangent else builder.emit("select", condition, a, zero) for a in product.arguments)
+    return builder.emit("matmul", *factors)
+
+
+def _parameters(program: Program) -> list[int]:
+    """The parameters' variables in the order of the flat theta."""
+    places = {v: a.attribute for v, a in enumerate(program.assignments) if a.operation == "parameter"}
+    return sorted(places, key=lambda v: int(places[v]))  # type: ignore[arg-type]
+
+
+def _fitted(builder: Builder, share: int, shape: Shape) -> int:
+    """A cotangent in its variable's shape: one number stands for all elements, and all elements add up for one."""
+    return builder.filled(share, shape) if shape else builder.emit("total", share)
+
+
+def _kept(guard: Guard, builder: Builder, shape: Shape) -> Guard:
+    """What a guard says of a whole variable, or of each of its elements; what it says of other matrices is dropped."""
+    return either(
+        [
+            frozenset({frozenset(literal for literal in term if builder.assignments[literal[0]].shape in ((), shape))})
+            for term in guard
+        ]
+    )
+
+
+def _pull_back(builder: Builder, program: Program, variable: int, cotangent: int) -> tuple[int, ...]:
+    """The cotangents that an operation hands to its arguments."""
+    assignment = program.assignments[variable]
+    row = TABLE[assignment.operation]
+    operands = [Value(builder, v) for v in (cotangent, variable, *assignment.arguments)]
+    if row.pullback is None:
+        return tuple(rule(operands) for rule in _symbolic_pullback(row.name))
+    attribute = () if assignment.attribute is None else (assignment.attribute,)
+    shares = row.pullback(*operands, *attribute)
+    return tuple(s.variable if isinstance(s, Value) else builder.constant(s) for s in shares)
+
+
+def _guards(builder: Builder, program: Program, variable: int) -> tuple[Guard, ...]:
+    """For each argument the condition under which its share of the cotangent can differ from zero."""
+    assignment = program.assignments[variable]
+    row = TABLE[assignment.operation]
+    if row.guards is None:
+        return (ALWAYS,) * len(assignment.arguments)
+    attribute = () if assignment.attribute is None else (assignment.attribute,)
+    conditions = row.guards(*(Value(builder, v) for v in assignment.arguments), *attribute)
+    return tuple(_literal(builder, condition.variable) for condition in conditions)
+
+
+def _literal(builder: Builder, condition: int) -> Guard:
+    assignment = builder.assignments[condition]
+    if assignment.operation == "not":
+        return frozenset({frozenset({(assignment.arguments[0], False)})})
+    return frozenset({frozenset({(condition, True)})})
+
+
+@cache
+def _symbolic_pullback(operation: str) -> tuple[Callable[[list[Value]], int], ...]:
+    """For each argument ``c * diff(meaning, argument)``, traced to a program that can be replayed."""
+    meaning = TABLE[operation].meaning
+    assert meaning is not None, operation
+    places = [place for place in (X, Y) if place in meaning.free_symbols]
+    return tuple(_replayed(_COTANGENT * sp.diff(meaning, place), places) for place in places)
+
+
+def _replayed(expression: sp.Expr, places: list[sp.Symbol]) -> Callable[[list[Value]], int]:
+    """A function that appends the expression's operations, on values ``[cotangent, result, *arguments]``."""
+    template = Builder()
+    known: dict[sp.Basic, int] = {_COTANGENT: template.emit("input", attribute=0, shape=())}
+    known |= {place: template.emit("input", attribute=i, shape=()) for i, place in enumerate(places, 2)}
+    root = Tracer(template, known, SCALAR_RULES).trace(expression)
+
+    def replay(values: list[Value]) -> int:
+        builder, numbers = values[0].builder, dict[int, int]()
+        for number, step in enumerate(template.assignments):
+            if step.operation == "input":
+                assert isinstance(step.attribute, int)
+                numbers[number] = values[step.attribute].variable
+            else:
+                arguments = (numbers[a] for a in step.arguments)
+                numbers[number] = builder.emit(step.operation, *arguments, attribute=step.attribute)
+        return numbers[root]
+
+    return replay
+
+
+assert not set(LEAVES) & set(TABLE), "a leaf and an operation share a name"

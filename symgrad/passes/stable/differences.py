@@ -1,0 +1,399 @@
+"""Differences that cancel: a function less its value at a point, over its argument, or less its complement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import reduce
+
+from symgrad.program import Value
+
+from .form import StableForm
+
+_MOST_ADDENDS, _DEEPEST = 64, 24  # of a sum; operations that are looked through
+_Addends = list[tuple[Value, float]]  # f and k of each k f
+
+
+def scaled(x: Value) -> tuple[Value | None, float]:
+    """``(f, k)`` of k f; ``(None, k)`` of a number."""
+    if x.constant is not None:
+        return None, x.constant
+    if x.operation == "neg":
+        f, k = scaled(x.arguments[0])
+        return f, -k
+    if x.operation == "mul" and x.arguments[1].constant is not None:
+        return x.arguments[0], x.arguments[1].constant
+    if x.operation == "div" and x.arguments[0].constant not in (None, 1.0):
+        return 1 / x.arguments[1], x.arguments[0].constant or 0.0
+    return x, 1.0
+
+
+def _pair(x: Value, y: Value) -> tuple[Value, float, float] | None:
+    """``(f, c, k)`` of x + y, if that is a number c plus k f."""
+    if x.constant is None and y.constant is None:
+        return None
+    (f, a), (g, b) = scaled(x), scaled(y)
+    if f is None and g is not None:
+        return g, a, b
+    return (f, b, a) if g is None and f is not None else None
+
+
+# ------------------------------------------------------------------------------------------ a number and a function
+
+
+def _plus(function: str, k: float, rule: Callable[..., Value | None]) -> Callable[[Value, Value], Value | None]:
+    """What looks for c (1 + k f), f being that function, and makes c times the rule's 1 + k f."""
+
+    def replace(x: Value, y: Value) -> Value | None:
+        pair = _pair(x, y)
+        if pair is None or pair[0].operation != function or pair[2] != k * pair[1]:
+            return None
+        f, number, _ = pair
+        attribute = () if f.attribute is None else (f.attribute,)
+        better = rule(*f.arguments, *attribute)
+        return None if better is None else number * better
+
+    return replace
+
+
+def _square(function: str, other: str) -> Callable[[Value, int], Value | None]:
+    """1 - function(a)**2 = other(a)**2."""
+
+    def rule(x: Value, n: int) -> Value | None:
+        if n != 2 or x.operation != function:
+            return None
+        return x.arguments[0].call(other).call("power", attribute=2)
+
+    return rule
+
+
+def excess(x: Value) -> Value | None:
+    """q of 1 + q."""
+    parts = terms(addends(x)) if x.operation in ("add", "sub") else {}
+    if parts.pop(None, 0.0) != 1 or not parts:
+        return None
+    return total((Value(x.builder, v), k) for v, k in parts.items() if v is not None)
+
+
+def _one_less_root(x: Value) -> Value | None:
+    q = excess(x)
+    return None if q is None else -q / (1 + x.call("sqrt"))
+
+
+def _leg_beside_one(x: Value, y: Value) -> Value | None:
+    legs = [leg for leg in (x, y) if leg.constant != 1]
+    return legs[0] if len(legs) == 1 else None
+
+
+def _one_less_hypot(x: Value, y: Value) -> Value | None:
+    leg = _leg_beside_one(x, y)
+    return None if leg is None else -leg * (leg / (1 + x.call("hypot", y)))
+
+
+def _one_less_quotient(x: Value, y: Value) -> Value | None:
+    """Far out there is nothing to cancel, but the derivative of the other form does."""
+    if x.constant != 1:
+        return None
+    plain = (x / y).call("neg").call("add", 1.0)
+    if y.operation == "hypot":
+        leg = _leg_beside_one(*y.arguments)
+        return None if leg is None else (abs(leg) < 1).choose(leg / y * (leg / (1 + y)), plain)
+    q = excess(y.arguments[0]) if y.operation == "sqrt" else None
+    return None if q is None else (abs(q) < 1).choose(q / (y * (1 + y)), plain)
+
+
+def _one_less_rational(x: Value, exponent: tuple[int, int]) -> Value:
+    power = exponent[0] / exponent[1] * x.call("log")
+    return (abs(power) < 1).choose(-power.call("expm1"), 1 - x.call("rational_power", attribute=exponent))
+
+
+# (pattern, replacement, domain, f, k, rule for 1 + k f)
+_PLUS: tuple[tuple[str, str, str, str, float, Callable[..., Value | None]], ...] = (
+    ("exp(x) - 1", "expm1(x)", "all x", "exp", -1.0, lambda x: -x.call("expm1")),
+    ("x**y - 1", "expm1(y*log(x)) near 0", "x >= 0", "pow", -1.0, lambda x, y: -x.call("powm1", y)),
+    ("x**(p/q) - 1", "expm1(p/q*log(x)) near 0", "x >= 0", "rational_power", -1.0, _one_less_rational),
+    ("1 - cos(x)", "2*sin(x/2)**2", "all x", "cos", -1.0, lambda x: x.call("versine")),
+    (
+        "1 + cos(x)", "2*cos(x/2)**2", "all x", "cos", 1.0,
+        lambda x: 2 * (0.5 * x).call("cos").call("power", attribute=2),
+    ),
+    ("cosh(x) - 1", "2*sinh(x/2)**2", "all x", "cosh", -1.0, lambda x: -x.call("coshm1")),
+    ("1 - sigmoid(x)", "sigmoid(-x)", "all x", "sigmoid", -1.0, lambda x: (-x).call("sigmoid")),
+    ("1 - 2*sigmoid(x)", "-tanh(x/2)", "all x", "sigmoid", -2.0, lambda x: -(0.5 * x).call("tanh")),
+    ("1 - tanh(x)", "2*sigmoid(-2*x)", "all x", "tanh", -1.0, lambda x: 2 * (-2 * x).call("sigmoid")),
+    ("1 + tanh(x)", "2*sigmoid(2*x)", "all x", "tanh", 1.0, lambda x: 2 * (2 * x).call("sigmoid")),
+    ("1 - tanh(x)**2", "sech(x)**2", "all x", "power", -1.0, _square("tanh", "sech")),
+    ("1 - cos(x)**2", "sin(x)**2", "all x", "power", -1.0, _square("cos", "sin")),
+    ("1 - sin(x)**2", "cos(x)**2", "all x", "power", -1.0, _square("sin", "cos")),
+    ("1 - erf(x)", "erfc(x)", "all x", "erf", -1.0, lambda x: x.call("erfc")),
+    ("1 + erf(x)", "erfc(-x)", "all x", "erf", 1.0, lambda x: (-x).call("erfc")),
+    ("1 - erfc(x)", "erf(x)", "all x", "erfc", -1.0, lambda x: x.call("erf")),
+    ("1 - erfc(x)/2", "erfc(-x)/2", "all x", "erfc", -0.5, lambda x: 0.5 * (-x).call("erfc")),
+    ("sqrt(1 + x) - 1", "x/(1 + sqrt(1 + x))", "x >= -1", "sqrt", -1.0, _one_less_root),
+    ("sqrt(1 + x**2) - 1", "x*x/(1 + sqrt(1 + x**2))", "all x", "hypot", -1.0, _one_less_hypot),
+    ("1 - 1/sqrt(1 + x)", "x/(s*(1 + s)), s = sqrt(1 + x), near 0", "x > -1", "div", -1.0, _one_less_quotient),
+)  # fmt: skip
+
+
+# --------------------------------------------------------------------------------------------- roots of sums of squares
+
+
+def addends(x: Value) -> _Addends:
+    """``(f, k)`` of each k f in a sum; a very long sum is one f."""
+    found, waiting = list[tuple[Value, float]](), [(x, 1.0)]
+    while waiting and len(found) + len(waiting) <= _MOST_ADDENDS:
+        part, sign = waiting.pop()
+        if part.operation in ("add", "sub"):
+            a, b = part.arguments
+            waiting += [(b, sign if part.operation == "add" else -sign), (a, sign)]
+        elif part.operation == "neg":
+            waiting.append((part.arguments[0], -sign))
+        else:
+            f, k = scaled(part)
+            found.append((part, sign) if f is None else (f, sign * k))
+    return [(x, 1.0)] if waiting else found
+
+
+def terms(parts: Iterable[tuple[Value, float]]) -> dict[int | None, float]:
+    """The variables of a sum and their factors; under None the number in it."""
+    found: dict[int | None, float] = {None: 0.0}
+    for f, k in parts:
+        number = f.constant
+        key = f.variable if number is None else None
+        found[key] = found.get(key, 0.0) + (k if number is None else k * number)
+    return found
+
+
+def total(parts: Iterable[tuple[Value, float]]) -> Value:
+    """The sum of k f."""
+    return reduce(lambda a, b: a + b, (f * k for f, k in parts))
+
+
+def _hypot(x: Value) -> Value | None:
+    legs = [_leg(f, k) for f, k in addends(x)]
+    if len(legs) > 4 or all(leg is None or leg.constant is not None for leg in legs):
+        return None
+    known = [leg for leg in legs if leg is not None]
+    if len(legs) == 1 and known:
+        return abs(known[0])
+    return reduce(lambda a, b: a.call("hypot", b), known) if len(known) == len(legs) else None
+
+
+def _leg(f: Value, k: float) -> Value | None:
+    """The root of k f, if that is a square; its sign is left open."""
+    root = square_root(f) if k > 0 else None
+    return None if root is None else root if k == 1 else root * k**0.5
+
+
+def square_root(x: Value, depth: int = 0) -> Value | None:
+    """The root of a product of squares and positive numbers, but for its sign."""
+    if x.constant is not None:
+        return x.number(x.constant**0.5) if x.constant > 0 else None
+    if x.operation == "power" and x.attribute == 2:
+        return x.arguments[0]
+    if x.operation not in ("mul", "div") or depth > _DEEPEST:
+        return None
+    a, b = x.arguments
+    left, right = square_root(a, depth + 1), square_root(b, depth + 1)
+    if left is None or right is None:
+        return None
+    return left * right if x.operation == "mul" else left / right
+
+
+def is_square_of(x: Value, y: Value) -> bool:
+    """Is x = y^2, but for the rounding of numbers?"""
+    (f, k), (g, c) = scaled(x), scaled(y)
+    if f is None or g is None or f.operation != "power" or f.attribute != 2:
+        return False
+    return f.arguments[0].variable == g.variable and abs(k - c * c) <= 4e-16 * k
+
+
+def is_same(x: Value, y: Value) -> bool:
+    """Are they the same sum? (SymPy distributes signs and numbers over the terms of a sum.)"""
+    return x.variable == y.variable or terms(addends(x)) == terms(addends(y))
+
+
+def _less(whole: str, rule: Callable[[Value, _Addends], Value | None]) -> Callable[[Value, Value], Value | None]:
+    """What looks for k f - k z in a sum, f being that function, and makes k times the rule's f - z.
+
+    z comes as its addends: none of the sums that are looked at is written down.
+    """
+
+    def replace(x: Value, y: Value) -> Value | None:
+        parts = [*addends(x), *addends(y)]
+        for place, (f, k) in enumerate(parts):
+            if f.operation == whole and len(parts) > 1:
+                better = rule(f, [(g, -c / k) for i, (g, c) in enumerate(parts) if i != place])
+                if better is not None:
+                    return k * better
+        return None
+
+    return replace
+
+
+def _softplus_less(f: Value, z: _Addends) -> Value | None:
+    (a,) = f.arguments
+    return (-a).call("softplus") if terms(addends(a)) == terms(z) else None
+
+
+def _logsumexp_less(f: Value, z: _Addends) -> Value | None:
+    wanted = terms(z)
+    for part in f.arguments:
+        if terms(addends(part)) == wanted:
+            first, *others = (one - part for one in f.arguments)
+            return first.call("logsumexp", *others)
+    return None
+
+
+def _root_less(root: Value, z: _Addends) -> Value | None:
+    """sqrt(A) - z where A is z^2 and something: that, over sqrt(A) + z, where z > 0."""
+    rest = _beside_square(root, terms(z))
+    if rest is None:
+        return None
+    leg = total(z)
+    return (leg > 0).choose(rest(root + leg), root - leg)
+
+
+def _beside_square(root: Value, other: dict[int | None, float]) -> Callable[[Value], Value] | None:
+    """What A has beside other^2, to be divided by something; root is sqrt(A) or a hypot with that leg."""
+    if root.operation == "hypot":
+        for leg, rest in (root.arguments, root.arguments[::-1]):
+            if terms(addends(leg)) == other:
+                return lambda divisor: rest * (rest / divisor)
+        return None
+    square, others = False, list[tuple[Value, float]]()
+    for f, k in addends(root.arguments[0]):
+        if k == 1 and f.operation == "power" and f.attribute == 2 and terms(addends(f.arguments[0])) == other:
+            square = True
+        else:
+            others.append((f, k))
+    if not square or not others:
+        return None
+    return lambda divisor: total(others) / divisor
+
+
+# ------------------------------------------------------------------------------------------------------------ quotients
+
+
+def _sinc(x: Value, y: Value) -> Value | None:
+    (f, k), (g, c) = scaled(x), scaled(y)
+    if f is None or g is None or f.operation != "sin":
+        return None
+    ratio = _multiple(f.arguments[0], g)
+    return None if ratio is None else f.arguments[0].call("sinc") * (k * ratio / c)
+
+
+def _multiple(x: Value, y: Value) -> float | None:
+    """x/y, if that is a number."""
+    above, below = ({v: k for v, k in terms(addends(part)).items() if k} for part in (x, y))
+    if not below or above.keys() != below.keys():
+        return None
+    ratios = {above[v] / below[v] for v in below}
+    return ratios.pop() if len(ratios) == 1 else None
+
+
+def _exprel(x: Value, y: Value) -> Value | None:
+    """(exp(a) - 1)/y where a is y times something."""
+    f, k = scaled(x)
+    if f is not None and f.operation == "powm1" and f.arguments[1].variable == y.variable:
+        return k * f.arguments[0].call("box_cox", y)
+    if f is None or f.operation != "expm1":
+        return None
+    (a,) = f.arguments
+    ratio = _multiple(a, y)
+    if ratio is not None:
+        return k * ratio * a.call("exprel")
+    (whole, factor), (divisor, c) = scaled(a), scaled(y)
+    if whole is None or divisor is None or whole.operation != "mul":
+        return None
+    for one, other in (whole.arguments, whole.arguments[::-1]):
+        if one.variable == divisor.variable:
+            return k * other.call("expm1_quotient", divisor * factor) * (factor / c)
+    return None
+
+
+def _direction(x: Value, y: Value) -> Value | None:
+    """x over the length of (x, y)."""
+    g, c = scaled(y)
+    if g is None or g.operation != "hypot" or x.constant is not None:
+        return None
+    for leg, other in (g.arguments, g.arguments[::-1]):
+        ratio = _multiple(x, leg)
+        if ratio is not None:
+            return ratio / c * leg.call("direction", other)
+    return None
+
+
+def _over_expm1(x: Value, y: Value) -> Value | None:
+    """y/(exp(a) - 1) where y is a number times a."""
+    f, k = scaled(y)
+    if f is None or f.operation != "expm1":
+        return None
+    ratio = _multiple(x, f.arguments[0])
+    return None if ratio is None else ratio / k / f.arguments[0].call("exprel")
+
+
+def _versine(x: Value, y: Value) -> Value | None:
+    """k (1 - cos(a)) over c a^2, and over c a."""
+    (f, k), (g, c) = scaled(x), scaled(y)
+    if f is None or g is None or f.operation != "versine":
+        return None
+    squared = g.operation == "power" and g.attribute == 2
+    ratio = _multiple(f.arguments[0], g.arguments[0] if squared else g)
+    if ratio is None:
+        return None
+    half = 0.5 * f.arguments[0]
+    sinc = half.call("sinc")
+    if squared:
+        return 0.5 * k / c * ratio**2 * sinc.call("power", attribute=2)
+    return k / c * ratio * sinc * half.call("sin")
+
+
+def _over_chosen_quotient(x: Value, y: Value) -> Value | None:
+    """A quotient that a choice brought, over what its numerator has as a factor: that factor goes."""
+    chosen, factor = scaled(x)
+    if chosen is None or chosen.operation != "select" or chosen.arguments[1].operation != "div":
+        return None
+    condition, quotient, other = chosen.arguments
+    above, below = quotient.arguments
+    g, c = scaled(y)
+    rest = None if g is None else _without_factor(above, g)
+    return None if rest is None else condition.choose(factor / c * rest / below, factor * other / y)
+
+
+def _without_factor(x: Value, factor: Value, depth: int = 0) -> Value | None:
+    if x.variable == factor.variable:
+        return x.number(1.0)
+    if x.operation != "mul" or depth > _DEEPEST:
+        return None
+    for one, other in (x.arguments, x.arguments[::-1]):
+        inner = _without_factor(one, factor, depth + 1)
+        if inner is not None:
+            return inner * other
+    return None
+
+
+SUMS: tuple[StableForm, ...] = (
+    *(
+        StableForm(pattern, replacement, domain, "add", _plus(function, k, rule))
+        for pattern, replacement, domain, function, k, rule in _PLUS
+    ),
+    StableForm("x - log(1 + exp(x))", "-log(1 + exp(-x))", "all x", "add", _less("softplus", _softplus_less)),
+    StableForm(
+        "x - log(exp(x) + exp(y))", "-log(1 + exp(y - x))", "all x, y", "add", _less("logsumexp", _logsumexp_less)
+    ),
+    StableForm("sqrt(x**2 + y) - x", "y/(sqrt(x**2 + y) + x) where x > 0", "all x", "add", _less("sqrt", _root_less)),
+    StableForm(
+        "sqrt(x**2 + y**2) - x", "y*y/(sqrt(x**2 + y**2) + x) where x > 0", "all x", "add", _less("hypot", _root_less)
+    ),
+)
+ROOTS: tuple[StableForm, ...] = (
+    StableForm("sqrt(x**2 + y**2)", "hypot(x, y)", "all x, y", "sqrt", _hypot),
+)  # fmt: skip
+RATIOS: tuple[StableForm, ...] = (
+    StableForm("sin(x)/x", "sinc(x)", "all x, 1 at 0", "div", _sinc),
+    StableForm("(exp(x) - 1)/x", "exprel(x)", "all x, 1 at 0", "div", _exprel),
+    StableForm("x/(exp(x) - 1)", "1/exprel(x)", "all x, 1 at 0", "div", _over_expm1),
+    StableForm("x/sqrt(x**2 + y**2)", "direction(x, y)", "all x, y but 0, 0", "div", _direction),
+    StableForm("(1 - cos(x))/x**2", "sinc(x/2)**2/2", "all x, 1/2 at 0", "div", _versine),
+    StableForm("(x*y/z)/x", "y/z", "all x, y, z", "div", _over_chosen_quotient),
+)  # fmt: skip

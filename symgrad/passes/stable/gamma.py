@@ -1,0 +1,63 @@
+"""Differences of log-gamma functions: beta functions, binomial and negative binomial likelihoods, Student's t."""
+
+from __future__ import annotations
+
+from functools import reduce
+
+from symgrad.program import Value
+
+from .differences import addends, scaled, terms
+from .form import StableForm
+
+Part = tuple[Value, float]  # f and k of k f
+
+
+def _gammas(x: Value, y: Value) -> Value | None:
+    if not any(f is not None and f.operation == "loggamma" for f, _ in map(scaled, (x, y))):
+        return None
+    parts = [*addends(x), *addends(y)]
+    found = _joined(parts)
+    if found is None:
+        return None
+    better, used = found
+    return reduce(lambda a, b: a + b, (f * k for i, (f, k) in enumerate(parts) if i not in used), better)
+
+
+def _joined(parts: list[Part]) -> tuple[Value, set[int]] | None:
+    """What does for two or three of the parts, and which these are."""
+    gammas = [(i, f.arguments[0], k) for i, (f, k) in enumerate(parts) if f.operation == "loggamma"]
+    for i, (f, k) in enumerate(parts):
+        for j, other, minus in gammas:  # a beta function of which two terms were joined before the third one came
+            if f.operation == "log_rising" and minus == -k and f.arguments[1].variable == other.variable:
+                return minus * f.arguments[0].call("log_beta", other), {i, j}
+    found = None
+    for i, whole, k in gammas:
+        for j, x, minus in gammas:
+            d = _rest(whole, x) if minus == -k else None
+            if d is None or (d.constant or 0.0) < 0:
+                continue
+            for m, other, again in gammas:
+                if m not in (i, j) and again == -k and other.variable == d.variable:
+                    return -k * x.call("log_beta", d), {i, j, m}
+            found = found or (k * x.call("log_rising", d), {i, j})
+    return found
+
+
+def _rest(whole: Value, part: Value) -> Value | None:
+    """What a sum has beyond all that another one has; the numbers in them may differ."""
+    left, taken = terms(addends(whole)), terms(addends(part))
+    number = left.pop(None, 0.0) - taken.pop(None, 0.0)
+    if any(left.pop(variable, None) != k for variable, k in taken.items()):
+        return None
+    rest = [Value(whole.builder, variable) * k for variable, k in left.items() if variable is not None]
+    if number or not rest:
+        rest.append(whole.number(number))
+    return reduce(lambda a, b: a + b, rest)
+
+
+GAMMAS: tuple[StableForm, ...] = (
+    StableForm(
+        "loggamma(x) + loggamma(y) - loggamma(x + y), loggamma(x + d) - loggamma(x)",
+        "log_beta(x, y), log_rising(x, d)", "x, y, x + d > 0", "add", _gammas,
+    ),
+)  # fmt: skip

@@ -1,0 +1,114 @@
+"""Products of which one factor is infinite where the other vanishes."""
+
+from __future__ import annotations
+
+from symgrad.program import Value
+
+from .differences import is_same, is_square_of, scaled
+from .form import StableForm
+
+
+def _logistic_density(x: Value, y: Value) -> Value | None:
+    if x.operation != "sigmoid" or y.operation != "sigmoid":
+        return None
+    (a,), (b,) = x.arguments, y.arguments
+    return a.call("logistic_density") if is_same(a, -b) else None
+
+
+def _entropy(x: Value, y: Value) -> Value | None:
+    """x log(y) where y has the factor x: 0 at x = 0, as the limit is."""
+    for factor, other in ((x, y), (y, x)):
+        if factor.constant is None and other.operation == "log" and _has_factor(other.arguments[0], factor):
+            return factor.call("xlogy", other.arguments[0])
+    return None
+
+
+def _has_factor(x: Value, factor: Value) -> bool:
+    seen, waiting = set[int](), [x]
+    while waiting:
+        part = waiting.pop()
+        if part.variable == factor.variable:
+            return True
+        if part.variable not in seen and part.operation in ("mul", "div", "neg"):
+            seen.add(part.variable)
+            waiting += part.arguments if part.operation == "mul" else part.arguments[:1]
+    return False
+
+
+def _cross_entropy(x: Value, y: Value) -> Value | None:
+    """y log(p) where y is made of targets alone: 0 at y = 0, p = 0, as in every likelihood of counts and labels."""
+    for weight, other in ((x, y), (y, x)):
+        if other.operation in ("log", "log1p") and _is_of_targets(weight):
+            edge = 0.0 if other.operation == "log" else -1.0
+            vanishes = weight.equals(0).call("and", other.arguments[0] >= edge)
+            return vanishes.choose(0.0, weight * other)
+    return None
+
+
+def _is_of_targets(x: Value) -> bool:
+    seen, open_ends, targets = set[int](), [x.variable], False
+    while open_ends:
+        variable = open_ends.pop()
+        if variable in seen:
+            continue
+        seen.add(variable)
+        assignment = x.builder.assignments[variable]
+        if assignment.operation in ("parameter", "input", "weight"):
+            return False
+        targets = targets or assignment.operation == "target"
+        open_ends.extend(assignment.arguments)
+    return targets
+
+
+def _exponentials(x: Value, y: Value) -> Value | None:
+    (f, k), (g, c) = scaled(x), scaled(y)
+    if f is None or g is None or f.operation != "exp" or g.operation != "exp":
+        return None
+    return k * c * f.arguments[0].call("exp_sum", g.arguments[0])
+
+
+def _erfcx(x: Value, y: Value) -> Value | None:
+    """exp(z^2) erfc(z)."""
+    for power, tail in ((x, y), (y, x)):
+        if (
+            power.operation == "exp"
+            and tail.operation == "erfc"
+            and is_square_of(power.arguments[0], tail.arguments[0])
+        ):
+            return 1 / tail.arguments[0].call("hazard")
+    return None
+
+
+def _hazard(x: Value, y: Value) -> Value | None:
+    """exp(-z^2)/erfc(z)."""
+    if x.operation == "exp" and y.operation == "erfc" and is_square_of(-x.arguments[0], y.arguments[0]):
+        return y.arguments[0].call("hazard")
+    return None
+
+
+def _quotient_of_exponentials(x: Value, y: Value) -> Value | None:
+    if x.operation != "exp" or y.operation != "exp":
+        return None
+    return x.arguments[0].call("exp_sum", -y.arguments[0])
+
+
+def _saturating(x: Value, y: Value) -> Value | None:
+    """x**n/(x**n + y): neither it nor its slopes overflow as 1/(1 + y/x**n)."""
+    if x.operation not in ("pow", "rational_power") or y.operation != "add":
+        return None
+    for one, other in (y.arguments, y.arguments[::-1]):
+        if one.variable == x.variable:
+            return (x > 1).choose(1 / (1 + other / x), x / y)
+    return None
+
+
+PRODUCTS: tuple[StableForm, ...] = (
+    StableForm("sigmoid(x)*sigmoid(-x)", "the logistic density at x", "all x", "mul", _logistic_density),
+    StableForm("x*log(x*y)", "xlogy(x, x*y), 0 at x = 0", "x*y >= 0", "mul", _entropy),
+    StableForm("exp(x)*exp(y)", "exp(x + y)", "all x, y", "mul", _exponentials),
+    StableForm("exp(x)/exp(y)", "exp(x - y)", "all x, y", "div", _quotient_of_exponentials),
+    StableForm("exp(x**2)*erfc(x)", "1/hazard(x)", "all x", "mul", _erfcx),
+    StableForm("exp(-x**2)/erfc(x)", "hazard(x)", "all x", "div", _hazard),
+    StableForm("x**n/(x**n + y)", "1/(1 + y/x**n)", "x**n != 0", "div", _saturating),
+    StableForm("y*log(p), y of targets alone", "0 where y = 0, p >= 0", "p >= 0", "mul", _cross_entropy),
+)

@@ -1,0 +1,176 @@
+"""A kernel: the scheduled computation as data, no text. What is computed once, and what for each lane of a tile.
+
+Every variable that outlives its loop lies in *rows*, one for each of its elements in C order. A row holds one value for
+each lane; what is computed once for a theta has rows of one value.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TypeAlias
+
+from symgrad.program import Program, Shape, size_of
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """One loop over the elements of matrices of one size (1: scalars), and inside it over the lanes of a tile.
+
+    ``body`` is computed in order, ``writes`` are variables and the row of the output (scratch rows follow the output's
+    own) that their first element goes to. Sums over the elements, and the greatest of them, are part of the body and
+    grow in their row of the output.
+    """
+
+    size: int
+    body: tuple[int, ...]
+    writes: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """One product, or copy, of whole matrices; the value begins at ``row`` (``None``: it has an array of its own)."""
+
+    variable: int
+    row: int | None
+
+
+Stage: TypeAlias = Loop | Whole
+
+
+@dataclass(frozen=True, slots=True)
+class LaneFunction:
+    """The loops that fill ``rows`` rows of one value for each lane, and the scratch rows they share.
+
+    ``places`` says at which row a variable that is kept begins. Beside matrices, the numbers that are kept are
+    ``singles``: each has an array of its own, with one value for each lane. (Among rows that a loop counts, the
+    compiler could not tell that they are others.)
+    """
+
+    name: str
+    rows: int
+    scratch: int
+    stages: tuple[Stage, ...]
+    places: Mapping[int, int]
+    singles: tuple[int, ...] = ()
+
+    @property
+    def loops(self) -> tuple[Loop, ...]:
+        return tuple(stage for stage in self.stages if isinstance(stage, Loop))
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A gradient that is summed row by row: ``size`` rows from ``row`` on, for the parameters from ``at`` on."""
+
+    row: int
+    at: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outer:
+    """A gradient that is a sum over samples of ``left @ right``, (m, p) times (p, k): one product for a whole tile.
+
+    It is added to the parameters from ``at`` on.
+    """
+
+    at: int
+    left: int
+    right: int
+    m: int
+    p: int
+    k: int
+
+
+@dataclass(frozen=True, slots=True)
+class Predictor:
+    """A sum of ``size`` inputs from column ``first`` on, times ``weights``: one column that no sample changes.
+
+    A call finds it in ``row`` of what it reads, where the first of these inputs would be.
+    """
+
+    row: int
+    weights: int
+    first: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """A gradient that is ``factor`` times the inputs from column ``first`` on, for the parameters from ``at`` on."""
+
+    at: int
+    factor: int
+    first: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """Everything that a generated module computes.
+
+    ``once`` is computed once for a theta, into ``n_invariants`` rows; ``slots`` says where each variable begins there.
+    The first ``n_penalty`` rows are the penalty and its gradient, if there is one. A tile is ``depth`` times ``lanes``
+    consecutive samples. ``counts`` are floating-point operations for each sample (once for a theta: ``once``).
+    """
+
+    program: Program
+    homes: tuple[int, ...]  # for each variable the one that has its elements: see steps.same_elements
+    once: tuple[Stage, ...]
+    slots: Mapping[int, int]
+    n_invariants: int
+    functions: tuple[LaneFunction, ...]
+    parameters: tuple[Shape, ...]  # the shape of each parameter that is one variable
+    segments: tuple[Segment, ...]
+    outers: tuple[Outer, ...]
+    predictors: tuple[Predictor, ...]
+    scaled: tuple[Scaled, ...]
+    n_penalty: int
+    inputs: int  # columns of the inputs; the targets' follow them
+    lanes: int
+    depth: int
+    counts: Mapping[str, int]
+
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """The place of each parameter's first element in the flat theta; at last their number."""
+        return tuple(accumulate(map(size_of, self.parameters), initial=0))
+
+    @property
+    def invariant(self) -> tuple[int, ...]:
+        """The variables that are computed once for a theta, in order."""
+        return tuple(sorted(computed(self.once)))
+
+    def shape(self, variable: int) -> Shape:
+        return self.program.assignments[variable].shape
+
+    def __str__(self) -> str:
+        lines = ["once:", *self._listing(self.once)]
+        for function in self.functions:
+            lines += [f"{function.name}, for each of {self.lanes} lanes:", *self._listing(function.stages)]
+        lines += [f"gradient of p{s.at}..: {s.size} rows from row {s.row}" for s in self.segments]
+        lines += [
+            f"row {p.row} of the data: v{p.weights} . u{p.first}..u{p.first + p.size - 1}" for p in self.predictors
+        ]
+        lines += [f"gradient of p{s.at}..: v{s.factor} times u{s.first}..u{s.first + s.size - 1}" for s in self.scaled]
+        lines += [f"gradient of p{o.at}..: sum over samples of v{o.left} @ v{o.right}" for o in self.outers]
+        return "\n".join(lines)
+
+    def _listing(self, stages: Iterable[Stage]) -> list[str]:
+        lines = []
+        for stage in stages:
+            if isinstance(stage, Whole):
+                lines.append(f"  row {stage.row}: v{stage.variable} = {self.program.assignments[stage.variable]}")
+                continue
+            lines.append(f"  for each of {stage.size} elements:")
+            lines += [f"    v{v} = {self.program.assignments[v]}" for v in stage.body]
+            lines += [f"    row {row} <- v{variable}" for variable, row in stage.writes]
+        return lines
+
+
+def computed(stages: Iterable[Stage]) -> set[int]:
+    """The variables that stages compute."""
+    found: set[int] = set()
+    for stage in stages:
+        found.update(stage.body if isinstance(stage, Loop) else (stage.variable,))
+    return found

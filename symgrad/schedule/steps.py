@@ -1,0 +1,124 @@
+"""Which operations share a loop, and in which order loops, matrix products and copies follow one another.
+
+A loop runs over the elements of matrices of one size: all that works element by element, and the sums over elements
+that it feeds. Scalars are the loops of one element. Products and copies are steps of their own, between whole matrices.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from math import inf
+
+from symgrad.program import LEAVES, STRUCTURAL, Assignment, Program, size_of
+
+REDUCTIONS = frozenset({"total", "largest"})
+_ELEMENTWISE = frozenset({"fill", "place", "assemble"})  # that are listed as structural, and yet are lines of a loop
+
+
+@dataclass(slots=True)
+class Step:
+    """A loop over ``size`` elements, or, with ``size`` 0, one product or copy."""
+
+    size: int
+    variables: list[int] = field(default_factory=list)
+
+
+def same_elements(program: Program) -> tuple[int, ...]:
+    """For each variable the one whose elements it has, in the same order: a transposed column is that column."""
+    homes: list[int] = []
+    for variable, assignment in enumerate(program.assignments):
+        home = homes[assignment.arguments[0]] if assignment.arguments else variable
+        homes.append(home if _keeps_order(program, assignment) else variable)
+    return tuple(homes)
+
+
+def _keeps_order(program: Program, assignment: Assignment) -> bool:
+    if assignment.operation == "transpose":
+        return 1 in assignment.shape
+    if assignment.operation in ("total", "fill"):
+        argument = program.assignments[assignment.arguments[0]]
+        # a constant has no row, but a matrix of one needs one: products and copies read it there
+        return argument.operation != "constant" and size_of(assignment.shape) == size_of(argument.shape) == 1
+    return False
+
+
+def view(program: Program, variable: int) -> int | None:
+    """The row of its argument at which a slice of consecutive rows begins; ``None`` for anything else."""
+    assignment = program.assignments[variable]
+    if assignment.operation != "slice":
+        return None
+    assert isinstance(assignment.attribute, tuple)
+    row, column, rows, columns = assignment.attribute
+    width = program.assignments[assignment.arguments[0]].shape[1]
+    return row * width + column if rows == 1 or columns == width else None
+
+
+def is_elementwise(assignment: Assignment) -> bool:
+    """Is it a line of a loop over its own elements? (An assembled matrix is one of the loop over its scalars.)"""
+    return assignment.operation not in LEAVES and (
+        assignment.operation not in STRUCTURAL or assignment.operation in _ELEMENTWISE
+    )
+
+
+class Sequencer:
+    """Puts variables into steps, each as early as what it needs allows."""
+
+    def __init__(self, program: Program, homes: Sequence[int], longest: float) -> None:
+        self.steps: list[Step] = []
+        self._longest = longest
+        self._program = program
+        self._homes = homes
+        self._step: dict[int, int] = {}
+
+    def add(self, variable: int) -> None:
+        """The next variable of the program, which depends on those added before and on what is there already."""
+        if self._homes[variable] != variable:
+            return
+        assignment = self._program.assignments[variable]
+        size = self._loop_size(assignment)
+        earliest = max((self._ready(self._homes[a], size) for a in assignment.arguments), default=0)
+        if view(self._program, variable) is not None:
+            self._step[variable] = earliest - 1  # it is there as soon as the whole is
+            return
+        place = self._fitting(earliest, size) if size else None
+        if place is None:
+            place = len(self.steps)
+            self.steps.append(Step(size))
+        self.steps[place].variables.append(variable)
+        self._step[variable] = place
+
+    def _loop_size(self, assignment: Assignment) -> int:
+        """The number of elements of the loop that it is a line of; 0 for a step of its own."""
+        if assignment.operation == "assemble":
+            return 1
+        if assignment.operation in REDUCTIONS:
+            return size_of(self._program.assignments[assignment.arguments[0]].shape)
+        return size_of(assignment.shape) if is_elementwise(assignment) else 0
+
+    def _ready(self, argument: int, size: int) -> int:
+        """The first step in which an argument can be used, by a loop of that size."""
+        made = self._step.get(argument)
+        if made is None:
+            return 0
+        assignment = self._program.assignments[argument]
+        local = is_elementwise(assignment) and assignment.operation != "assemble" and self.steps[made].size == size
+        return made if local and argument in self.steps[made].variables else made + 1
+
+    def _fitting(self, earliest: int, size: int) -> int | None:
+        for place in range(earliest, len(self.steps)):
+            if self.steps[place].size == size and len(self.steps[place].variables) < self._longest:
+                return place
+        return None
+
+
+def sequence(
+    program: Program, homes: Sequence[int], variables: Iterable[int], longest: float = inf
+) -> tuple[Step, ...]:
+    """The steps that compute the variables, given in the program's order; leaves are there already.
+
+    ``longest`` is the number of operations in a loop.
+    """
+    sequencer = Sequencer(program, homes, longest)
+    for variable in variables:
+        if program.assignments[variable].operation not in LEAVES:
+            sequencer.add(variable)
+    return tuple(sequencer.steps)

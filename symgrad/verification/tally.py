@@ -1,0 +1,136 @@
+"""What is remembered while samples go by: the worst of each row, and where the declaration loses digits."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import mpmath
+
+from symgrad.oracle import flat_names
+
+from .report import GATE, Finding, Row, rank
+
+Point = tuple[float, ...]  # the values of all symbols
+Naming = Callable[[Point], Mapping[str, float]]
+
+MANY = 500  # derivatives that are checked at one point, more only where the points would not get round to all
+
+
+class Turns:
+    """Which derivatives each point looks at: all, or so many at random, each once before any comes again."""
+
+    def __init__(self, count: int, points: int, seed: int, many: int) -> None:
+        self.count = count
+        self.each = min(count, max(many, -(-count // points)))
+        self._order = list(range(count))
+        self._place = 0
+        if self.each < count:
+            random.Random(seed).shuffle(self._order)
+
+    def take(self) -> list[int]:
+        """The flat positions of the parameters for the next point, in order."""
+        if self.each == self.count:
+            return self._order
+        taken = [self._order[(self._place + i) % self.count] for i in range(self.each)]
+        self._place = (self._place + self.each) % self.count
+        return sorted(taken)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What is remembered of the derivatives by one symbol while the samples go by."""
+
+    name: str
+    indices: Sequence[str] = ("",)  # of a matrix: of its elements, as text
+    errors: list[float] = field(default_factory=list)
+    worst: tuple[float, float, float, Any, Point, int] | None = None  # ulp, bound, got, expected, point, element
+    compared: set[int] = field(default_factory=set)
+    without_truth: int = 0
+    out_of_reach: int = 0
+
+    def add(self, ulp: float, bound: float, got: float, expected: Any, point: Point, element: int = 0) -> None:
+        self.errors.append(ulp)
+        self.compared.add(element)
+        if self.worst is None or rank(ulp, bound) > rank(*self.worst[:2]):
+            self.worst = (ulp, bound, got, expected, point, element)
+
+    def label(self, element: int) -> str:
+        return self.name + self.indices[element]
+
+    def row(self, named: Naming, drawn: bool = False) -> Row:
+        lost = (self.without_truth, self.out_of_reach)
+        size = len(self.indices)
+        if self.worst is None:
+            return Row(self.name, math.nan, GATE, math.nan, math.nan, "", {}, 0, *lost, "", size, size, drawn)
+        ulp, bound, got, expected, point, element = self.worst
+        median = sorted(self.errors)[len(self.errors) // 2]
+        index, unchecked = self.indices[element], size - len(self.compared)
+        return Row(
+            self.name, ulp, bound, median, got, digits_of(expected), named(point), len(self.errors), *lost,
+            index, size, unchecked, drawn,
+        )  # fmt: skip
+
+
+class Tallies:
+    """The loss' tally, those of the declared parameters, and the penalty's with its derivatives."""
+
+    def __init__(self, symbols: Sequence[Any]) -> None:
+        self.loss, self.rows = Tally("loss"), list[Tally]()
+        self._places: list[tuple[Tally, int]] = []  # for each flat parameter
+        for symbol in symbols:
+            name = str(symbol.name)
+            tally = Tally(name, [flat_name[len(name) :] for flat_name in flat_names([symbol])])
+            self.rows.append(tally)
+            self._places += [(tally, element) for element in range(len(tally.indices))]
+        self.penalty = Tally("penalty", ["", *(f" by {name}" for name in flat_names(symbols))])
+
+    def of(self, positions: Sequence[int]) -> list[tuple[Tally, int]]:
+        """The loss' tally, then those of some flat parameters, each with the element."""
+        return [(self.loss, 0), *(self._places[position] for position in positions)]
+
+    def of_penalty(self, positions: Sequence[int]) -> list[tuple[Tally, int]]:
+        return [(self.penalty, 0), *((self.penalty, 1 + position) for position in positions)]
+
+
+class Findings:
+    """The places of the declaration where digits are lost, the worst of each."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._found: dict[tuple[str, str], tuple[Finding, Point]] = {}
+
+    def add(self, finding: Finding, point: Point) -> None:
+        key = (finding.kind, finding.where)
+        if key not in self._found or finding.bits > self._found[key][0].bits:
+            self._found[key] = (finding, point)
+
+    def all(self, named: Naming) -> tuple[Finding, ...]:
+        """Lost digits first, by their number; then what leaves the range."""
+        first = {"formula": 0, "data": 1}  # what the user can change, before what is the data's nature or far out
+        ordered = sorted(self._found.values(), key=lambda found: (first.get(found[0].kind, 2), -found[0].bits))
+        return tuple(finding.at(named(point)) for finding, point in ordered)
+
+
+class Names:
+    """A point as a mapping from names, the same object for the same point."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        self._known: dict[int, Mapping[str, float]] = {}
+
+    def __call__(self, point: Point) -> Mapping[str, float]:
+        if id(point) not in self._known:
+            self._known[id(point)] = dict(zip(self._names, point, strict=False))
+        return self._known[id(point)]
+
+
+def digits_of(number: Any) -> str:
+    """A true number to 20 digits; what is far past a double's range by its size alone."""
+    if mpmath.isfinite(number) and number != 0 and abs(mpmath.mag(number)) > 10_000:
+        size = "10**3000" if mpmath.mag(number) > 0 else "10**-3000"
+        return f"{'-' if number < 0 else ''}{'more' if mpmath.mag(number) > 0 else 'less'} than {size}"
+    return str(mpmath.nstr(number, 20))
