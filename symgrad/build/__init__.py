@@ -7,24 +7,17 @@ from .cache import Cache, Entry
 from .load import CompiledRisk, load_module, load_or_build
 
 if TYPE_CHECKING:
-    from .library import (
-        EXTENSION_SUFFIX,
-        Built,
-        Toolchain,
-        build,
-        build_beside,
-        cache_key,
-        installed_version,
-        python_header,
-    )
+    from .library import EXTENSION_SUFFIX, Built, build, build_sweep, cache_key, sweep_key, translate
+    from .toolchain import Toolchain, installed_version, python_header
 
 __all__ = [
-    "EXTENSION_SUFFIX", "Built", "Cache", "CompiledRisk", "Entry", "Toolchain", "build", "build_beside",
-    "cache_key", "installed_version", "load_module", "load_or_build", "python_header",
+    "EXTENSION_SUFFIX", "Built", "Cache", "CompiledRisk", "Entry", "Toolchain", "build", "build_sweep",
+    "cache_key", "installed_version", "load_module", "load_or_build", "python_header", "sweep_key", "translate",
 ]  # fmt: skip
+_OF_TOOLCHAIN = ("Toolchain", "installed_version", "python_header")
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.library"), name)
+    return getattr(import_module(f"{__name__}.{'toolchain' if name in _OF_TOOLCHAIN else 'library'}"), name)
