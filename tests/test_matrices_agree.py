@@ -17,9 +17,8 @@ from sympy.matrices.exceptions import ShapeError
 from sympy.matrices.expressions.matexpr import MatrixElement
 
 import symgrad as sg
-from symgrad.declare import walk
+from symgrad.declare import symbols_in, walk
 from symgrad.declare.grammar import SUPPORTED_MATRICES
-from symgrad.explain.brevity import symbols_in
 from symgrad.oracle import Reference
 
 from .matrix_models import Modeller, label, number, written_out

@@ -13,8 +13,9 @@ from sympy.matrices.expressions.matexpr import MatrixElement
 
 from symgrad import losses
 from symgrad.declare import EmpiricalRisk, Loss, Model, postorder, show, walk
-from symgrad.declare.grammar import SUPPORTED_FUNCTIONS, SUPPORTED_MATRICES, children
+from symgrad.declare.grammar import SUPPORTED_FUNCTIONS, SUPPORTED_MATRICES
 from symgrad.declare.shapes import shapes_of
+from symgrad.declare.walks import children
 from symgrad.errors import DeclarationError, UnsupportedExpressionError
 from symgrad.functions import maximum
 

@@ -16,9 +16,10 @@ from symgrad.errors import DeclarationError
 
 from .arguments import check_distinct, check_name, one_scalar, outputs_of, symbols
 from .fingerprint import fingerprint_of
-from .grammar import name_of, postorder_in_scope, show
 from .samples_typed_in import check_no_data_typed_in
 from .scope import Scope, check_expression
+from .walks import postorder_in_scope
+from .words import name_of, show
 
 __all__ = ["EmpiricalRisk", "Loss", "Model", "leaves"]
 
