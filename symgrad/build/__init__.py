@@ -7,24 +7,16 @@ from .cache import Cache, Entry
 from .load import CompiledRisk, load_module, load_or_build
 
 if TYPE_CHECKING:
-    from .library import (
-        EXTENSION_SUFFIX,
-        Built,
-        Toolchain,
-        build,
-        build_beside,
-        cache_key,
-        installed_version,
-        python_header,
-    )
+    from .library import EXTENSION_SUFFIX, Built, Toolchain, build, build_beside, cache_key
+    from .library import installed_version, python_header  # isort: skip
 
 __all__ = [
-    "EXTENSION_SUFFIX", "Built", "Cache", "CompiledRisk", "Entry", "Toolchain", "build", "build_beside",
-    "cache_key", "installed_version", "load_module", "load_or_build", "python_header",
+    "EXTENSION_SUFFIX", "Built", "Cache", "CompiledRisk", "Entry", "Toolchain", "build", "build_beside", "cache_key",
+    "installed_version", "load_module", "load_or_build", "python_header",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.library"), name)
+    if name in __all__:
+        return getattr(import_module(f"{__name__}.library"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
