@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from .build import Built, Cache, CompiledRisk, Toolchain, build, cache_key, load_or_build
-from .declare import EmpiricalRisk, leaves
+from .declare import EmpiricalRisk, n_leaves
 from .errors import DeclarationError
 from .passes import as_declared, derive, lower, stabilise, turn
 from .program import Program
@@ -61,7 +61,7 @@ def generate(risk: EmpiricalRisk, *, dtype: str = "float64", stable: bool = True
     differentiated, after = clock.time("differentiate", lambda: improve(derive(traced)))
     rewrites = tuple(dict.fromkeys((*before, *after)))
     optimised = clock.time("optimise", lambda: turn(lower(differentiated)))
-    columns = len(leaves(*risk.inputs))
+    columns = n_leaves(risk.inputs)
     kernel = clock.time("schedule", lambda: schedule(optimised, columns))
     source = clock.time("render", lambda: render(risk, kernel, dtype, rewrites))
     return Generated(traced, differentiated, optimised, kernel, source, rewrites, clock.seconds)

@@ -12,7 +12,7 @@ from math import isinf
 import jinja2
 
 from symgrad.declare import EmpiricalRisk
-from symgrad.explain import header_lines, parameter_name
+from symgrad.explain import header_lines, parameter_names
 from symgrad.program import CONDITIONS, Program, count, size_of
 from symgrad.schedule import Kernel, LaneFunction, computed
 
@@ -171,7 +171,8 @@ def _comments(kernel: Kernel, risk: EmpiricalRisk) -> dict[int, str]:
     """What the rows of the gradient are; of a matrix, what the first of its rows is."""
     starts = frozenset(kernel.starts)
     rows = {s.row + at - s.at: at for s in kernel.segments for at in range(s.at, s.at + s.size) if at in starts}
-    return {0: "  # L"} | {row: f"  # dL/d{parameter_name(risk, at)}" for row, at in rows.items()}
+    names = parameter_names(risk, rows.values())
+    return {0: "  # L"} | {row: f"  # dL/d{name}" for row, name in zip(rows, names, strict=True)}
 
 
 def _once(kernel: Kernel, printer: Printer) -> Context:
