@@ -1,10 +1,10 @@
 """The way of a risk: declare -> trace -> differentiate -> optimise -> schedule -> render -> build -> load."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 from .build import Built, Cache, CompiledRisk, Toolchain, build, cache_key, load_or_build
 from .declare import EmpiricalRisk, n_leaves
@@ -16,7 +16,6 @@ from .schedule import Kernel, schedule
 from .trace import trace
 
 DTYPES = ("float64", "float32")
-_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class Generated:
 
 
 def compile(risk: EmpiricalRisk, *, dtype: str = "float64", cache: bool = True, stable: bool = True) -> CompiledRisk:
-    """Generate, build (or find in the cache) and load the module of a risk.
+    """Generate, build (or find in the cache) and load the module of a risk, and return it.
 
     ``dtype`` is the arithmetic of a sample, "float64" or "float32"; sums over samples are kept in double either way.
     ``cache=False`` builds in a folder of this process. ``stable=False`` computes the formulas as they are declared: no
@@ -53,17 +52,24 @@ def compile(risk: EmpiricalRisk, *, dtype: str = "float64", cache: bool = True, 
 
 
 def generate(risk: EmpiricalRisk, *, dtype: str = "float64", stable: bool = True) -> Generated:
-    """The Cython text of a risk's module and every stage on the way to it; nothing is built."""
+    """Return the Cython text of a risk's module and every stage on the way to it; nothing is built.
+
+    ``dtype`` and ``stable`` are those of `compile`. Raises `DeclarationError` for what is no risk or dtype.
+    """
     _check(risk, dtype)
     clock = _Clock()
     improve = stabilise if stable else as_declared
-    traced, before = clock.time("trace", lambda: improve(trace(risk)))
-    differentiated, after = clock.time("differentiate", lambda: improve(derive(traced)))
+    with clock("trace"):
+        traced, before = improve(trace(risk))
+    with clock("differentiate"):
+        differentiated, after = improve(derive(traced))
+    with clock("optimise"):
+        optimised = turn(lower(differentiated))
+    with clock("schedule"):
+        kernel = schedule(optimised, n_leaves(risk.inputs))
     rewrites = tuple(dict.fromkeys((*before, *after)))
-    optimised = clock.time("optimise", lambda: turn(lower(differentiated)))
-    columns = n_leaves(risk.inputs)
-    kernel = clock.time("schedule", lambda: schedule(optimised, columns))
-    source = clock.time("render", lambda: render(risk, kernel, dtype, rewrites))
+    with clock("render"):
+        source = render(risk, kernel, dtype, rewrites)
     return Generated(traced, differentiated, optimised, kernel, source, rewrites, clock.seconds)
 
 
@@ -78,12 +84,14 @@ def _check(risk: object, dtype: object) -> None:
         raise DeclarationError(f"dtype: expected one of {known}, got {dtype!r}; choose one of them")
 
 
-@dataclass(slots=True)
 class _Clock:
-    seconds: dict[str, float] = field(default_factory=dict)
+    """Seconds by the names of stages: ``with clock("trace"): ...``."""
 
-    def time(self, stage: str, run: Callable[[], _Result]) -> _Result:
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
         start = time.perf_counter()
-        result = run()
+        yield
         self.seconds[stage] = time.perf_counter() - start
-        return result

@@ -13,8 +13,7 @@ from symgrad import functions, gallery
 from symgrad.declare import EmpiricalRisk, Loss, Model, leaves
 from symgrad.operations import TABLE, X, Y
 from symgrad.operations.operation import Operation
-from symgrad.passes import stabilise
-from symgrad.pipeline import derive
+from symgrad.passes import derive, stabilise
 from symgrad.trace import trace
 from tests.helpers.evaluate import Arithmetic, output
 

@@ -17,7 +17,7 @@ from typing import Any
 import mpmath
 import numpy as np
 
-from symgrad.program import Assignment, Program, Shape
+from symgrad.program import LEAVES, Assignment, Program, Shape
 
 from .evaluate_stable import STABLE, pow_or_zero
 
@@ -354,3 +354,8 @@ def ulps(got: float, true: Any) -> float:
 
 def largest(values: Sequence[float]) -> float:
     return reduce(max, values, 0.0)
+
+
+def operation_count(program: Program, *outputs: str) -> int:
+    """How many operations, leaves aside, the named outputs take; all of them where none is named."""
+    return sum(program.assignments[v].operation not in LEAVES for v in program.needed(*outputs))

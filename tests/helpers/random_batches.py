@@ -17,8 +17,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 
 import symgrad as sg
 from symgrad.declare import EmpiricalRisk
-from symgrad.passes import stabilise
-from symgrad.pipeline import derive
+from symgrad.passes import derive, stabilise
 from symgrad.program import Program
 from symgrad.trace import trace
 

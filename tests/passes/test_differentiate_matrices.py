@@ -12,9 +12,9 @@ from sympy.matrices.expressions.matexpr import MatrixElement
 
 from symgrad import functions
 from symgrad.declare import EmpiricalRisk, Loss, Model
-from symgrad.passes import lower
+from symgrad.passes import derive, lower
 from symgrad.passes.differentiate import differentiate
-from symgrad.pipeline import derive, generate
+from symgrad.pipeline import generate
 from symgrad.program import Builder, Program, fold
 from symgrad.trace import trace
 from tests.helpers.evaluate import DIGITS, DOUBLES, output

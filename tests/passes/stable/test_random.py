@@ -7,7 +7,7 @@ import mpmath
 import pytest
 from mpmath import mpf
 
-from symgrad.pipeline import derive
+from symgrad.passes import derive
 from symgrad.program import Program
 
 from .case import Point

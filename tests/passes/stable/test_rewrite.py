@@ -10,10 +10,10 @@ import sympy as sp
 
 from symgrad import functions, gallery
 from symgrad.declare import EmpiricalRisk
-from symgrad.passes import lower, stabilise
+from symgrad.passes import derive, lower, stabilise
 from symgrad.passes.lowering import eliminate_dead
 from symgrad.passes.stable.rewrite import RULES
-from symgrad.pipeline import derive, generate
+from symgrad.pipeline import generate
 from symgrad.program import Program
 from symgrad.trace import trace
 from tests.helpers.evaluate import DIGITS, DOUBLES, output, ulps

@@ -11,9 +11,8 @@ import sympy as sp
 from mpmath import mpf
 
 from symgrad.declare import EmpiricalRisk
-from symgrad.passes import lower, stabilise
+from symgrad.passes import derive, lower, stabilise
 from symgrad.passes.stable.rewrite import RULES
-from symgrad.pipeline import derive
 from symgrad.program import Program
 from symgrad.trace import trace
 from tests.helpers.evaluate import DOUBLES, REALS, output, ulps
