@@ -20,7 +20,7 @@ import numpy as np
 import sympy as sp
 
 import symgrad as sg
-from tests import atoms
+from tests.helpers import atoms
 
 from . import accuracy_page as page
 from .accuracy_forms import FORMS, LIMITS

@@ -8,7 +8,7 @@ from typing import Any
 
 from mpmath import mp
 
-from tests.atoms import ulps
+from tests.helpers.atoms import ulps
 
 SMALLEST_NORMAL = 2.0**-1022
 GATE = 4.0

@@ -22,8 +22,8 @@ from sympy.codegen import cfunctions
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from symgrad import functions
-from tests.grammar import PARAMETERS
-from tests.random_batches import SYMBOLS, Batch, Point, collected, points, truth
+from tests.helpers.grammar import PARAMETERS
+from tests.helpers.random_batches import SYMBOLS, Batch, Point, collected, points, truth
 
 BATCH = 100
 Peer = Callable[[Any], Callable[[Point], Sequence[float]]]  # a model -> point -> its value and gradient

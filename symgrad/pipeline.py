@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from .build import (
     Built,
@@ -22,9 +22,9 @@ from .build import (
     sweep_key,
     translate,
 )
-from .declare import EmpiricalRisk, leaves
+from .declare import EmpiricalRisk, n_leaves
 from .errors import DeclarationError
-from .explain import header_lines, parameter_name
+from .explain import header_lines, parameter_names
 from .passes import as_declared, derive, lower, stabilise, turn
 from .program import Program
 from .progress import telling
@@ -33,7 +33,6 @@ from .schedule import Kernel, schedule
 from .trace import trace
 
 DTYPES = ("float64", "float32")
-_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,17 +131,24 @@ def _sweep(store: Cache, dtype: str, toolchain: Toolchain) -> Iterator[Callable[
 
 
 def generate(risk: EmpiricalRisk, *, dtype: str = "float64", stable: bool = True) -> Generated:
-    """The Cython text of a risk's module and every stage on the way to it; nothing is built."""
+    """Return the Cython text of a risk's module and every stage on the way to it; nothing is built.
+
+    ``dtype`` and ``stable`` are those of `compile`. Raises `DeclarationError` for what is no risk or dtype.
+    """
     _check(risk, dtype)
     clock = _Clock()
     improve = stabilise if stable else as_declared
-    traced, before = clock.time("trace", lambda: improve(trace(risk)))
-    differentiated, after = clock.time("differentiate", lambda: improve(derive(traced)))
+    with clock("trace"):
+        traced, before = improve(trace(risk))
+    with clock("differentiate"):
+        differentiated, after = improve(derive(traced))
+    with clock("optimise"):
+        optimised = turn(lower(differentiated))
+    with clock("schedule"):
+        kernel = schedule(optimised, n_leaves(risk.inputs))
     rewrites = tuple(dict.fromkeys((*before, *after)))
-    optimised = clock.time("optimise", lambda: turn(lower(differentiated)))
-    columns = len(leaves(*risk.inputs))
-    kernel = clock.time("schedule", lambda: schedule(optimised, columns))
-    source = clock.time("render", lambda: render(_interface(risk, kernel), kernel, dtype, rewrites))
+    with clock("render"):
+        source = render(_interface(risk, kernel), kernel, dtype, rewrites)
     return Generated(traced, differentiated, optimised, kernel, source, rewrites, clock.seconds)
 
 
@@ -155,7 +161,7 @@ def _interface(risk: EmpiricalRisk, kernel: Kernel) -> Interface:
         targets=_names(risk.targets),
         scalar=risk.output_shape == (),
         header=tuple(header_lines(risk)),
-        labels=tuple(parameter_name(risk, at) for at in kernel.starts[:-1]),
+        labels=tuple(parameter_names(risk, kernel.starts[:-1])),
     )
 
 
@@ -174,12 +180,14 @@ def _check(risk: object, dtype: object) -> None:
         raise DeclarationError(f"dtype: expected one of {known}, got {dtype!r}; choose one of them")
 
 
-@dataclass(slots=True)
 class _Clock:
-    seconds: dict[str, float] = field(default_factory=dict)
+    """Seconds by the names of stages: ``with clock("trace"): ...``."""
 
-    def time(self, stage: str, run: Callable[[], _Result]) -> _Result:
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
         start = time.perf_counter()
-        result = run()
+        yield
         self.seconds[stage] = time.perf_counter() - start
-        return result

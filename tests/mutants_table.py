@@ -22,21 +22,21 @@ OUTERS, TURN, SPECIAL = "templates/outers.pyx.jinja", "templates/turn.h.jinja", 
 TABLE, DIFFERENTIATE = "symgrad/operations/table.py", "symgrad/passes/differentiate.py"
 POWERS, TERMS = "symgrad/operations/powers.py", "symgrad/passes/stable/exponentials.py"
 
-PARTS, TREE = ("tests/test_partial_sums.py",), ("tests/test_sums_tree.py",)
-ENVIRONMENT = ("tests/test_floating_environment.py",)
-SUMS = ("tests/test_module_sums.py",)
-FUNCTIONS = ("tests/test_module_functions.py",)
-LINEAR = ("tests/test_predictors.py",)
-ARRAYS = ("tests/test_module_arrays.py",)
-THREADS = ("tests/test_module_threads.py",)
-NETWORKS = ("tests/test_matrices_networks.py",)
-SHAPES = ("tests/test_matrices_edges.py", "tests/test_matrices_agree.py")
-NUMERICS = ("tests/test_numerics.py",)
-ROWS = ("tests/test_operations.py",)
-PULLBACK = ("tests/test_operations.py::test_a_pullback_is_sympys_own_derivative",)
-DIGITS = ("tests/test_operations.py::test_a_row_keeps_its_digits_in_doubles",)
-KINKS = ("tests/test_operations.py::test_kinks_limits_and_nan",)
-ARITHMETIC = ("tests/test_generated_arithmetic.py",)
+PARTS, TREE = ("tests/compiled/test_partial_sums.py",), ("tests/compiled/test_sums_tree.py",)
+ENVIRONMENT = ("tests/compiled/test_floating_environment.py",)
+SUMS = ("tests/compiled/test_sums.py",)
+FUNCTIONS = ("tests/compiled/test_functions.py",)
+LINEAR = ("tests/compiled/test_predictors.py",)
+ARRAYS = ("tests/compiled/test_arrays.py",)
+THREADS = ("tests/compiled/test_threads.py",)
+NETWORKS = ("tests/compiled/test_matrices_networks.py",)
+SHAPES = ("tests/compiled/test_matrices_edges.py", "tests/compiled/test_matrices_agree.py")
+NUMERICS = ("tests/compiled/test_numerics.py",)
+ROWS = ("tests/operations/test_table.py",)
+PULLBACK = ("tests/operations/test_table.py::test_a_pullback_is_sympys_own_derivative",)
+DIGITS = ("tests/operations/test_table.py::test_a_row_keeps_its_digits_in_doubles",)
+KINKS = ("tests/operations/test_table.py::test_kinks_limits_and_nan",)
+ARITHMETIC = ("tests/compiled/test_arithmetic.py",)
 
 MUTANTS: tuple[Mutant, ...] = (
     # sums of a tile
@@ -153,9 +153,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("single precision in the pairs", SWEEP, "cdef double shift = total - high[0]\n    low[0] +=",
            "cdef float shift = total - high[0]\n    low[0] +=", SUMS),
     Mutant("literals of fifteen digits", "symgrad/render/spelling.py", "else repr(abs(value))",
-           'else f"{abs(value):.15g}"', ("tests/test_printer.py",)),
+           'else f"{abs(value):.15g}"', ("tests/render/test_spelling.py",)),
     Mutant("contraction", "symgrad/build/library.py", 'FIXED = ("-ffp-contract=off",', 'FIXED = ("-ffp-contract=fast",',
-           ("tests/test_build.py",)),
+           ("tests/build/test_library.py",)),
     # products of matrices
     Mutant("a product is not transposed", MATRICES, "b[(p * n + j) * LANES + lane]", "b[(j * k + p) * LANES + lane]",
            SHAPES),
@@ -186,7 +186,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("factors swapped", TABLE, 'Operation("mul", X * Y, lambda c, r, x, y: (c * y, c * x))',
            'Operation("mul", X * Y, lambda c, r, x, y: (c * x, c * y))', PULLBACK),
     Mutant("a chain factor dropped", TABLE, 'lambda c, r, x: (c * x.call("sigmoid"),)',
-           'lambda c, r, x: (x.call("sigmoid"),)', ("tests/test_differentiate.py",)),
+           'lambda c, r, x: (x.call("sigmoid"),)', ("tests/passes/test_differentiate.py",)),
     Mutant("the inner 2 of tanh", TABLE, '(c * (4 * (2 * x).call("logistic_density")),)',
            '(c * (4 * x.call("logistic_density")),)', PULLBACK),
     Mutant("half a root", TABLE, "lambda c, r, x: (c / (2 * r),)", "lambda c, r, x: (c / r,)", PULLBACK),
@@ -204,26 +204,29 @@ MUTANTS: tuple[Mutant, ...] = (
            'c * r * x.call("log")', KINKS),
     Mutant("a quotient by a power, by way of the power", "symgrad/passes/lowering.py",
            'if assignment.operation == "div" else []', 'if assignment.operation == "" else []',
-           ("tests/test_stable.py",)),
-    Mutant("a reciprocal's power overflows", POWERS, "if n < -1:", "if n < -1000:", ("tests/test_stable.py",)),
+           ("tests/passes/stable/test_rewrite.py",)),
+    Mutant("a reciprocal's power overflows", POWERS, "if n < -1:", "if n < -1000:",
+           ("tests/passes/stable/test_rewrite.py",)),
     Mutant("what exponents lose stays lost", TERMS, 'if part.operation == "exact_sum":', 'if part.operation == "":',
-           ("tests/test_stable_rules.py",)),
+           ("tests/passes/stable/test_rules.py",)),
     Mutant("a density without its square", TABLE, "return decay * part * part", "return decay * part", ROWS),
     Mutant("a coefficient of tanh", TABLE, "0.0005871241987521835", "0.0005871341987521835", NUMERICS),
     Mutant("the exponential of tanh is used too near 0", TABLE, "(abs(x) < 0.45)", "(abs(x) < 0.001)", NUMERICS),
     Mutant("branches share what only one has", TABLE,
            'guards=lambda condition, x, y: (condition, condition, condition.call("not")),',
-           "guards=lambda condition, x, y: (condition, condition, condition),", ("tests/test_differentiate.py",)),
+           "guards=lambda condition, x, y: (condition, condition, condition),",
+           ("tests/passes/test_differentiate.py",)),
     Mutant("branches swapped in the sweep", TABLE, "(0.0, condition.choose(c, 0.0), condition.choose(0.0, c))",
-           "(0.0, condition.choose(0.0, c), condition.choose(c, 0.0))", ("tests/test_differentiate.py",)),
+           "(0.0, condition.choose(0.0, c), condition.choose(c, 0.0))", ("tests/passes/test_differentiate.py",)),
     Mutant("only one path counts", DIFFERENTIATE, 'reduce(lambda a, b: builder.emit("add", a, b)',
-           "reduce(lambda a, b: b", ("tests/test_differentiate.py",)),
+           "reduce(lambda a, b: b", ("tests/passes/test_differentiate.py",)),
     Mutant("no guard before infinity", DIFFERENTIATE, "if where != ALWAYS and", "if where == ALWAYS and",
-           ("tests/test_differentiate.py",)),
+           ("tests/passes/test_differentiate.py",)),
     Mutant("a guard's condition is turned round", "symgrad/passes/guards.py",
            'return variable if holds else builder.emit("not", variable)',
-           'return builder.emit("not", variable) if holds else variable', ("tests/test_guards.py",)),
-    Mutant("< is <=", "symgrad/render/spelling.py", '"lt": "<",', '"lt": "<=",', ("tests/test_printer.py", *KINKS)),
+           'return builder.emit("not", variable) if holds else variable', ("tests/passes/test_guards.py",)),
+    Mutant("< is <=", "symgrad/render/spelling.py", '"lt": "<",', '"lt": "<=",',
+           ("tests/render/test_spelling.py", *KINKS)),
     Mutant("a product's operands swapped", "symgrad/operations/matrices.py", "(c @ y.T, x.T @ c)", "(c @ y.T, c.T @ x)",
-           ("tests/test_operations_matrices.py",)),
+           ("tests/operations/test_matrices.py",)),
 )  # fmt: skip

@@ -21,9 +21,20 @@ import sympy as sp
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from symgrad.passes import lower
-from tests.evaluate import DOUBLES, output
-from tests.grammar import INPUTS, PARAMETERS, TARGET, risk_of
-from tests.random_batches import Batch, Finding, Got, Point, collected, findings, points, program_of, shrunk, truth
+from tests.helpers.evaluate import DOUBLES, output
+from tests.helpers.grammar import INPUTS, PARAMETERS, TARGET, risk_of
+from tests.helpers.random_batches import (
+    Batch,
+    Finding,
+    Got,
+    Point,
+    collected,
+    findings,
+    points,
+    program_of,
+    shrunk,
+    truth,
+)
 
 # Python's own lgamma is several units off near its roots, where the C library's is not.
 _LGAMMA = {"lgamma": lambda x: np.float64(mpmath.re(mpmath.loggamma(mpmath.mpf(float(x)))) if x > 0 else np.nan)}

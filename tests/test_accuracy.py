@@ -13,8 +13,7 @@ from mpmath import mp, mpf
 from benchmarks import accuracy_page as page
 from benchmarks.accuracy_forms import FORMS, LIMITS
 from benchmarks.accuracy_truth import true_result
-
-from . import atoms
+from tests.helpers import atoms
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "benchmarks"))  # the peers' script is one that no package needs to be there for

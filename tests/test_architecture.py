@@ -1,41 +1,72 @@
 """Who may import what, read from the source with ``ast``: the rooms of symgrad, and the walls between them.
 
-A rule that has to give way names the file, the module and the reason in one of the tables below.
+A room is a folder or a module at the top of the package (`tests/house.py` draws them). A rule that has to give way
+names the file, the module and the reason in one of the tables below.
 """
 
 import ast
 import re
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parent.parent
-PACKAGE = "symgrad"
+from .house import CHECKOUT, PACKAGE, Import, Tree, house_of, module_names, read_tree, room
+
 MOST_LINES = 400
+MOST_LINES_OF_A_DOOR = 15  # without its docstring and blank lines
 
-# From the declaration to the optimised program: mathematics only.
-FRONT = ("declare", "losses", "functions", "program", "operations", "trace", "passes")
-# From the optimised program to the kernel: plain data, and no library at all.
-MIDDLE = ("schedule",)
-LATER = (
-    *("render", "build", "load", "pipeline", "oracle", "verification"),
-    *("commands", "fitting", "explain", "cli", "gallery"),
-)
-ELSEWHERE = ("__init__", "__main__", "errors")
-FRONT_LIBRARIES = {"sympy", "mpmath"}  # mpmath is what SymPy itself computes with
+# The rooms, each with those that it may import: all of them stand above it in the table, so no arrow leads back up.
+MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
+    "errors": (),
+    "functions": (),
+    "program": (),
+    "declare": ("errors", "functions"),
+    "losses": ("errors", "functions", "declare"),
+    "operations": ("functions", "program"),
+    "trace": ("errors", "functions", "program", "declare"),
+    "passes": ("program", "operations", "trace"),
+    "schedule": ("program",),
+    "explain": ("declare", "schedule"),
+    "render": ("program", "declare", "schedule", "explain"),
+    "build": ("errors",),
+    "load": ("build",),
+    "pipeline": ("errors", "program", "declare", "trace", "passes", "schedule", "render", "build"),
+    "oracle": ("errors", "declare"),
+    "verification": ("declare", "pipeline", "oracle"),
+    "gallery": ("functions", "declare", "losses"),
+    "fitting": ("errors", "declare", "pipeline", "gallery"),
+    "__init__": ("errors", "functions", "declare", "losses", "build", "pipeline", "verification"),
+    "commands": (
+        *("errors", "declare", "explain", "build", "pipeline", "verification", "gallery", "fitting"),
+        "__init__",  # its version
+    ),
+    "cli": ("errors", "__init__"),
+    "__main__": ("cli",),
+}
 
-# What the oracle must not share with the code that it judges.
-UNSEEN_BY_ORACLE = (
-    *("program", "operations", "trace", "passes", "schedule", "render", "explain", "pipeline", "build", "load"),
-)
+# Libraries, and the rooms that may import them.
+MATHEMATICS = ("functions", "declare", "losses", "operations", "trace", "passes", "explain", "oracle", "gallery")
+MAY_USE: Mapping[str, tuple[str, ...]] = {
+    "sympy": (*MATHEMATICS, "verification", "fitting", "commands"),
+    "mpmath": ("functions", "declare", "oracle", "verification"),  # what SymPy itself computes with
+    "numpy": ("oracle", "verification", "gallery", "fitting"),
+    "scipy": ("fitting",),
+    "jinja2": ("render",),
+    **dict.fromkeys(("Cython", "setuptools", "distutils", "subprocess"), ("build",)),
+}
 
-# Libraries that belong to one room.
-HOME = {"jinja2": "render", "Cython": "build", "setuptools": "build", "distutils": "build", "subprocess": "build"}
+# What these rooms reach, through whatever they import, has none of these libraries.
+HEAVY = ("sympy", "mpmath", "jinja2", "Cython", "setuptools")
+NEVER_REACHES: Mapping[str, tuple[str, ...]] = {
+    "program": (*HEAVY, "numpy"),
+    "schedule": (*HEAVY, "numpy"),
+    "build": HEAVY,
+    "load": HEAVY,
+    "passes": ("numpy", "jinja2", "Cython"),
+}
 
 # Imports inside a function: (module, what it imports) -> why it cannot stand at the top.
 IMPORTS_INSIDE_FUNCTIONS: Mapping[tuple[str, str], str] = {
@@ -54,61 +85,6 @@ DYNAMIC_IMPORTS = {
 }
 
 
-@dataclass(frozen=True)
-class Import:
-    """One import statement: the module it names, and where it stands."""
-
-    module: str
-    line: int
-    in_function: bool
-
-
-Tree = Mapping[str, tuple[Import, ...]]
-
-
-def module_names(root: Path) -> dict[str, Path]:
-    """Every module of the package below ``root`` by its dotted name."""
-    found = {}
-    for path in sorted((root / PACKAGE).rglob("*.py")):
-        parts = path.relative_to(root).with_suffix("").parts
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
-
-
-def read_tree(root: Path) -> Tree:
-    modules = module_names(root)
-    return {name: tuple(_imports(name, path, modules)) for name, path in modules.items()}
-
-
-def _imports(name: str, path: Path, modules: Mapping[str, Path]) -> Iterator[Import]:
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    work: list[tuple[ast.AST, bool]] = [(ast.parse(path.read_text(encoding="utf-8"), str(path)), False)]
-    while work:
-        node, in_function = work.pop()
-        in_function = in_function or isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
-        if isinstance(node, ast.Import):
-            yield from (Import(alias.name, node.lineno, in_function) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = _absolute(package, node.level, node.module)
-            for module in {f"{base}.{a.name}" if f"{base}.{a.name}" in modules else base for a in node.names}:
-                yield Import(module, node.lineno, in_function)
-        work += [(child, in_function) for child in ast.iter_child_nodes(node)]
-
-
-def _absolute(package: str, level: int, module: str | None) -> str:
-    above = package.split(".")[: len(package.split(".")) - (level - 1)] if level else []
-    return ".".join([*above, *([module] if module else [])])
-
-
-def room(module: str) -> str:
-    """The room that a module of the package belongs to: ``gallery`` for ``symgrad.gallery.nist``."""
-    return module.split(".")[1] if "." in module else "__init__"
-
-
-def of_room(tree: Tree, *rooms: str) -> set[str]:
-    return {module for module in tree if room(module) in rooms}
-
-
 def closure(tree: Tree, start: set[str]) -> set[str]:
     """``start`` and every module of the package that it imports, directly or through others."""
     seen, work = set(start), list(start)
@@ -121,53 +97,54 @@ def closure(tree: Tree, start: set[str]) -> set[str]:
 
 
 def libraries(tree: Tree, modules: set[str]) -> Iterator[tuple[str, Import, str]]:
-    """Each import from outside the package and the standard library: who, the statement, the library."""
+    """Each import from outside the package: who, the statement, the library."""
     for module in sorted(modules):
         for found in tree[module]:
             top = found.module.partition(".")[0]
-            if top != PACKAGE and top not in sys.stdlib_module_names:
+            if top != PACKAGE:
                 yield module, found, top
 
 
 # --- the rules: each returns what breaks it, one sentence for each -------------------------------------------------
 
 
-def front_rooms_that_see_more_than_sympy(tree: Tree) -> list[str]:
-    reached = closure(tree, of_room(tree, *FRONT))
-    ahead = [f"{m} is reached from the front rooms" for m in sorted(reached & of_room(tree, *MIDDLE, *LATER))]
-    return ahead + [
-        f"{who}:{i.line} imports {top}" for who, i, top in libraries(tree, reached) if top not in FRONT_LIBRARIES
-    ]
-
-
-def middle_rooms_that_see_later_ones(tree: Tree) -> list[str]:
-    ahead = closure(tree, of_room(tree, *MIDDLE)) & of_room(tree, *LATER)
-    return [f"{m} is reached from the middle rooms" for m in sorted(ahead)] + [
-        f"{who}:{i.line} imports {top}" for who, i, top in libraries(tree, of_room(tree, *MIDDLE))
-    ]
-
-
-def libraries_away_from_home(tree: Tree) -> list[str]:
+def rooms_that_import_what_they_may_not(tree: Tree) -> list[str]:
     return [
         f"{module}:{found.line} imports {found.module}"
         for module in sorted(tree)
         for found in tree[module]
-        if HOME.get(found.module.partition(".")[0], room(module)) != room(module)
+        if found.module in tree and room(found.module) not in (room(module), *MAY_IMPORT.get(room(module), ()))
     ]
 
 
-def sympy_behind_load(tree: Tree) -> list[str]:
-    heavy = {"sympy", "mpmath", "jinja2", "Cython", "setuptools"}
+def imports_past_a_door(tree: Tree) -> list[str]:
+    """From outside a folder, also one inside another, only its ``__init__`` is imported."""
+    past = []
+    for module in sorted(tree):
+        for found in tree[module]:
+            parts = found.module.split(".")
+            folders = [".".join(parts[:depth]) for depth in range(2, len(parts))]
+            entered = [folder for folder in folders if folder in tree and not f"{module}.".startswith(f"{folder}.")]
+            if found.module in tree and entered:
+                past.append(f"{module}:{found.line} imports {found.module}, past the door of {entered[0]}")
+    return past
+
+
+def libraries_away_from_home(tree: Tree) -> list[str]:
     return [
-        f"{who}:{i.line} imports {top}"
-        for who, i, top in libraries(tree, closure(tree, of_room(tree, "load")))
-        if top in heavy
+        f"{who}:{i.line} imports {i.module}"
+        for who, i, top in libraries(tree, set(tree))
+        if (top in MAY_USE or top not in sys.stdlib_module_names) and room(who) not in MAY_USE.get(top, ())
     ]
 
 
-def rooms_that_the_oracle_shares(tree: Tree) -> list[str]:
-    shared = closure(tree, of_room(tree, "oracle")) & of_room(tree, *UNSEEN_BY_ORACLE)
-    return [f"the oracle reaches {module}" for module in sorted(shared)]
+def libraries_behind_a_room(tree: Tree) -> list[str]:
+    return [
+        f"{start} reaches {top}: {who}:{i.line} imports it"
+        for start, never in NEVER_REACHES.items()
+        for who, i, top in libraries(tree, closure(tree, {module for module in tree if room(module) == start}))
+        if top in never
+    ]
 
 
 def imports_inside_functions(tree: Tree) -> list[str]:
@@ -179,7 +156,7 @@ def imports_inside_functions(tree: Tree) -> list[str]:
     ]
 
 
-def cycles(tree: Tree) -> list[str]:
+def circles_of_modules(tree: Tree) -> list[str]:
     found = []
     for module in sorted(tree):
         direct = {i.module for i in tree[module] if i.module in tree and i.module != module}
@@ -192,13 +169,12 @@ def cycles(tree: Tree) -> list[str]:
 RULES = {
     rule.__name__: rule
     for rule in (
-        front_rooms_that_see_more_than_sympy,
-        middle_rooms_that_see_later_ones,
+        rooms_that_import_what_they_may_not,
+        imports_past_a_door,
         libraries_away_from_home,
-        sympy_behind_load,
-        rooms_that_the_oracle_shares,
+        libraries_behind_a_room,
         imports_inside_functions,
-        cycles,
+        circles_of_modules,
     )
 }
 
@@ -213,17 +189,28 @@ def test_the_package_keeps_the_rule(rule: str, tree: Tree) -> None:
     assert RULES[rule](tree) == []
 
 
-def test_the_rooms_that_the_rules_name_are_there(tree: Tree) -> None:
-    """A renamed room would leave its rule with nothing to look at."""
-    named = {*FRONT, *MIDDLE, *LATER, *UNSEEN_BY_ORACLE, *HOME.values(), "oracle", "load", "gallery", "errors"}
-    assert named - {room(module) for module in tree} == set()
+def test_every_room_has_a_row_and_every_row_its_room(tree: Tree) -> None:
+    assert {room(module) for module in tree} == set(MAY_IMPORT)
 
 
-def test_every_room_has_its_place(tree: Tree) -> None:
-    """A new room says what it may see by where it is listed, once."""
-    listed = Counter((*FRONT, *MIDDLE, *LATER, *ELSEWHERE))
-    assert {room(module) for module in tree} - {*listed} == set()
-    assert {name for name, count in listed.items() if count > 1} == set()
+def test_a_room_may_import_only_those_above_it_in_the_table() -> None:
+    rows = list(MAY_IMPORT)
+    for place, (name, may) in enumerate(MAY_IMPORT.items()):
+        assert set(may) <= set(rows[:place]), name
+
+
+def test_nothing_is_allowed_that_is_not_used(tree: Tree) -> None:
+    assert {name: set(may) for name, may in MAY_IMPORT.items()} == dict(house_of(tree).sees)
+    used = {(top, room(who)) for who, _, top in libraries(tree, set(tree))}
+    unused = {(top, name) for top, rooms in MAY_USE.items() for name in rooms if rooms != ("build",)} - used
+    assert unused == set()
+
+
+def test_the_oracle_shares_only_the_declaration_with_what_it_judges(tree: Tree) -> None:
+    """And nobody computes with it but those who judge."""
+    reached = closure(tree, {module for module in tree if room(module) == "oracle"})
+    assert {room(module) for module in reached} == {"oracle", "declare", "errors", "functions"}
+    assert [name for name, may in MAY_IMPORT.items() if "oracle" in may] == ["verification"]
 
 
 def test_exceptions_are_still_needed(tree: Tree) -> None:
@@ -233,54 +220,68 @@ def test_exceptions_are_still_needed(tree: Tree) -> None:
 
 # One broken package for each rule: what it holds, and what the rule has to say about it.
 BROKEN = [
-    ("front_rooms_that_see_more_than_sympy", {"trace": "import numpy as np"}, "symgrad.trace:1 imports numpy"),
     (
-        "front_rooms_that_see_more_than_sympy",
-        {"trace/a": "from .. import helper", "helper": "from .render import x", "render/__init__": ""},
-        "symgrad.render is reached from the front rooms",
-    ),
-    (
-        "front_rooms_that_see_more_than_sympy",
+        "rooms_that_import_what_they_may_not",
         {"trace/sums": "from symgrad.schedule import x", "schedule/__init__": ""},
-        "symgrad.schedule is reached from the front rooms",
-    ),
-    ("middle_rooms_that_see_later_ones", {"schedule/steps": "import sympy"}, "symgrad.schedule.steps:1 imports sympy"),
-    (
-        "middle_rooms_that_see_later_ones",
-        {"schedule/steps": "from symgrad.render.loops import x", "render/loops": ""},
-        "symgrad.render.loops is reached from the middle rooms",
+        "symgrad.trace.sums:1 imports symgrad.schedule",
     ),
     (
-        "rooms_that_the_oracle_shares",
-        {"oracle/tape": "from symgrad.operations.matrices import x", "operations/matrices": ""},
-        "the oracle reaches symgrad.operations.matrices",
+        "rooms_that_import_what_they_may_not",
+        {"schedule/steps": "\nfrom ..render.loops import x", "render/loops": ""},
+        "symgrad.schedule.steps:2 imports symgrad.render.loops",
     ),
     (
-        "libraries_away_from_home",
-        {"schedule/plan": "from jinja2 import Template"},
-        "symgrad.schedule.plan:1 imports jinja2",
+        "rooms_that_import_what_they_may_not",
+        {"oracle/tape": "from symgrad import trace", "trace/__init__": ""},
+        "symgrad.oracle.tape:1 imports symgrad.trace",
     ),
+    (
+        "rooms_that_import_what_they_may_not",
+        {"pipeline": "import symgrad.oracle", "oracle/__init__": ""},
+        "symgrad.pipeline:1 imports symgrad.oracle",
+    ),
+    ("rooms_that_import_what_they_may_not", {"new": "from .errors import x", "errors": ""}, "symgrad.new:1"),
+    (
+        "imports_past_a_door",
+        {"pipeline": "from .trace.sums import x", "trace/__init__": "", "trace/sums": ""},
+        "symgrad.pipeline:1 imports symgrad.trace.sums, past the door of symgrad.trace",
+    ),
+    (
+        "imports_past_a_door",
+        {"passes/a": "from .stable import form", "passes/__init__": "", "passes/stable/__init__": "",
+         "passes/stable/form": ""},
+        "symgrad.passes.a:1 imports symgrad.passes.stable.form, past the door of symgrad.passes.stable",
+    ),
+    (
+        "imports_past_a_door",
+        {"program/__init__": "", "operations/a": "from symgrad.program import shapes", "operations/__init__": "",
+         "program/shapes": ""},
+        "symgrad.operations.a:1 imports symgrad.program.shapes",
+    ),
+    ("libraries_away_from_home", {"trace": "import numpy as np"}, "symgrad.trace:1 imports numpy"),
+    ("libraries_away_from_home", {"schedule/steps": "import sympy"}, "symgrad.schedule.steps:1 imports sympy"),
+    ("libraries_away_from_home", {"render/a": "import requests"}, "symgrad.render.a:1 imports requests"),
+    ("libraries_away_from_home", {"program/a": "from jinja2 import Template"}, "symgrad.program.a:1 imports jinja2"),
     ("libraries_away_from_home", {"cli": "def f():\n    import subprocess"}, "symgrad.cli:2 imports subprocess"),
     ("libraries_away_from_home", {"load": "import Cython.Build"}, "symgrad.load:1 imports Cython.Build"),
-    ("sympy_behind_load", {"load": "from .a import b", "a": "\nfrom sympy.core import S"}, "symgrad.a:2 imports sympy"),
     (
-        "rooms_that_the_oracle_shares",
-        {"oracle/oracle": "from symgrad import trace", "trace/__init__": ""},
-        "the oracle reaches symgrad.trace",
+        "libraries_behind_a_room",
+        {"load": "from .a import b", "a": "\nfrom sympy.core import S"},
+        "load reaches sympy: symgrad.a:2 imports it",
     ),
     (
-        "rooms_that_the_oracle_shares",
-        {"oracle/oracle": "import symgrad.h", "h": "from .render.spelling import p", "render/spelling": ""},
-        "spelling",
+        "libraries_behind_a_room",
+        {"schedule/a": "from symgrad import helper", "helper": "import mpmath"},
+        "schedule reaches mpmath: symgrad.helper:1",
     ),
     ("imports_inside_functions", {"cli": "class A:\n  def f(self):\n    import json"}, "symgrad.cli:3 imports json"),
     (
-        "cycles",
+        "circles_of_modules",
         {"a": "from .b import f", "b": "from .c import f", "c": "from symgrad.a import f"},
         "symgrad.a and symgrad.b",
     ),
-    ("cycles", {"p/__init__": "from .q import f", "p/q": "from ..p import f"}, "symgrad.p and symgrad.p.q"),
-]
+    ("circles_of_modules", {"p/__init__": "from .q import f", "p/q": "from ..p import f"}, "symgrad.p and symgrad.p.q"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("rule", "package", "complaint"), BROKEN, ids=[f"{b[0]}-{'-'.join(b[1])}" for b in BROKEN])
@@ -292,6 +293,38 @@ def test_the_rule_sees_what_breaks_it(rule: str, package: dict[str, str], compla
     found = RULES[rule](read_tree(tmp_path))
     assert len(found) >= 1
     assert complaint in found[0]
+
+
+# --- doors ---------------------------------------------------------------------------------------------------------
+
+DOORS = {m: p for m, p in module_names(CHECKOUT).items() if p.name == "__init__.py" and m != PACKAGE}
+
+
+def statements_of(door: Path) -> list[ast.stmt]:
+    """What stands in a door, but its docstring."""
+    return ast.parse(door.read_text(encoding="utf-8")).body[1:]
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_door_only_hands_on(door: str) -> None:
+    """Imports, and the list of their names; what is imported on first use by a function that is listed above."""
+    statements = statements_of(DOORS[door])
+    for statement in statements:
+        lazy = door in DYNAMIC_IMPORTS and isinstance(statement, ast.If | ast.FunctionDef)
+        names = isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "__all__"
+        assert lazy or names or isinstance(statement, ast.Import | ast.ImportFrom), ast.unparse(statement)
+    text = DOORS[door].read_text(encoding="utf-8").splitlines()
+    lines = [line for s in statements for line in text[s.lineno - 1 : s.end_lineno] if line.strip()]
+    assert len(lines) <= MOST_LINES_OF_A_DOOR
+    assert re.match(r'""".{20}', text[0])
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_no_file_bears_the_name_of_what_its_door_hands_on(door: str) -> None:
+    """The name would be the function's or the file's, whichever was imported last."""
+    files = {path.stem for path in DOORS[door].parent.iterdir()}
+    handed = {a.asname or a.name for s in statements_of(DOORS[door]) if isinstance(s, ast.ImportFrom) for a in s.names}
+    assert handed & files == set()
 
 
 # --- beyond imports ------------------------------------------------------------------------------------------------

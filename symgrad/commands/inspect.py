@@ -4,7 +4,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 
 from symgrad.declare import EmpiricalRisk
-from symgrad.explain import derivation
+from symgrad.explain import latex, text
 from symgrad.pipeline import Generated, generate
 from symgrad.progress import progress
 from symgrad.verification import Report
@@ -25,7 +25,7 @@ def _shown(arguments: Namespace, risk: EmpiricalRisk, generated: Generated) -> s
         return generated.source
     if arguments.program:
         return _listing(risk, generated)
-    write = derivation.latex if arguments.latex else derivation.text
+    write = latex if arguments.latex else text
     return write(risk, generated.kernel) + _rewritten(generated.rewrites, arguments.latex)
 
 

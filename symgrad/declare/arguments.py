@@ -11,8 +11,10 @@ from sympy.matrices.expressions.matexpr import MatrixElement
 
 from symgrad.errors import DeclarationError, UnsupportedExpressionError
 
-from .grammar import name_of, show, unsupported_matrix, walk
+from .grammar import unsupported_matrix
 from .scope import describe
+from .walks import walk
+from .words import name_of, show
 
 
 def symbols(argument: str, declared: Any) -> tuple[Any, ...]:

@@ -8,7 +8,7 @@ import sympy as sp
 from sympy.matrices.expressions.matexpr import MatrixElement
 from sympy.matrices.expressions.slice import MatrixSlice
 
-from .grammar import children, postorder, postorder_in_scope, scope_below
+from .walks import children, postorder, postorder_in_scope, scope_below
 
 # Raised when what is hashed changes, so that entries made before are not mistaken for new ones.
 _FORMAT = "symgrad declaration 2"

@@ -1,25 +1,20 @@
-"""What a SymPy expression may hold, and how to look at one without recursion.
-
-SymPy's own ``free_symbols``, ``has``, ``==`` and ``str`` recurse, and give up on an expression nested a thousand deep.
-Everything here walks with a stack of its own, and meets a shared sub-expression once.
-"""
+"""What a SymPy expression may hold, and what is said of one that holds something else."""
 
 import difflib
-from collections.abc import Iterable, Iterator
 from typing import Any
 
-import mpmath
 import sympy as sp
 from sympy.codegen import cfunctions
 from sympy.logic.boolalg import ITE, And, BooleanAtom, Not, Or, Xor
 from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 from sympy.matrices.expressions.dotproduct import DotProduct
-from sympy.matrices.expressions.matexpr import MatrixElement
 from sympy.matrices.expressions.slice import MatrixSlice
-from sympy.printing.str import StrPrinter
 
 from symgrad import functions
 from symgrad.errors import DeclarationError, UnsupportedExpressionError
+
+from .walks import children
+from .words import show
 
 CONDITIONS: frozenset[type] = frozenset({sp.Eq, sp.Ne, sp.Lt, sp.Le, sp.Gt, sp.Ge, And, Or, Not, Xor, ITE})
 
@@ -91,163 +86,6 @@ _ADVICE = {
     "DiagonalMatrix": "write HadamardProduct(Identity(n), A)",
     "DiagonalOf": "write HadamardProduct(Identity(n), A)*OneMatrix(n, 1)",
 }
-
-
-def children(node: Any) -> tuple[Any, ...]:
-    """The sub-expressions of a node. Names, sizes, indices of elements, bounds of slices and variables are none.
-
-    An element of a ``MatrixSymbol`` is a leaf; an element of another matrix expression has that expression below it.
-    """
-    parts: tuple[Any, ...] = node.args
-    if isinstance(node, MatrixElement):
-        return () if isinstance(parts[0], sp.MatrixSymbol) else parts[:1]
-    if isinstance(node, sp.MatrixExpr):
-        return _children_of_matrix(node)
-    if isinstance(node, sp.Lambda):
-        return parts[1:]
-    return () if isinstance(node, sp.Idx) else parts
-
-
-def _children_of_matrix(matrix: Any) -> tuple[Any, ...]:
-    # The elements of an explicit matrix, and blocks, are taken as they are stored in its arguments: what SymPy's other
-    # ways give is made anew each time, and has no lasting id.
-    parts: tuple[Any, ...] = matrix.args
-    if isinstance(matrix, sp.MatrixSymbol | sp.ZeroMatrix | sp.OneMatrix | sp.Identity):
-        parts = ()
-    elif isinstance(matrix, MatrixSlice):
-        parts = parts[:1]
-    elif isinstance(matrix, sp.ImmutableDenseMatrix):
-        parts = parts[2].args
-    elif type(matrix) is sp.BlockMatrix:
-        parts = parts[0].args[2].args
-    return parts
-
-
-def walk(roots: Iterable[Any]) -> Iterator[Any]:
-    """Every distinct node (by identity) of ``roots``, each before its ``children``, the leftmost first."""
-    stack, seen = list(roots)[::-1], set[int]()
-    while stack:
-        node = stack.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        yield node
-        stack.extend(reversed(children(node)))
-
-
-def postorder(roots: Iterable[Any]) -> Iterator[Any]:
-    """Every distinct node (by identity) of ``roots``, each after its ``children``, the leftmost first."""
-    stack, seen = [(root, False) for root in list(roots)[::-1]], set[int]()
-    while stack:
-        node, ready = stack.pop()
-        if ready:
-            yield node
-        elif id(node) not in seen:
-            seen.add(id(node))
-            stack.append((node, True))
-            stack.extend((child, False) for child in reversed(children(node)))
-
-
-def postorder_in_scope(roots: Iterable[Any]) -> Iterator[tuple[Any, tuple[Any, ...]]]:
-    """As ``postorder``, with the variables of the Lambdas around each node, the outermost first.
-
-    A node that stands inside a Lambda and outside of it is met for both: it need not mean the same.
-    """
-    stack = [(root, (), False) for root in list(roots)[::-1]]
-    seen = set[tuple[int, tuple[Any, ...]]]()
-    while stack:
-        node, scope, ready = stack.pop()
-        if ready:
-            yield node, scope
-        elif (id(node), scope) not in seen:
-            seen.add((id(node), scope))
-            stack.append((node, scope, True))
-            inner = scope_below(node, scope)
-            stack.extend((child, inner, False) for child in reversed(children(node)))
-
-
-def scope_below(node: Any, scope: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The variables around the children of a node that itself stands in ``scope``."""
-    return scope + tuple(node.signature) if isinstance(node, sp.Lambda) else scope
-
-
-# ---------------------------------------------------------------------------------------------------------- printing
-
-
-def name_of(symbol: Any) -> str:
-    """A symbol's name as it is shown in a message: quoted, escaped where it is not printable, and cut if it is long."""
-    name = str(symbol.label.name if isinstance(symbol, sp.Idx) else symbol.name)
-    return repr(name if len(name) <= 60 else name[:40] + "...")
-
-
-class _Text(StrPrinter):  # type: ignore[misc]  # SymPy has no types
-    """SymPy's text, with odd names quoted and long numbers cut."""
-
-    def _print_Symbol(self, symbol: Any) -> str:
-        plain = symbol.name.isidentifier() and len(symbol.name) <= 60
-        return str(symbol.name) if plain else name_of(symbol)
-
-    _print_Dummy = _print_Wild = _print_MatrixSymbol = _print_Symbol
-
-    def _print_ZeroMatrix(self, matrix: Any) -> str:
-        return f"{type(matrix).__name__}({', '.join(map(self._print, matrix.args))})"
-
-    _print_OneMatrix = _print_Identity = _print_ZeroMatrix
-
-    def _print_MatrixBase(self, matrix: Any) -> str:
-        """On one line, as it is written in Python."""
-        rows = (", ".join(self._print(element) for element in matrix.row(i)) for i in range(matrix.rows))
-        return f"Matrix([{', '.join(f'[{row}]' for row in rows)}])"
-
-    def _print_BlockMatrix(self, matrix: Any) -> str:
-        return f"Block{self._print_MatrixBase(matrix.blocks)}"
-
-    def _print_Integer(self, number: Any) -> str:
-        # int -> str refuses more than 4300 digits, and nobody reads more than 40.
-        digits = int(abs(number.p).bit_length() * 0.30103) + 1
-        return f"<an integer of about {digits} digits>" if digits > 40 else str(number.p)
-
-    def _print_Float(self, number: Any) -> str:
-        return str(mpmath.nstr(mpmath.make_mpf(number._mpf_), 15))
-
-    def _print_Rational(self, number: Any) -> str:
-        return "/".join(self._print_Integer(sp.Integer(part)) for part in (number.p, number.q))
-
-
-def show(expression: Any) -> str:
-    """An expression as text for a message: whole if it is small, else its outermost operation with the rest cut."""
-    nodes = 0
-    for nodes, _ in enumerate(walk([expression]), 1):
-        if nodes > 60:
-            break
-    depth = 12 if nodes <= 60 else 2
-    text = _outline(expression, depth)
-    return text if len(text) <= 300 else text[:297] + "..."
-
-
-def _outline(expression: Any, depth: int) -> str:
-    if depth >= 12 or not children(expression):
-        if _deeper_than(expression, 30):
-            return _outline(expression, 3)
-        return str(_Text().doprint(expression))
-    if depth == 0:
-        return "..."
-    arguments = children(expression)
-    shown = [_outline(argument, depth - 1) for argument in arguments[:3]]
-    shown += [f"... {len(arguments) - 3} more"] if len(arguments) > 3 else []
-    return f"{type(expression).__name__}({', '.join(shown)})"
-
-
-def _deeper_than(expression: Any, limit: int) -> bool:
-    level = [expression]
-    for _ in range(limit):
-        level = [argument for node in level for argument in children(node)]
-        if not level or len(level) > 1000:
-            return bool(level)
-    return True
-
-
-# ------------------------------------------------------------------------------------------------ what may be in it
 
 
 def check_operation(where: str, node: Any) -> None:

@@ -16,11 +16,12 @@ from symgrad.errors import DeclarationError
 
 from .arguments import check_distinct, check_name, one_scalar, outputs_of, symbols
 from .fingerprint import fingerprint_of
-from .grammar import name_of, postorder_in_scope, show
 from .samples_typed_in import check_no_data_typed_in
 from .scope import Scope, check_expression
+from .walks import postorder_in_scope
+from .words import name_of, show
 
-__all__ = ["EmpiricalRisk", "Loss", "Model", "leaves"]
+__all__ = ["EmpiricalRisk", "Loss", "Model", "leaf_of", "leaves", "n_leaves"]
 
 
 def leaves(*symbols: Any) -> tuple[Any, ...]:
@@ -33,6 +34,23 @@ def _scalars(symbol: Any) -> tuple[Any, ...]:
         rows, columns = (int(size) for size in symbol.shape)
         return tuple(MatrixElement(symbol, i, j) for i in range(rows) for j in range(columns))
     return (symbol,)
+
+
+def n_leaves(symbols: Iterable[Any]) -> int:
+    """Return how many scalars symbols hold, all together, without making them."""
+    return sum(int(s.shape[0] * s.shape[1]) if isinstance(s, sp.MatrixSymbol) else 1 for s in symbols)
+
+
+def leaf_of(symbols: Sequence[Any], position: int) -> Any:
+    """Return the scalar at a place of ``leaves(*symbols)``, without making the others. IndexError if there is none."""
+    rest = position
+    for symbol in symbols:
+        size = n_leaves([symbol])
+        if 0 <= rest < size:
+            whole = isinstance(symbol, sp.MatrixSymbol)
+            return MatrixElement(symbol, *divmod(rest, int(symbol.shape[1]))) if whole else symbol
+        rest -= size
+    raise IndexError(f"position: expected a whole number from 0 to {n_leaves(symbols) - 1}, got {position}")
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False, init=False)

@@ -10,7 +10,8 @@ from sympy.matrices.expressions.slice import MatrixSlice
 
 from symgrad.errors import DeclarationError
 
-from .grammar import children, postorder, show
+from .walks import children, postorder
+from .words import show
 
 # An Add of this many terms, alike but for their numbers and without any data symbol, is a data set typed in.
 FEWEST_TERMS = 10

@@ -14,8 +14,10 @@ from sympy.matrices.expressions.slice import MatrixSlice
 
 from symgrad.errors import DeclarationError, UnsupportedExpressionError
 
-from .grammar import OVER_AN_INDEX, PLAIN, check_kind, check_number, check_operation, name_of, parts_of, show, walk
+from .grammar import OVER_AN_INDEX, PLAIN, check_kind, check_number, check_operation, parts_of
 from .shapes import shapes_of
+from .walks import walk
+from .words import name_of, show
 
 # A Sum runs as a loop, so its length costs no text; but one of so many terms for each sample is a mistake.
 MOST_SUM_TERMS = 10_000_000

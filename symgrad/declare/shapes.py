@@ -15,7 +15,8 @@ from sympy.matrices.expressions.slice import MatrixSlice
 
 from symgrad.errors import DeclarationError, UnsupportedExpressionError
 
-from .grammar import children, postorder, show
+from .walks import children, postorder
+from .words import show
 
 __all__ = ["shapes_of"]
 

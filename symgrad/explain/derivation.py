@@ -6,19 +6,17 @@ Four steps that hold for every risk, then the formulae of this one where they ar
 import re
 import textwrap
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sympy.printing.latex import LatexPrinter
 from sympy.printing.str import StrPrinter
 
-from symgrad.declare import EmpiricalRisk
+from symgrad.declare import EmpiricalRisk, leaf_of, n_leaves
 from symgrad.schedule import Kernel
 
-from .header import equations, leaf_of, size_of
-from .layers import LOSS, MODEL, PENALTY, has_matrices
-from .layers import formulae as matrix_formulae
-from .notation import NOTE, LatexOfMatrices, TextOfMatrices, left_side, right_side
+from .equations import MODEL, PENALTY, Account, Line, account_of
+from .notation import NOTE, LatexOfMatrices, TextOfMatrices
 
 _MOST_SHOWN = 8  # parameters in a vector, outputs of a model
 _MOST_ALIGNED = 20  # letters of a left side that others are aligned with
@@ -50,11 +48,12 @@ _LATEX_NOTE = r"Functions of matrices, $\circ$ and its powers are elementwise; $
 
 def text(risk: EmpiricalRisk, kernel: Kernel) -> str:
     """The derivation for a terminal, with the operations that the risk's kernel takes."""
-    printer = _Text()
+    printer, account = _OnATerminal(), account_of(risk)
     sample = "L(N_theta(u_i), y_i)" if risk.outputs else "L(theta; u_i, y_i)"
     more, more_gradient = ("", "") if risk.penalty is None else (" + penalty(theta)", " + grad penalty(theta)")
     mean = f"1/N * sum_{{i=1..N}} {sample}"
-    partials = ", ".join(f"dR/d{name}" if name != printer.dots else name for name in _names(risk, printer))
+    names = _leaf_names(risk.parameters, printer, account.whole)
+    partials = ", ".join(f"dR/d{name}" if name != printer.dots else name for name in names)
     shown = (
         f"R(theta) = {mean}{more}",
         f"grad R(theta) = ({partials})",
@@ -65,28 +64,26 @@ def text(risk: EmpiricalRisk, kernel: Kernel) -> str:
     for number, (step, formula) in enumerate(zip(_STEPS, shown, strict=True), start=1):
         lines += [f"{number}. {step}", *_wrapped("     ", formula, deeper=len("grad R(theta) = (")), ""]
     lines += [_PENALISED, ""] if risk.penalty is not None else []
-    lines += ["For this risk:", "", *(f"     {line}" for line in formulae(risk))]
-    lines += ["", NOTE] if has_matrices(risk) else []
-    lines += [] if _has_partials(risk) else ["", _TOO_LONG]
+    lines += ["For this risk:", "", *(f"     {line}" for line in _aligned_text(risk, account, printer))]
+    lines += ["", NOTE] if account.whole else []
+    lines += [] if account.complete else ["", _TOO_LONG]
     return "\n".join([*lines, "", *_counted(kernel)])
 
 
 def formulae(risk: EmpiricalRisk) -> list[str]:
-    """This risk's model, loss, penalty and partial derivatives as lines of text; without those that are too long."""
-    printer = _Text()
-    shown = [(name.text, printer.doprint(value)) for name, value in _own(risk, printer)]
-    width = max(len(name) for name, _ in shown if len(name) <= _MOST_ALIGNED or name == shown[0][0])
-    return [line for name, value in shown for line in _wrapped(f"{name.ljust(width)} = ", value)]
+    """Return this risk's model, loss, penalty and derivatives as lines of text; without those that are too long."""
+    return _aligned_text(risk, account_of(risk), _OnATerminal())
 
 
 def latex(risk: EmpiricalRisk, kernel: Kernel) -> str:
     """The derivation as LaTeX that can stand in any document with the package amsmath."""
-    printer = _Latex()
+    printer, account = _InLatex(), account_of(risk)
     sample = r"L\bigl(N_\theta(u_i),\, y_i\bigr)" if risk.outputs else r"L(\theta;\, u_i, y_i)"
     more, more_gradient = ("", "") if risk.penalty is None else (r" + P(\theta)", r" + \nabla P(\theta)")
     mean = rf"\frac{{1}}{{N}} \sum_{{i=1}}^{{N}} {sample}"
     names = [
-        name if name == printer.dots else rf"\frac{{\partial R}}{{\partial {name}}}" for name in _names(risk, printer)
+        name if name == printer.dots else rf"\frac{{\partial R}}{{\partial {name}}}"
+        for name in _leaf_names(risk.parameters, printer, account.whole)
     ]
     one_sample = rf"\frac{{1}}{{N}} \sum_{{i=1}}^{{N}} \nabla {sample}{more_gradient}"
     steps = (
@@ -95,14 +92,14 @@ def latex(risk: EmpiricalRisk, kernel: Kernel) -> str:
         rf"&= \nabla \left[ {mean}{more} \right] && \text{{the risk put in}}",
         rf"&= {one_sample} && \text{{the sum taken out: linearity}}",
     )
-    own = [f"{name.latex} &= {printer.doprint(value)}" for name, value in _own(risk, printer)]
+    own = [f"{name.latex} &= {printer.doprint(value)}" for name, value in _shown(risk, account, printer)]
     return "\n".join(
         [
             rf"% {risk.name}: needs \usepackage{{amsmath}}",
             *_aligned(steps),
             *_aligned(own),
-            *([_LATEX_NOTE, ""] if has_matrices(risk) else []),
-            *([] if _has_partials(risk) else [_TOO_LONG.replace("--source", r"\texttt{symgrad show -{}-source}"), ""]),
+            *([_LATEX_NOTE, ""] if account.whole else []),
+            *([] if account.complete else [_TOO_LONG.replace("--source", r"\texttt{symgrad show -{}-source}"), ""]),
             *_counted(kernel),
         ]
     )
@@ -119,62 +116,43 @@ class _Name:
         self.latex = latex
 
 
-_PENALTY = _Name("penalty(theta)", r"P(\theta)")
+def _shown(risk: EmpiricalRisk, account: Account, printer: "_OnATerminal | _InLatex") -> Iterator[tuple[_Name, Any]]:
+    """The equations of an account, not too many: what is on the left, as text, and what it is equal to."""
+    lines: Iterable[Line] = account.lines[:_MOST_FORMULAE] if account.whole else _first_outputs(account.lines)
+    for line in lines:
+        if line.says is None:
+            left = " = ".join(printer.doprint(side) for side in line.left)
+            yield _Name(left, left), line.right
+        else:
+            yield _defined(risk, account, line, printer), line.right
 
 
-def _own(risk: EmpiricalRisk, printer: "_Text | _Latex") -> Iterator[tuple[_Name, Any]]:
-    """This risk's model, loss, penalty and partial derivatives: what each is called, and its expression.
-
-    `equations` gives them in this order; the partial derivatives are missing where they are not small.
-    """
-    if has_matrices(risk):
-        yield from _own_of_matrices(risk, printer)
-        return
-    outputs, everything = len(risk.outputs), list(equations(risk))
-    for place, (_, value) in enumerate(everything[: min(outputs, _MOST_SHOWN)]):
-        text, latex = ("", "") if risk.output_shape == () else (f"[{place}]", f"_{{{place}}}")
-        yield _Name(f"N_theta(u){text}", rf"N_\theta(u){latex}"), value
-    rest = everything[outputs:]
-    yield _loss_name(risk, printer), rest.pop(0)[1]
-    if risk.penalty is not None:
-        yield _PENALTY, rest.pop(0)[1]
-    for derivative, value in rest:
-        name = printer.doprint(derivative.variables[0])
-        yield _Name(f"dL/d{name}", rf"\frac{{\partial L}}{{\partial {name}}}"), value
+def _first_outputs(lines: Iterable[Line]) -> Iterator[Line]:
+    """Without the model's outputs beyond the first few."""
+    outputs = 0
+    for line in lines:
+        outputs += line.says == MODEL
+        if line.says != MODEL or outputs <= _MOST_SHOWN:
+            yield line
 
 
-def _own_of_matrices(risk: EmpiricalRisk, printer: "_Text | _Latex") -> Iterator[tuple[_Name, Any]]:
-    """The same of a risk that is made of matrices, with its layers, and the derivatives that it is computed by."""
-    shown = matrix_formulae(risk)
-    known = {MODEL: _Name("N_theta(u)", r"N_\theta(u)"), LOSS: _loss_name(risk, printer), PENALTY: _PENALTY}
-    for equation in (*shown.forward, *shown.backward, *shown.functions)[:_MOST_FORMULAE]:
-        left = " = ".join(printer.doprint(side) for side in left_side(equation))
-        yield known.get(equation.name, _Name(left, left)), right_side(equation)
-
-
-def _loss_name(risk: EmpiricalRisk, printer: "_Text | _Latex") -> _Name:
+def _defined(risk: EmpiricalRisk, account: Account, line: Line, printer: "_OnATerminal | _InLatex") -> _Name:
+    """The model, the loss or the penalty, with what it is a function of."""
+    if line.says == PENALTY:
+        return _Name("penalty(theta)", r"P(\theta)")
+    if line.says == MODEL:
+        place = "" if account.whole else line.left[0].name.removeprefix(MODEL.name)  # "[2]" for one of several
+        return _Name(f"N_theta(u){place}", rf"N_\theta(u){place.replace('[', '_{').replace(']', '}')}")
     if not risk.outputs:
         return _Name("L(theta; u, y)", r"L(\theta;\, u, y)")
-    whole = has_matrices(risk)
-    ends = (_leaf_names(symbols, printer, whole) for symbols in (risk.predictions, risk.targets))
+    ends = (_leaf_names(symbols, printer, account.whole) for symbols in (risk.predictions, risk.targets))
     loss = f"L({', '.join(name for part in ends for name in part)})"
     return _Name(loss, loss)
 
 
-def _has_partials(risk: EmpiricalRisk) -> bool:
-    if has_matrices(risk):
-        return matrix_formulae(risk).complete
-    return len(list(equations(risk))) > len(risk.outputs) + 1 + (risk.penalty is not None)
-
-
-def _names(risk: EmpiricalRisk, printer: "_Text | _Latex") -> list[str]:
-    """The parameters, as they stand in the gradient: each matrix whole where the risk is made of matrices."""
-    return _leaf_names(risk.parameters, printer, has_matrices(risk))
-
-
-def _leaf_names(symbols: Sequence[Any], printer: "_Text | _Latex", whole: bool) -> list[str]:
-    """All of a few, whole symbols or their scalars; the first and the last of many."""
-    count = len(symbols) if whole else size_of(*symbols)
+def _leaf_names(symbols: Sequence[Any], printer: "_OnATerminal | _InLatex", whole: bool) -> list[str]:
+    """All of a few, matrices as one or as their scalars; the first and the last of many."""
+    count = len(symbols) if whole else n_leaves(symbols)
     few = range(count) if count <= _MOST_SHOWN else (*range(_MOST_SHOWN - 2), count - 1)
     names = [printer.doprint(symbols[place] if whole else leaf_of(symbols, place)) for place in few]
     return names if count <= _MOST_SHOWN else [*names[:-1], printer.dots, names[-1]]
@@ -199,7 +177,7 @@ def _number(count: int, what: str) -> str:
 # --- text ----------------------------------------------------------------------------------------------------------
 
 
-class _Text(TextOfMatrices, StrPrinter):  # type: ignore[misc]  # SymPy has no types
+class _OnATerminal(TextOfMatrices, StrPrinter):  # type: ignore[misc]  # SymPy has no types
     """SymPy's text; a name that could be taken for something else is quoted."""
 
     dots = "..."
@@ -213,7 +191,13 @@ class _Text(TextOfMatrices, StrPrinter):  # type: ignore[misc]  # SymPy has no t
     _comma = ","  # without a space, where a line could break
 
 
-def _headline(risk: EmpiricalRisk, printer: _Text) -> list[str]:
+def _aligned_text(risk: EmpiricalRisk, account: Account, printer: _OnATerminal) -> list[str]:
+    shown = [(name.text, printer.doprint(value)) for name, value in _shown(risk, account, printer)]
+    width = max(len(name) for name, _ in shown if len(name) <= _MOST_ALIGNED or name == shown[0][0])
+    return [line for name, value in shown for line in _wrapped(f"{name.ljust(width)} = ", value)]
+
+
+def _headline(risk: EmpiricalRisk, printer: _OnATerminal) -> list[str]:
     roles = (("parameters", "theta", risk.parameters), ("inputs", "u", risk.inputs), ("targets", "y", risk.targets))
     lines = [risk.name, "=" * len(risk.name)]
     for role, letter, symbols in roles:
@@ -234,7 +218,7 @@ def _wrapped(start: str, rest: str, deeper: int = 0) -> list[str]:
 # --- LaTeX ---------------------------------------------------------------------------------------------------------
 
 
-class _Latex(LatexOfMatrices, LatexPrinter):  # type: ignore[misc]  # SymPy has no types
+class _InLatex(LatexOfMatrices, LatexPrinter):  # type: ignore[misc]  # SymPy has no types
     """SymPy's LaTeX, with names that LaTeX would not take as such spelled out as text."""
 
     dots = r"\dots"

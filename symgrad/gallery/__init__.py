@@ -8,11 +8,10 @@
 Each module declares a few risks of one kind, in about as many lines as the formulae take on paper.
 """
 
-from symgrad.declare import EmpiricalRisk
-
+from .catalogue import RISKS, load, names
 from .classification import breast_cancer_logistic, iris_softmax
 from .counts import ships_negbin, ships_poisson
-from .example import Example, read_example
+from .example import Example
 from .networks import diabetes_layers, diabetes_network, digits
 from .nist import boxbod, eckerle4, enso, gauss1, kirby2, mgh09, mgh10, misra1a, nelson, rat42
 from .recurrent import sunspots_recurrent
@@ -20,70 +19,8 @@ from .robust import marietta_student_t, stackloss_huber
 from .tables import eyes_and_hair
 
 __all__ = [
-    "RISKS",
-    "Example",
-    "boxbod",
-    "breast_cancer_logistic",
-    "diabetes_layers",
-    "diabetes_network",
-    "digits",
-    "eckerle4",
-    "enso",
-    "eyes_and_hair",
-    "gauss1",
-    "iris_softmax",
-    "kirby2",
-    "load",
-    "marietta_student_t",
-    "mgh09",
-    "mgh10",
-    "misra1a",
-    "names",
-    "nelson",
-    "rat42",
-    "ships_negbin",
-    "ships_poisson",
-    "stackloss_huber",
+    "RISKS", "Example", "boxbod", "breast_cancer_logistic", "diabetes_layers", "diabetes_network", "digits",
+    "eckerle4", "enso", "eyes_and_hair", "gauss1", "iris_softmax", "kirby2", "load", "marietta_student_t", "mgh09",
+    "mgh10", "misra1a", "names", "nelson", "rat42", "ships_negbin", "ships_poisson", "stackloss_huber",
     "sunspots_recurrent",
-]
-
-RISKS: tuple[EmpiricalRisk, ...] = (
-    misra1a,
-    eckerle4,
-    gauss1,
-    enso,
-    mgh09,
-    mgh10,
-    rat42,
-    kirby2,
-    nelson,
-    boxbod,
-    breast_cancer_logistic,
-    ships_poisson,
-    ships_negbin,
-    stackloss_huber,
-    marietta_student_t,
-    diabetes_network,
-    digits,
-    diabetes_layers,
-    iris_softmax,
-    eyes_and_hair,
-    sunspots_recurrent,
-)
-"""Every risk of the gallery, declared only: no data is read until :func:`load`."""
-
-
-def names() -> tuple[str, ...]:
-    """The names that :func:`load` knows, in the gallery's order."""
-    return tuple(risk.name for risk in RISKS)
-
-
-def load(name: str) -> Example:
-    """The example called ``name``: its risk, and its data read anew, so that the caller may change the arrays.
-
-    Raises ``ValueError``, naming the examples there are, for any other name.
-    """
-    for risk in RISKS:
-        if risk.name == name:
-            return read_example(risk)
-    raise ValueError(f"name: expected one of {', '.join(names())}; got {name!r}. symgrad.gallery.names() lists them.")
+]  # fmt: skip

@@ -66,10 +66,6 @@ class Program:
             depends.append(assignment.operation in kinds or any(depends[a] for a in assignment.arguments))
         return tuple(depends)
 
-    def operation_count(self, *outputs: str) -> int:
-        """How many operations, leaves aside, the named outputs take."""
-        return sum(self.assignments[v].operation not in LEAVES for v in self.needed(*outputs))
-
 
 class Builder:
     """Grows a program by value numbering: an operation that was computed before is the same variable.

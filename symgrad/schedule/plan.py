@@ -1,12 +1,12 @@
 """Program -> Kernel: what is computed once for a theta, what for each sample, in which loops, and kept where."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from itertools import accumulate
 
-from symgrad.program import SAMPLE_LEAVES, Builder, Program, Shape, count, fold, size_of
+from symgrad.program import SAMPLE_LEAVES, Program, Shape, count, size_of
 
 from .kernel import Kernel, LaneFunction, Loop, Outer, Predictor, Scaled, Segment, Stage, Whole
 from .predictors import separate_predictors
+from .products import separate_products
 from .scratch import Rows
 from .steps import REDUCTIONS, Step, is_elementwise, same_elements, sequence, view
 
@@ -22,7 +22,7 @@ def schedule(program: Program, inputs: int) -> Kernel:
     ``penalty_gradient``. ``inputs`` is the number of the inputs' columns.
     """
     parameters = [program.assignments[v].shape for v in program.outputs["gradient"]]
-    program, outers = _separated(program)
+    program, outers = separate_products(program)
     program, predictors, scaled = separate_predictors(program)
     homes = same_elements(program)
     varies = program.depends_on(SAMPLE_LEAVES)
@@ -60,41 +60,6 @@ def schedule(program: Program, inputs: int) -> Kernel:
 def _lanes(parameters: int) -> int:
     """Samples side by side: fewer where many parameters' sums have to share the first cache."""
     return 64 if parameters <= 24 else 32 if parameters <= 48 else 16
-
-
-def _separated(program: Program) -> tuple[Program, tuple[Outer, ...]]:
-    """The program whose gradients lack their products of two matrices that vary: these are summed by the tile."""
-    builder = Builder(program.assignments, fold)
-    rests: list[int] = []
-    outers: list[Outer] = []
-    places = accumulate((size_of(program.assignments[v].shape) for v in program.outputs["gradient"]), initial=0)
-    for at, gradient in zip(places, program.outputs["gradient"], strict=False):
-        terms = _terms(builder, gradient)
-        products = [v for v in terms if _is_outer(builder, v)]
-        rest = [v for v in terms if v not in products] or [builder.constant(0.0)]
-        total = gradient if not products else rest[0]
-        for term in rest[1:] if products else []:
-            total = builder.emit("add", total, term)
-        rests.append(total)
-        for product in products:
-            left, right = builder.assignments[product].arguments
-            (m, p), (_, k) = builder.assignments[left].shape, builder.assignments[right].shape
-            outers.append(Outer(at, left, right, m, p, k))
-    separated = builder.program({**program.outputs, "gradient": tuple(rests)})
-    homes = same_elements(separated)
-    return separated, tuple(Outer(o.at, homes[o.left], homes[o.right], o.m, o.p, o.k) for o in outers)
-
-
-def _terms(builder: Builder, variable: int) -> list[int]:
-    assignment = builder.assignments[variable]
-    if assignment.operation != "add" or not assignment.shape:
-        return [variable]
-    return [term for a in assignment.arguments for term in _terms(builder, a)]
-
-
-def _is_outer(builder: Builder, variable: int) -> bool:
-    assignment = builder.assignments[variable]
-    return assignment.operation == "matmul" and all(builder.varies[a] for a in assignment.arguments)
 
 
 def _gradient_rows(program: Program, shapes: Sequence[Shape]) -> tuple[list[int], tuple[Segment, ...]]:

@@ -17,7 +17,6 @@ from .sums import SUM_RULES, opened
 from .tracer import Rule, Tracer, shape_of_node
 
 RULES: dict[type, Rule] = {**SCALAR_RULES, **MATRIX_RULES, **SUM_RULES}
-TRACED: frozenset[type] = frozenset(RULES)
 
 
 def trace(risk: EmpiricalRisk) -> Program:

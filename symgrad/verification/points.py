@@ -27,8 +27,8 @@ from .extremes import extreme
 
 ROWS = 5  # samples that share one theta
 OUTSIDE = 0.1  # the share of samples where the loss is undefined or past a double's range
-EXTREME = 0.3  # about the share of samples with an extreme value: mostly a parameter ...
-_UNUSUAL = (1, 3, 4, 6, 8)  # of nine thetas
+# About three samples in ten hold an extreme value: mostly a parameter, at these of nine thetas ...
+_UNUSUAL = (1, 3, 4, 6, 8)
 _BROKEN = 0.12  # ... and at so many of the others an input or a target
 _ONES = 0.3  # how often the other values are ones there, so that the extreme one meets the functions as it is
 _TRIES = 6  # for one sample, before it may be one of those

@@ -1,0 +1,136 @@
+"""Gradients of matrices as products over lanes: what is turned, and that the parts give the product.
+
+The templates' loops over rows are written here once more, in NumPy, from what the context says alone.
+"""
+
+from itertools import pairwise
+from math import prod
+from typing import Any
+
+import numpy as np
+import pytest
+import sympy as sp
+
+from symgrad.declare import EmpiricalRisk
+from symgrad.pipeline import generate
+from symgrad.render.loops import StageWriter
+from symgrad.render.outers import outer_context
+from symgrad.render.spelling import Printer
+from symgrad.schedule import Kernel
+from tests.schedule.test_plan import RISKS
+
+LANES = 5
+
+
+def layer(rows: int, columns: int, width: int) -> EmpiricalRisk:
+    """A gradient that is a sum of (rows, width) times (width, columns), and one of it turned."""
+    W, U = sp.MatrixSymbol("W", rows, columns), sp.MatrixSymbol("U", columns, rows)
+    X, Y = sp.MatrixSymbol("X", columns, width), sp.MatrixSymbol("Y", rows, width)
+    loss = sp.Trace((W * X - Y).T * (W * X - Y)) + sp.Trace((U * Y - X).applyfunc(sp.tanh) * X.T)
+    return EmpiricalRisk.from_expression(loss, inputs=[X, Y], targets=[], parameters=[W, U], name="layer")
+
+
+SIZES = [(40, 3, 1), (3, 40, 1), (8, 8, 1), (7, 9, 2), (1, 5, 3), (5, 1, 3), (17, 33, 1)]
+LAYERS = {f"{m}x{k}_{p}": generate(layer(m, k, p)).kernel for m, k, p in SIZES}
+KERNELS = {**LAYERS, **{risk.name: kernel for risk in RISKS if (kernel := generate(risk).kernel).outers}}
+
+each_kernel = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
+each_line = pytest.mark.parametrize("line", [8, 16])
+
+
+def context_of(kernel: Kernel, line: int) -> tuple[dict[str, Any], StageWriter]:
+    (gradients,) = (f for f in kernel.functions if f.name == "gradients")
+    writer = StageWriter(kernel, Printer(kernel.program, "float64", kernel.homes), gradients)
+    return outer_context(kernel, writer, line), writer
+
+
+def rows_of_arrays(kernel: Kernel) -> dict[str, Any]:
+    """Random rows of lanes: what a call of the lane function reads, and what it leaves."""
+    (gradients,) = (f for f in kernel.functions if f.name == "gradients")
+    draw = np.random.default_rng(4)
+    leaves = [step for step in kernel.program.assignments if step.operation in ("input", "target")]
+    columns = 1 + max(int(step.attribute or 0) + prod(step.shape) for step in leaves)
+    data = draw.normal(size=(kernel.inputs + columns + 1, LANES))
+    return {"values": draw.normal(size=(gradients.rows + gradients.scratch, LANES)), "data": data}
+
+
+@each_kernel
+@each_line
+def test_the_parts_give_the_sum_of_products(kernel: Kernel, line: int) -> None:
+    context, writer = context_of(kernel, line)
+    arrays = rows_of_arrays(kernel)
+    turned = {}
+    for part in context["turns"]:
+        array = arrays[part["array"]]
+        places = part["row"] + np.add.outer(np.arange(part["p"]) * part["down"], np.arange(part["k"]) * part["right"])
+        turned[part["place"]] = array[places].transpose(0, 2, 1)  # (p, lanes, k)
+    found, true = np.zeros(kernel.starts[-1]), np.zeros(kernel.starts[-1])
+    for outer, text in zip(kernel.outers, context["outers"], strict=True):
+        for i in range(text["rows"]):
+            rows = arrays[text["array"]][text["row"] + i * text["down"] + np.arange(text["p"]) * text["right"]]
+            for j in range(text["columns"]):
+                at = text["at"] + i * text["node_down"] + j * text["node_right"]
+                found[at] += (rows * turned[text["turned"]][:, :, j]).sum()
+        ours, theirs = (matrix(kernel, writer, arrays, v) for v in (outer.left, outer.right))
+        left, right = ours.reshape(outer.m, outer.p, -1), theirs.reshape(outer.p, outer.k, -1)
+        true[outer.at : outer.at + outer.m * outer.k] += np.einsum("ipl,pkl->ik", left, right).ravel()
+        for side, array in (("left", ours), ("right", theirs)):  # as they are, for the samples' own gradients
+            start = text[f"{side}_row"]
+            assert (arrays[text[f"{side}_array"]][start : start + len(array)] == array).all()
+    np.testing.assert_allclose(found, true, rtol=1e-13, atol=1e-13)
+
+
+def matrix(kernel: Kernel, writer: StageWriter, arrays: dict[str, Any], variable: int) -> Any:
+    array, row = writer.rows_of(variable)
+    assert isinstance(row, int)
+    rows = arrays["data" if array == "data" else "values"]
+    return rows[row : row + prod(kernel.shape(variable))]
+
+
+@each_kernel
+@each_line
+def test_turned_operands_and_products_have_room_of_their_own(kernel: Kernel, line: int) -> None:
+    """Padded to whole lines; and an operand of several products is turned once."""
+    context, _ = context_of(kernel, line)
+
+    def padded(columns: int) -> int:
+        return -(-columns // line) * line
+
+    turned = [(part["place"], part["p"] * padded(part["k"])) for part in context["turns"]]
+    products = [(text["place"], text["rows"] * padded(text["columns"])) for text in context["outers"]]
+    for spans, total in ((turned, context["turned"]), (products, context["products"])):
+        assert spans[0][0] == 0
+        assert all(start + size == following for (start, size), (following, _) in pairwise(spans))
+        assert sum(size for _, size in spans) == total
+    sources = [(part["array"], part["row"], part["p"], part["k"], part["down"]) for part in context["turns"]]
+    assert len(set(sources)) == len(sources)
+    assert {text["turned"] for text in context["outers"]} == {place for place, _ in turned}
+
+
+@each_kernel
+def test_the_first_to_fill_a_place_does_not_add(kernel: Kernel) -> None:
+    """The others do; and unless every place is filled, all of them are cleared before."""
+    context, _ = context_of(kernel, 8)
+    filled = {s.at + k for s in kernel.segments for k in range(s.size)}
+    for text in context["outers"]:
+        places = set(range(text["at"], text["at"] + text["m"] * text["k"]))
+        assert bool(places & filled) == bool(text["more"])
+        assert places <= filled or not places & filled
+        filled |= places
+    assert context["covered"] == (len(filled) == kernel.starts[-1])
+
+
+def test_what_is_turned_is_the_smaller_operand() -> None:
+    """Turning is dear: of an (m, 1) and a (1, k) operand with as many multiplications either way, the shorter."""
+    for (m, k, p), kernel in zip(SIZES, LAYERS.values(), strict=True):
+        if max(m, k) < 5 * min(m, k):
+            continue
+        context, _ = context_of(kernel, 8)
+        assert all(part["k"] == min(m, k) for part in context["turns"]), (m, k, p)
+
+
+def test_a_kernel_without_products_has_none() -> None:
+    kernel = generate(RISKS[0]).kernel
+    context, _ = context_of(kernel, 8)
+    assert not kernel.outers
+    assert context == {"outers": (), "turns": (), "turned": 0, "products": 0, "covered": True}
