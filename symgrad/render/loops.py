@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from symgrad.program import CONDITIONS, LEAVES, size_of
 from symgrad.schedule import REDUCTIONS, Kernel, LaneFunction, Loop, Stage, Whole, view
@@ -59,10 +59,36 @@ class StageWriter:
         self.scalars: dict[int, None] = {}  # numbers that the whole function reads: invariants, or once parameters
 
     def write(self, comments: dict[int, str]) -> tuple[StageText, ...]:
-        """The text of all stages; ``comments`` are put beside the rows that they are about."""
-        return tuple(
-            self._loop(stage, comments) if isinstance(stage, Loop) else self._whole(stage) for stage in self._stages
+        """Return the text of all stages; ``comments`` are put beside the rows that they are about."""
+        texts: list[StageText] = []
+        copied: tuple[int, int, int] | None = (
+            None  # rows of theta that the last text copies: to c, from theta, how many
         )
+        for stage in self._stages:
+            copy = self._copy_of_theta(stage)
+            if copy is not None and copied is not None and copy[:2] == (copied[0] + copied[2], copied[1] + copied[2]):
+                copy = (copied[0], copied[1], copied[2] + copy[2])
+                texts.pop()
+            copied = copy
+            if copy is not None:
+                texts.append(StageText(copy[2], lines=(f"c[{_plus(copy[0])}row] = <real>theta[{_plus(copy[1])}row]",)))
+            else:
+                text = self._loop(stage, comments) if isinstance(stage, Loop) else self._whole(stage)
+                if texts and texts[-1].size == 1 and not self._once:  # what grows may be set in the loop before
+                    texts[-1] = replace(texts[-1], lines=(*texts[-1].lines, *text.starts))
+                    text = replace(text, starts=())
+                texts.append(text)
+        return tuple(texts)
+
+    def _copy_of_theta(self, stage: Stage) -> tuple[int, int, int] | None:
+        """Return what a loop that only copies parameters copies: to which row of c, from where in theta, how many."""
+        if not (
+            self._once and isinstance(stage, Loop) and stage.size > 1 and not stage.body and len(stage.writes) == 1
+        ):
+            return None
+        ((variable, row),) = stage.writes
+        array, place = self.rows_of(variable)
+        return (row, int(place), stage.size) if array == "theta" else None
 
     # ------------------------------------------------------------------------------------------------------ addresses
 
