@@ -276,7 +276,7 @@ def test_the_listing_of_a_kernel_names_every_stage() -> None:
 
 
 def true_values(risk: EmpiricalRisk, theta: Any, inputs: Any, targets: Any) -> tuple[Any, Any]:
-    program = generate(risk).optimised
+    program = generate(risk).lowered
     losses, gradients = [], []
     for row, target in zip(inputs, targets, strict=True):
         given = {"parameter": list(theta), "input": list(row), "target": [target]}
