@@ -55,6 +55,7 @@ class LaneFunction:
 
     @property
     def loops(self) -> tuple[Loop, ...]:
+        """The loops among the stages, in order."""
         return tuple(stage for stage in self.stages if isinstance(stage, Loop))
 
 
@@ -142,6 +143,7 @@ class Kernel:
         return tuple(sorted(computed(self.once)))
 
     def shape(self, variable: int) -> Shape:
+        """Return the shape of a variable: ``()`` for a scalar."""
         return self.program.assignments[variable].shape
 
     def __str__(self) -> str:
@@ -169,7 +171,7 @@ class Kernel:
 
 
 def computed(stages: Iterable[Stage]) -> set[int]:
-    """The variables that stages compute."""
+    """Return the variables that stages compute."""
     found: set[int] = set()
     for stage in stages:
         found.update(stage.body if isinstance(stage, Loop) else (stage.variable,))

@@ -16,7 +16,7 @@ LONGEST_BODY = 200
 
 
 def schedule(program: Program, inputs: int) -> Kernel:
-    """Hoist what no sample changes; give each output its lane function.
+    """Return the kernel of a program: what no sample changes is hoisted, and each output has its lane function.
 
     The program's outputs are ``loss`` (weighted), ``gradient``, ``prediction`` and, with a penalty, ``penalty`` and
     ``penalty_gradient``. ``inputs`` is the number of the inputs' columns.

@@ -81,7 +81,7 @@ def _base(node: Any) -> tuple[sp.Basic, ...]:
 
 
 def inner(x: Value, y: Value) -> Value:
-    """The sum of the products of their elements, both of one shape: a matrix product, if one of them is fixed."""
+    """Return the sum of the products of two matrices' elements, as a matrix product if one of them is fixed."""
     if x.varies == y.varies or 1 not in x.shape:
         return (x * y).call("total")
     row, column = (x, y.T) if x.shape[0] == 1 else (x.T, y)

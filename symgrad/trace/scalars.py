@@ -21,7 +21,7 @@ _HIGH = 8  # powers beyond it are high
 
 
 def fold(tracer: Tracer, name: str, variables: Sequence[int]) -> int:
-    """The variables combined from the left, the invariant ones first."""
+    """Return the variables combined from the left, the invariant ones first."""
     ordered = sorted(variables, key=tracer.builder.varies.__getitem__)
     return reduce(lambda a, b: tracer.builder.emit(name, a, b), ordered)
 
@@ -87,7 +87,7 @@ def _pow(tracer: Tracer, node: sp.Pow) -> int:
 
 
 def rational_power(tracer: Tracer, variable: int, exponent: sp.Rational) -> int:
-    """``variable**exponent`` for a rational number, element by element."""
+    """Return ``variable**exponent`` for a rational number, element by element."""
     if exponent.is_Integer and exponent < 0:
         return tracer.builder.emit("power", variable, attribute=int(exponent))
     if exponent < 0:
