@@ -1,17 +1,34 @@
 """The way of a risk: declare -> trace -> differentiate -> lower -> schedule -> render -> build -> load."""
 
+import os
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from .build import Built, Cache, CompiledRisk, Toolchain, build, cache_key, load_or_build
+from .build import (
+    Built,
+    Cache,
+    CompiledRisk,
+    Toolchain,
+    build,
+    build_sweep,
+    cache_key,
+    load_or_build,
+    sweep_key,
+    translate,
+)
 from .declare import EmpiricalRisk, n_leaves
 from .errors import DeclarationError
+from .explain import header_lines, parameter_names
 from .passes import as_declared, derive, lower, stabilise, turn
 from .program import Program
-from .render import render
+from .progress import telling
+from .render import SWEEPS, Interface, render, render_sweep
 from .schedule import Kernel, schedule
 from .trace import trace
 
@@ -32,7 +49,7 @@ class Generated:
 
 
 def compile(risk: EmpiricalRisk, *, dtype: str = "float64", cache: bool = True, stable: bool = True) -> CompiledRisk:
-    """Generate, build (or find in the cache) and load the module of a risk, and return it.
+    """Return the compiled module of a risk: from the cache, else generated, built and put there.
 
     ``dtype`` is the arithmetic of a sample, "float64" or "float32"; sums over samples are kept in double either way.
     ``cache=False`` builds in a folder of this process. ``stable=False`` computes the formulas as they are declared: no
@@ -41,14 +58,76 @@ def compile(risk: EmpiricalRisk, *, dtype: str = "float64", cache: bool = True, 
     """
     _check(risk, dtype)
     toolchain = Toolchain.detect()
+    store = Cache.open() if cache else Cache.make_private()
     key, key_text = cache_key(risk.fingerprint, dtype if stable else f"{dtype} as declared", toolchain)
 
     def make(folder: Path) -> Built:
-        generated = generate(risk, dtype=dtype, stable=stable)
-        built = build(generated.source, risk.name, toolchain, folder=folder)
-        return replace(built, timings={**generated.timings, **built.timings}, rewrites=generated.rewrites)
+        with telling(f"compiling {risk.name}"), _sweep(store, dtype, toolchain) as sweep:
+            generated = generate(risk, dtype=dtype, stable=stable)
+            return _built(generated, build(generated.source, risk.name, toolchain, folder=folder, sweep=sweep))
 
-    return load_or_build(Cache.open() if cache else Cache.make_private(), key, key_text, make)
+    return load_or_build(store, key, key_text, make)
+
+
+def build_all(
+    risks: Sequence[EmpiricalRisk],
+    generated: Mapping[str, Generated],
+    dtype: str,
+    toolchain: Toolchain,
+    done: Callable[[int], None],
+) -> dict[str, Path]:
+    """Return the library of each risk, by name: from the cache, else built and put there, one on each core.
+
+    ``generated`` holds each risk's text by its name; ``done`` is told how many are ready. Errors as for `compile`.
+    """
+    store = Cache.open()
+    keys = {risk.name: cache_key(risk.fingerprint, dtype, toolchain) for risk in risks}
+    found = {name: entry.library for name, key in keys.items() if (entry := store.find(*key)) is not None}
+    missing = [name for name in keys if name not in found]
+    done(len(found))
+    if not missing:
+        return found
+    with (
+        tempfile.TemporaryDirectory(prefix="symgrad-") as workshop,
+        _sweep(store, dtype, toolchain) as sweep,
+        ThreadPoolExecutor(min(len(missing), os.cpu_count() or 1)) as pool,
+    ):
+        texts = translate({name: generated[name].source for name in missing}, toolchain, Path(workshop))
+
+        def publish(name: str) -> Path:
+            def make(folder: Path) -> Built:
+                source = generated[name].source
+                built = build(source, name, toolchain, folder=folder, sweep=sweep, translated=texts[name])
+                return _built(generated[name], built)
+
+            return store.publish(*keys[name], make).library
+
+        try:
+            for name, library in zip(missing, pool.map(publish, missing), strict=True):
+                found[name] = library
+                done(len(found))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return found
+
+
+def _built(generated: Generated, built: Built) -> Built:
+    """Return what was built, with what its stages took and put in."""
+    return replace(built, timings={**generated.timings, **built.timings}, rewrites=generated.rewrites)
+
+
+@contextmanager
+def _sweep(store: Cache, dtype: str, toolchain: Toolchain) -> Iterator[Callable[[], Path]]:
+    """Give what returns the compiled sweep: from the cache or, where it has none, built in another thread meanwhile."""
+    key = sweep_key(dtype, toolchain)
+
+    def make(folder: Path) -> Built:
+        return build_sweep(render_sweep(dtype), SWEEPS[dtype], toolchain, folder=folder)
+
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(store.publish, *key, make) if store.find(*key) is None else None
+        yield lambda: (store.publish(*key, make) if future is None else future.result()).library
 
 
 def generate(risk: EmpiricalRisk, *, dtype: str = "float64", stable: bool = True) -> Generated:
@@ -69,8 +148,25 @@ def generate(risk: EmpiricalRisk, *, dtype: str = "float64", stable: bool = True
         kernel = schedule(lowered, n_leaves(risk.inputs))
     rewrites = tuple(dict.fromkeys((*before, *after)))
     with clock("render"):
-        source = render(risk, kernel, dtype, rewrites)
+        source = render(_interface(risk, kernel), kernel, dtype, rewrites)
     return Generated(traced, differentiated, lowered, kernel, source, rewrites, clock.seconds)
+
+
+def _interface(risk: EmpiricalRisk, kernel: Kernel) -> Interface:
+    """Return what the module's text says of its risk beside the kernel."""
+    return Interface(
+        name=risk.name,
+        parameters=_names(risk.parameters),
+        inputs=_names(risk.inputs),
+        targets=_names(risk.targets),
+        scalar=risk.output_shape == (),
+        header=tuple(header_lines(risk)),
+        labels=tuple(parameter_names(risk, kernel.starts[:-1])),
+    )
+
+
+def _names(symbols: Sequence[Any]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    return tuple((str(symbol.name), tuple(map(int, getattr(symbol, "shape", ())))) for symbol in symbols)
 
 
 def _check(risk: object, dtype: object) -> None:

@@ -7,16 +7,17 @@ from .cache import Cache, Entry
 from .load import CompiledRisk, load_module, load_or_build
 
 if TYPE_CHECKING:
-    from .library import EXTENSION_SUFFIX, Built, Toolchain, build, build_beside, cache_key
-    from .library import installed_version, python_header  # isort: skip
+    from .library import EXTENSION_SUFFIX, Built, build, build_sweep, cache_key, sweep_key, translate
+    from .toolchain import Toolchain, installed_version, python_header
 
 __all__ = [
-    "EXTENSION_SUFFIX", "Built", "Cache", "CompiledRisk", "Entry", "Toolchain", "build", "build_beside", "cache_key",
-    "installed_version", "load_module", "load_or_build", "python_header",
+    "EXTENSION_SUFFIX", "Built", "Cache", "CompiledRisk", "Entry", "Toolchain", "build", "build_sweep",
+    "cache_key", "installed_version", "load_module", "load_or_build", "python_header", "sweep_key", "translate",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        return getattr(import_module(f"{__name__}.library"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    file = "toolchain" if name in ("Toolchain", "installed_version", "python_header") else "library"
+    return getattr(import_module(f"{__name__}.{file}"), name)

@@ -91,7 +91,8 @@ def refuse_native(words: Iterable[str]) -> None:
 
 def version_flags(c_text: str, version: Version) -> list[str]:
     """Return flags that make a version's object of the C text: its processor, and other names for what it exports."""
-    names = [f"-D{_start(c_text)}={_start_of(version)}", "-DCYTHON_NO_PYINIT_EXPORT"]
+    start = _start(c_text)
+    names = [f"-D{start}={_start_of(start, version)}", "-DCYTHON_NO_PYINIT_EXPORT"]
     names += [f"-D{name}={name}_{version.name}" for name in _GLOBAL.findall(c_text)]
     return [*version.flags, *names]
 
@@ -106,19 +107,19 @@ def chooser(c_text: str, versions: Sequence[Version]) -> str:
         "/* One module in versions for several processors: which one runs is decided when it is imported. */",
         "typedef struct _object Module;",
         '#define EXPORTED __attribute__((visibility("default")))',
-        *(f"Module *{_start_of(version)}(void);" for version in versions),
-        *(f"EXPORTED Module *{start}_{v.name}(void) {{ return {_start_of(v)}(); }}" for v in versions),
+        *(f"Module *{_start_of(start, version)}(void);" for version in versions),
+        *(f"EXPORTED Module *{start}_{v.name}(void) {{ return {_start_of(start, v)}(); }}" for v in versions),
         f"EXPORTED Module *{start}(void) {{",
         "    __builtin_cpu_init();",
-        *(f"    if ({version.condition}) return {_start_of(version)}();" for version in versions[:-1]),
-        f"    return {_start_of(versions[-1])}();",
+        *(f"    if ({version.condition}) return {_start_of(start, version)}();" for version in versions[:-1]),
+        f"    return {_start_of(start, versions[-1])}();",
         "}",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _start_of(version: Version) -> str:
-    return f"start_{version.name}"
+def _start_of(start: str, version: Version) -> str:
+    return f"{start}_in_{version.name}"
 
 
 def _start(c_text: str) -> str:

@@ -13,9 +13,9 @@ from symgrad.explain import formulae
 from symgrad.fitting import Fit, agreeing_digits, fit, residual_risk, scipy_optimize
 from symgrad.gallery import Example
 from symgrad.pipeline import compile as compile_risk
+from symgrad.progress import progress
 
 from .inspect import verified
-from .progress import progress
 from .train import TRAINED, train
 
 SAMPLES = 100  # of the verification

@@ -7,17 +7,18 @@ import shutil
 import tempfile
 import time
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from symgrad.build import EXTENSION_SUFFIX, Toolchain, build_beside
+from symgrad.build import EXTENSION_SUFFIX, Toolchain
+from symgrad.declare import EmpiricalRisk
 from symgrad.errors import SymgradError
-from symgrad.pipeline import Generated
+from symgrad.pipeline import DTYPES, Generated, build_all
 from symgrad.pipeline import generate as generate_text
+from symgrad.progress import progress
+from symgrad.render import SWEEPS, render_sweep
 
-from .progress import progress
 from .source import read_risks
 
 MARK = "# Written by symgrad. "  # stands in the first lines of every generated file
@@ -37,38 +38,46 @@ def generate(arguments: Namespace) -> int:
     """Write every risk of the sources as a module of its own, all or none, and say how to import them."""
     folder = Path(arguments.output)
     toolchain = None if arguments.no_build else Toolchain.detect(portable=arguments.portable)
-    made = _generate_all(arguments.source, arguments.dtype)
-    _check_room(folder, list(made))
+    risks, made = _generate_all(arguments.source, arguments.dtype)
+    texts = _texts(made)
+    _check_room(folder, list(texts))
     folder.mkdir(parents=True, exist_ok=True)
     package = folder / "__init__.py"
     with _staging(folder) as staging:
-        for name, generated in made.items():
-            (staging / f"{name}.pyx").write_text(generated.source, encoding="utf-8", newline="\n")
+        for name, text in texts.items():
+            (staging / f"{name}.pyx").write_text(text, encoding="utf-8", newline="\n")
         if toolchain is not None:
-            _build_all([staging / f"{name}.pyx" for name in made], toolchain)
+            _build_all(risks, made, arguments.dtype, toolchain, staging)
         if not package.exists():
             (staging / package.name).write_text(_PACKAGE, encoding="utf-8")
-        stale = _stale_libraries(folder, staging, made) if toolchain is None else []
+        stale = _stale_libraries(folder, staging, texts) if toolchain is None else []
         _publish(staging, folder)
     for library in stale:
         library.unlink()
         print(f"removed {library}, which was built from other source")
     for name, generated in made.items():
         print(_account(folder / f"{name}.pyx", generated))
+    print(f"{', '.join(str(folder / f'{name}.pyx') for name in SWEEPS.values())}: what they all run on")
     if arguments.portable and toolchain is not None:
         print(_processors(toolchain))
     print(_how_to_import(folder, list(made)) if toolchain else "Not built (--no-build).")
     return 0
 
 
-def _generate_all(sources: Sequence[str], dtype: str) -> dict[str, Generated]:
-    """What is generated for each risk, by its name."""
-    made = {}
-    for risk in read_risks(sources):
-        if risk.name == "__init__":
-            raise OutputError("a risk is called '__init__', which is the name of the package's own file; rename it")
-        made[risk.name] = generate_text(risk, dtype=dtype)
-    return made
+def _texts(made: Mapping[str, Generated]) -> dict[str, str]:
+    """Return the text of each file of the folder, by its name: the sweeps, the same for all risks, and the models."""
+    return {**{SWEEPS[dtype]: render_sweep(dtype) for dtype in DTYPES}, **{name: g.source for name, g in made.items()}}
+
+
+def _generate_all(sources: Sequence[str], dtype: str) -> tuple[tuple[EmpiricalRisk, ...], dict[str, Generated]]:
+    """Return the risks, and what is generated for each, by its name."""
+    risks = read_risks(sources)
+    for risk in risks:
+        if risk.name in ("__init__", *SWEEPS.values()):
+            raise OutputError(
+                f"a risk is called {risk.name!r}, which is the name of a file of symgrad's own; rename it"
+            )
+    return risks, {risk.name: generate_text(risk, dtype=dtype) for risk in risks}
 
 
 def _check_room(folder: Path, names: Sequence[str]) -> None:
@@ -100,21 +109,20 @@ def _staging(folder: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _build_all(sources: Sequence[Path], toolchain: Toolchain) -> None:
-    """Cython and the compiler are processes of their own: as many at a time as there are cores."""
+def _build_all(
+    risks: Sequence[EmpiricalRisk], made: Mapping[str, Generated], dtype: str, toolchain: Toolchain, staging: Path
+) -> None:
+    """Put the library of each risk into ``staging``: what is in the cache is not built again."""
     start = time.monotonic()
-    with progress() as line, ThreadPoolExecutor(min(len(sources), os.cpu_count() or 1)) as pool:
-        try:
-            line.say(f"building {len(sources)} modules" if len(sources) > 1 else f"building {sources[0].stem}")
-            for done, _ in enumerate(pool.map(lambda source: build_beside(source, toolchain), sources), start=1):
-                line.say(f"built {done} of {len(sources)}")
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    print(f"built {len(sources)} module{'s' * (len(sources) > 1)} in {time.monotonic() - start:.1f} s")
+    with progress() as line:
+        line.say(f"building {len(risks)} modules" if len(risks) > 1 else f"building {risks[0].name}")
+        libraries = build_all(risks, made, dtype, toolchain, lambda n: line.say(f"built {n} of {len(risks)}"))
+        for library in libraries.values():
+            shutil.copy(library, staging)  # with its mode: a library is executable
+    print(f"built {len(risks)} module{'s' * (len(risks) > 1)} in {time.monotonic() - start:.1f} s")
 
 
-def _stale_libraries(folder: Path, staging: Path, names: Sequence[str] | dict[str, Generated]) -> list[Path]:
+def _stale_libraries(folder: Path, staging: Path, names: Iterable[str]) -> list[Path]:
     """Libraries that will not belong to their source any more."""
     pairs = ((folder / f"{name}{EXTENSION_SUFFIX}", f"{name}.pyx") for name in names)
     return [
@@ -165,19 +173,19 @@ def check(arguments: Namespace) -> int:
     """Show where the folder differs from what would be generated now: 0 if nowhere, else 1."""
     folder = Path(arguments.output)
     sources = arguments.source or [GALLERY]
-    made = _generate_all(sources, arguments.dtype)
+    texts = _texts(_generate_all(sources, arguments.dtype)[1])
     chosen = any(":" in source for source in sources)
-    superfluous = [] if chosen else sorted(_ours(folder) - {folder / f"{name}.pyx" for name in made})
+    superfluous = [] if chosen else sorted(_ours(folder) - {folder / f"{name}.pyx" for name in texts})
     differing = 0
-    for name, generated in made.items():
-        difference = _difference(folder / f"{name}.pyx", generated.source)
+    for name, text in texts.items():
+        difference = _difference(folder / f"{name}.pyx", text)
         differing += bool(difference)
         for line in difference:
             print(line)
     for path in superfluous:
         print(f"{path}: no risk of {', '.join(sources)} makes it")
     if not differing and not superfluous:
-        print(f"{folder}: {len(made)} file{'s' * (len(made) > 1)} in step with {', '.join(sources)}")
+        print(f"{folder}: {len(texts)} file{'s' * (len(texts) > 1)} in step with {', '.join(sources)}")
         return 0
     _say_how_to_mend(arguments, sources, differing, superfluous)
     return 1

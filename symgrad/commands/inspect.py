@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from symgrad.declare import EmpiricalRisk
 from symgrad.explain import latex, text
 from symgrad.pipeline import Generated, generate
+from symgrad.progress import progress
 from symgrad.verification import Report
 from symgrad.verification import verify as verify_risk
 
-from .progress import progress
 from .source import read_risks
 
 

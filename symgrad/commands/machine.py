@@ -14,8 +14,7 @@ from symgrad.build import Cache, Entry, Toolchain, installed_version, python_hea
 from symgrad.declare import EmpiricalRisk
 from symgrad.errors import SymgradError
 from symgrad.pipeline import compile as compile_risk
-
-from .progress import progress
+from symgrad.progress import progress
 
 _PACKAGES = ("sympy", "jinja2", "numpy", "cython", "mpmath")
 _LABEL = 18

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from symgrad.build import CompiledRisk
 from symgrad.fitting import Epoch, accuracy, adam, held_back
 from symgrad.gallery import Example
-
-from .progress import Progress, progress
+from symgrad.progress import Progress, progress
 
 _ROW = "  {:>5}  {:>10}  {:>23}"
 

@@ -214,7 +214,7 @@ def check_name(name: Any) -> None:
         problem = f"{name!r:.130} of type {type(name).__name__}" if not isinstance(name, str) else f"{name!r:.130}"
     elif keyword.iskeyword(name):
         problem = f"the Python keyword {name!r}"
-    elif name in _TAKEN or name.startswith("__"):
+    elif name in _TAKEN or name.startswith(("__", "_sweep")):
         problem = f"{name!r}, which a generated module itself imports, or Python keeps for itself"
     else:
         return

@@ -28,6 +28,21 @@ class StageText:
     lines: Lines = ()
     ends: Lines = ()
 
+    def text(self, *, once: bool) -> Lines:
+        """Return a stage's lines, with its loops: over rows, and over lanes unless it runs ``once`` for a theta."""
+        if once:
+            rows = _looped(f"for row in range({self.size}):", self.lines) if self.size > 1 else self.lines
+            return (*self.call, *self.starts, *rows, *self.ends)
+        lanes = "for lane in range(LANES):"
+        body = _looped(lanes, self.lines) if self.size else ()
+        if self.size > 1:
+            body = _looped(f"for row in range({self.size}):", (*self.heads, *body))
+        return (*self.call, *(_looped(lanes, self.starts) if self.starts else ()), *body)
+
+
+def _looped(head: str, lines: Lines) -> Lines:
+    return (head, *(f"    {line}" for line in lines))
+
 
 class StageWriter:
     """Writes the stages of one function; afterwards ``names`` and ``conditions`` are the locals that it needs."""
@@ -247,21 +262,21 @@ class StageWriter:
         (m, n), k = assignment.shape, self._size(left) // assignment.shape[0]
         rows, columns = ((1, m) if turned[0] else (k, 1)), ((1, k) if turned[1] else (n, 1))
         to = self.pointer(whole.variable)
-        if self._once:
+        if whole.service == "multiply_once":
             return (
                 f"multiply_once({to}, {self.pointer(left)}, {rows[0]}, {rows[1]}, "
                 f"{self.pointer(right)}, {columns[0]}, {columns[1]}, {m}, {k}, {n})",
             )
+        if whole.service == "multiply_each":
+            return (f"multiply_each({to}, {self.pointer(left)}, {self.pointer(right)}, {m}, {k}, {n})",)
         if self._is_fixed(left):
             return (
                 f"multiply({to}, {self.pointer(left)}, {rows[0]}, {rows[1]}, {self.pointer(right)}, {m}, {k}, {n})",
             )
-        if self._is_fixed(right):
-            steps = ("", "") if m == 1 else (f"row * {n}", f"row * {k}")
-            to, from_ = self.pointer(whole.variable, steps[0]), self.pointer(left, steps[1])
-            call = f"multiply({to}, {self.pointer(right)}, {columns[1]}, {columns[0]}, {from_}, {n}, {k}, 1)"
-            return (call,) if m == 1 else (f"for row in range({m}):", f"    {call}")
-        return (f"multiply_each({to}, {self.pointer(left)}, {self.pointer(right)}, {m}, {k}, {n})",)
+        steps = ("", "") if m == 1 else (f"row * {n}", f"row * {k}")
+        to, from_ = self.pointer(whole.variable, steps[0]), self.pointer(left, steps[1])
+        call = f"multiply({to}, {self.pointer(right)}, {columns[1]}, {columns[0]}, {from_}, {n}, {k}, 1)"
+        return (call,) if m == 1 else (f"for row in range({m}):", f"    {call}")
 
     def _is_fixed(self, variable: int) -> bool:
         return self.rows_of(variable, given=False)[0] == "c"

@@ -1,235 +1,170 @@
-"""Kernel -> Cython source through the templates: the only user of Jinja.
+"""Kernel -> the Cython text of a model's module: its mathematics, and the table that the sweep reads.
 
 Templates receive strings, integers, booleans and tuples of them, and compute nothing.
 """
 
 import textwrap
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
-from functools import cache
-from math import isinf
+from math import isinf, isnan
 
-import jinja2
-
-from symgrad.declare import EmpiricalRisk
-from symgrad.explain import header_lines, parameter_names
-from symgrad.program import CONDITIONS, Program, count, size_of
+from symgrad.program import CONDITIONS, Program, size_of
 from symgrad.schedule import Kernel, LaneFunction, computed
 
-from .loops import StageText, StageWriter
-from .outers import outer_context
-from .predictors import predictor_context, turned_inputs
-from .spelling import OWN_FUNCTIONS, VECTOR_FUNCTIONS, Printer, c_functions
+from .environment import SWEEPS, environment
+from .interface import Interface, Names
+from .loops import StageWriter
+from .services import SERVICES, clears, services
+from .spelling import VECTOR_FUNCTIONS, Printer, c_functions
+from .table import outer_error, table
 
 Context = dict[str, object]
 
 _SUMMARIES = {
-    "losses": "Each lane's loss, times its weight.",
-    "gradients": "Each lane's loss and its derivative by each parameter, times its weight: backwards through the loss.",
-    "predictions": "Each lane's outputs of the model.",
+    "once": "Compute what no sample changes, once for a theta.",
+    "losses": "Fill in each lane's loss, times its weight.",
+    "gradients": "Fill in each lane's loss and its derivatives, times its weight: backwards through the loss.",
+    "predictions": "Fill in each lane's outputs of the model.",
 }
 _WIDTH = 116
-# A function of the C library takes about so many nanoseconds for a sample, where other operations take a fraction.
-_BATCH = 4  # calls of a lane function whose values are added to a row's pairs while these are in registers
-_CALL_COST, _OPERATION_COST, _PRODUCT_COST = 2.0, 0.15, 0.013
 
 
-def render(risk: EmpiricalRisk, kernel: Kernel, dtype: str, rewrites: Sequence[str] = ()) -> str:
-    """The Cython text of a risk's module: the same bytes for the same declaration. Its header lists ``rewrites``."""
-    return environment().get_template("module.pyx.jinja").render(context(risk, kernel, dtype, rewrites))
+def render(interface: Interface, kernel: Kernel, dtype: str, rewrites: Sequence[str] = ()) -> str:
+    """Return the text of a risk's module: the same bytes for the same declaration. Its header lists ``rewrites``."""
+    return environment().get_template("model.pyx.jinja").render(context(interface, kernel, dtype, rewrites))
 
 
-@cache
-def environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("symgrad.templates", ""),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # the output is Cython, not HTML; no text of a user's reaches it unescaped
-    )
-
-
-def context(risk: EmpiricalRisk, kernel: Kernel, dtype: str, rewrites: Sequence[str] = ()) -> Context:
-    """Everything that the templates ask for."""
+def context(interface: Interface, kernel: Kernel, dtype: str, rewrites: Sequence[str] = ()) -> Context:
+    """Return everything that the model's templates ask for."""
     printer = Printer(kernel.program, dtype, kernel.homes)
-    comments = _comments(kernel, risk)
     functions = {function.name: function for function in kernel.functions}
-    once = _once(kernel, printer)
-    lane_functions = tuple(_lane_function(kernel, function, printer, comments) for function in kernel.functions)
-    c_names = _c_names(kernel, dtype)
-    gradients = functions["gradients"]
-    outers = outer_context(kernel, StageWriter(kernel, printer, gradients), {"float64": 8, "float32": 16}[dtype])
-    plain = [(s.row, s.at, s.size) for s in kernel.segments] == [(1, 0, kernel.starts[-1])] and not kernel.outers
-    columns = {"n_parameters": risk.parameters, "n_inputs": risk.inputs, "n_targets": risk.targets}
+    texts = [_function(kernel, function, printer, interface) for function in (None, *kernel.functions)]
+    weight_row = _columns(interface.inputs) + _columns(interface.targets)
+    gradients = StageWriter(kernel, printer, functions["gradients"])
     return {
-        "name": risk.name,
-        "mathematics": header_lines(risk),
-        "rewrites": tuple(rewrites),
-        "loss_count": kernel.counts["loss"],
-        "gradient_count": kernel.counts["gradient"],
-        "once_count": kernel.counts["once"],
-        "real": {"float64": "double", "float32": "float"}[dtype],
+        "name": interface.name,
+        "header": (*interface.header, *_notes(kernel, dtype, rewrites)),
+        "sweep": SWEEPS[dtype],
         "dtype": dtype,
-        "parameters": _declared(risk.parameters),
-        "inputs": _declared(risk.inputs),
-        "targets": _declared(risk.targets),
-        **{key: sum(map(_size, symbols)) for key, symbols in columns.items()},
+        "real": {"float64": "double", "float32": "float"}[dtype],
+        "constants": ", ".join(_constants(kernel.program)),
+        "clears": clears(kernel),
+        "c_functions": _c_functions(kernel, dtype),
+        "services": _services(kernel),
+        "parameters": _declared(interface.parameters),
+        "inputs": _declared(interface.inputs),
+        "targets": _declared(interface.targets),
         "lanes": kernel.lanes,
-        "depth": kernel.depth,
-        "shrink_exponent": {"float64": 512, "float32": 64}[dtype],
-        "least_exponent": {"float64": 1022, "float32": 126}[dtype],
-        "outer_error": _outer_error(kernel, dtype),
-        "cost": _cost(kernel),
-        "n_predictions": functions["predictions"].rows if "predictions" in functions else 0,
-        "prediction_shape": "(data.n,)" if risk.output_shape == () else "(data.n, PREDICTIONS)",
-        "value_rows": max(function.rows + function.scratch for function in kernel.functions),
-        "gradients_rows": gradients.rows,
-        "batch": 1 if kernel.outers or kernel.scaled or any(f.singles for f in kernel.functions) else _BATCH,
-        "functions": lane_functions,
-        "plain": plain,
-        "segments": tuple({"row": s.row, "at": s.at, "size": s.size} for s in kernel.segments),
-        **outers,
-        **predictor_context(kernel, StageWriter(kernel, printer, gradients)),
-        **_uses(kernel, once, lane_functions),
-        "math_names": _math_names(kernel.program, bool(c_names["special_functions"])),
-        **once,
-        **c_names,
+        "weight_row": weight_row,
+        "functions": tuple(texts),
+        "table": table(kernel, gradients, interface.scalar, weight_row),
     }
 
 
-def _uses(kernel: Kernel, once: Context, functions: Iterable[Context]) -> Context:
-    """Which of the functions for whole matrices are called."""
-    stages = [stage for part in (once["once_stages"], *(f["stages"] for f in functions)) for stage in part]  # type: ignore[attr-defined]
-    called = {line.strip().split("(")[0] for stage in stages for line in stage["call"]}
-    uses: Context = {
-        f"uses_{name}": name in called for name in ("multiply", "multiply_each", "multiply_once", "copy_rows")
-    }
-    return {
-        **uses,
-        "uses_turn": bool(kernel.outers) or _turns_inputs(kernel),
-        "blocks": tuple((rows, vectors) for vectors in ((4, 1) if kernel.outers else (4,)) for rows in (6, 4, 1)),
-        "uses_fma": bool(kernel.outers) or any(name.startswith("multiply") for name in called),
-    }
+def _notes(kernel: Kernel, dtype: str, rewrites: Sequence[str]) -> tuple[str, ...]:
+    """Return the lines of the header that say how it is computed."""
+    counts = kernel.counts
+    lines = [
+        f"For each sample {counts['loss']} operations for the loss, {counts['gradient']} for the loss with its "
+        f"gradient; {counts['once']} once for a theta."
+    ]
+    if kernel.outers:
+        lines += textwrap.wrap(
+            f"Gradients of matrices are summed as products of matrices: over {kernel.lanes} samples in this module's "
+            f"arithmetic, over a tile of {kernel.lanes * kernel.depth} in double, and from there on as pairs: within "
+            f"{outer_error(kernel, dtype)} of the mean size of what is summed.",
+            _WIDTH,
+        )
+    stable = ["", "Computed in stable forms:", *(f"    {form}" for form in rewrites)] if rewrites else []
+    return (*stable, "", *lines)
 
 
-def _outer_error(kernel: Kernel, dtype: str) -> str:
-    """The error of a gradient that is summed as a product: of each addition of a tile, none of which is compensated."""
-    additions = kernel.lanes + kernel.depth * max((outer.p for outer in kernel.outers), default=0)
-    return f"{additions * {'float64': 2.0**-53, 'float32': 2.0**-24}[dtype]:.0e}"
+def _columns(names: Names) -> int:
+    return sum(size_of(shape) for _, shape in names)
 
 
-def _turns_inputs(kernel: Kernel) -> bool:
-    return any(part["size"] >= 8 for part in turned_inputs(kernel))
-
-
-def _size(symbol: object) -> int:
-    return size_of(tuple(int(n) for n in getattr(symbol, "shape", ())))
-
-
-def _declared(symbols: Iterable[object]) -> str:
-    """A tuple of ``(name, shape)`` as text; names are escaped literals, whatever they hold."""
-    pairs = [(str(s.name), tuple(int(n) for n in getattr(s, "shape", ()))) for s in symbols]  # type: ignore[attr-defined]
-    entries = [f"({name!a}, {shape!r})" for name, shape in pairs]
+def _declared(names: Names) -> str:
+    """Return a tuple of ``(name, shape)`` as text; names are escaped literals, whatever they hold."""
+    entries = [f"({name!a}, {shape!r})" for name, shape in names]
     text = f"({', '.join(entries)}{',' if len(entries) == 1 else ''})"
     return text if len(text) <= _WIDTH - 20 else "(\n    " + ",\n    ".join(entries) + ",\n)"
 
 
-def _name_list(names: Iterable[str]) -> str:
-    """Names for a ``cdef`` line, wrapped with Cython's line continuation."""
-    return (" \\\n" + " " * 8).join(textwrap.wrap(", ".join(names), _WIDTH - 20))
-
-
-def _lane_function(kernel: Kernel, function: LaneFunction, printer: Printer, comments: dict[int, str]) -> Context:
+def _function(kernel: Kernel, function: LaneFunction | None, printer: Printer, interface: Interface) -> Context:
+    """Return a function of the model as text; None: the one that runs once for a theta."""
+    name = "once" if function is None else function.name
     writer = StageWriter(kernel, printer, function)
-    stages = writer.write(comments if function.name == "gradients" else {})
+    stages = writer.write(_comments(kernel, interface) if name == "gradients" else {})
+    by_rows = any(stage.size > 1 or (stage.call and function is not None) for stage in stages)
+    counters = [*([] if function is None else ["lane"]), *(["row"] if by_rows else [])]
+    body = [line for stage in stages for line in stage.text(once=function is None)] or ["pass"]
     return {
-        "name": function.name,
-        "summary": _SUMMARIES[function.name],
-        "names": _name_list(writer.names),
-        "conditions": _name_list(writer.conditions),
-        "arrays": _name_list(writer.arrays),
-        "invariants": _numbers(kernel, printer, writer),
-        "stages": tuple(map(_stage, stages)),
-        "by_rows": any(stage.size > 1 or stage.call for stage in stages),
+        "name": name,
+        "summary": _SUMMARIES[name],
+        "arguments": "const double* theta, real* c"
+        if function is None
+        else "const real* c, const real* data, rows out",
+        "lines": (
+            *_declarations("Py_ssize_t", counters),
+            *_numbers(kernel, printer, writer),
+            *_declarations("real", writer.names),
+            *_declarations("bint", writer.conditions),
+            *_declarations("real[LANES]", writer.arrays),
+            *body,
+        ),
     }
 
 
-def _numbers(kernel: Kernel, printer: Printer, writer: StageWriter) -> tuple[str, ...]:
-    """The declarations of the numbers that a whole function reads."""
+def _numbers(kernel: Kernel, printer: Printer, writer: StageWriter) -> list[str]:
+    """Return the declarations of the numbers that a whole function reads."""
     program = kernel.program
-    kinds = {v: "bint" if program.assignments[v].operation in CONDITIONS else "real" for v in sorted(writer.scalars)}
-    return tuple(f"{kind} {printer.name(v)} = {writer.element(v)}" for v, kind in kinds.items())
+    read: dict[str, list[str]] = {"real": [], "bint": []}
+    for v in sorted(writer.scalars):
+        kind = "bint" if program.assignments[v].operation in CONDITIONS else "real"
+        read[kind].append(f"{printer.name(v)} = {writer.element(v)}")
+    return [line for kind, texts in read.items() for line in _declarations(kind, texts)]
 
 
-def _stage(stage: StageText) -> Context:
-    return {field.name: getattr(stage, field.name) for field in fields(stage)}
+def _declarations(kind: str, items: Iterable[str]) -> list[str]:
+    """Return ``cdef`` lines for items of one type, as many in a line as there is room for."""
+    lines: list[str] = []
+    for item in items:
+        if lines and len(lines[-1]) + len(item) + 2 <= _WIDTH:
+            lines[-1] += f", {item}"
+        else:
+            lines.append(f"cdef {kind} {item}")
+    return lines
 
 
-def _comments(kernel: Kernel, risk: EmpiricalRisk) -> dict[int, str]:
-    """What the rows of the gradient are; of a matrix, what the first of its rows is."""
-    starts = frozenset(kernel.starts)
-    rows = {s.row + at - s.at: at for s in kernel.segments for at in range(s.at, s.at + s.size) if at in starts}
-    names = parameter_names(risk, rows.values())
-    return {0: "  # L"} | {row: f"  # dL/d{name}" for row, name in zip(rows, names, strict=True)}
+def _comments(kernel: Kernel, interface: Interface) -> dict[int, str]:
+    """Return what the rows of the gradient are; of a matrix, what the first of its rows is."""
+    labels = dict(zip(kernel.starts, interface.labels, strict=False))
+    rows = {s.row + at - s.at: at for s in kernel.segments for at in range(s.at, s.at + s.size) if at in labels}
+    return {0: "  # L"} | {row: f"  # dL/d{labels[at]}" for row, at in rows.items()}
 
 
-def _once(kernel: Kernel, printer: Printer) -> Context:
-    """The function that computes, once for a theta, what no sample changes."""
-    writer = StageWriter(kernel, printer, None)
-    stages = writer.write({})
-    return {
-        "once_numbers": _numbers(kernel, printer, writer),
-        "once_names": _name_list(writer.names),
-        "once_conditions": _name_list(writer.conditions),
-        "once_stages": tuple(map(_stage, stages)),
-        "once_by_rows": any(stage.size > 1 for stage in stages),
-        "n_invariants": kernel.n_invariants,
-        "n_penalty": kernel.n_penalty,
-    }
+def _services(kernel: Kernel) -> tuple[dict[str, str], ...]:
+    """Return the functions of the sweep that are called."""
+    called = ((name, SERVICES[name]) for name in services(kernel))
+    return tuple({"name": name, "result": s.result, "arguments": s.arguments} for name, s in called)
 
 
-def _computed(kernel: Kernel) -> set[int]:
-    return computed(stage for stages in (kernel.once, *(f.stages for f in kernel.functions)) for stage in stages)
-
-
-def _c_names(kernel: Kernel, dtype: str) -> Context:
-    """The functions of the C library that are called, with and without vector versions; and the module's own."""
-    computed = _computed(kernel)
+def _c_functions(kernel: Kernel, dtype: str) -> tuple[dict[str, object], ...]:
+    """Return the functions of the C library that are called, with and without vector versions."""
+    variables = computed(stage for stages in (kernel.once, *(f.stages for f in kernel.functions)) for stage in stages)
     suffix = "f" if dtype == "float32" else ""
-    vector: list[dict[str, str]] = []
-    scalar: list[dict[str, str]] = []
-    for name, arity in c_functions(kernel.program, computed):
-        entry = {"name": name, "symbol": name + suffix, "arguments": ", ".join(["real"] * arity)}
-        (vector if name in VECTOR_FUNCTIONS else scalar).append(entry)
-    own = {kernel.program.assignments[v].operation for v in computed} & OWN_FUNCTIONS
-    return {
-        "vector_functions": tuple(vector),
-        "scalar_functions": tuple(scalar),
-        "special_functions": tuple(sorted(own)),
-    }
+    return tuple(
+        {
+            "name": name,
+            "symbol": name + suffix,
+            "arguments": ", ".join(["real"] * arity),
+            "vector": name in VECTOR_FUNCTIONS,
+        }
+        for name, arity in c_functions(kernel.program, variables)
+    )
 
 
-def _math_names(program: Program, special: bool) -> str:
-    """What is cimported from libc.math: constants that the code holds, and the special functions' own needs."""
-    constants = [
-        a.attribute for a in program.assignments if a.operation == "constant" and isinstance(a.attribute, float)
-    ]
+def _constants(program: Program) -> list[str]:
+    """Return the constants of libc.math that the code may hold."""
+    values = [a.attribute for a in program.assignments if a.operation == "constant" and isinstance(a.attribute, float)]
     greatest = any(a.operation == "largest" for a in program.assignments)
-    names = ["NAN"] + ["INFINITY"] * (greatest or any(map(isinf, constants)))
-    return ", ".join(names + ["floor as c_floor", "log as c_log", "pow as c_pow", "tan as c_tan"] * special)
-
-
-def _cost(kernel: Kernel) -> int:
-    """About how many nanoseconds a sample and its gradient take; at least one."""
-    (gradients,) = (function for function in kernel.functions if function.name == "gradients")
-    products = sum(2 * o.m * o.p * o.k for o in kernel.outers) + sum(4 * p.size for p in kernel.predictors)
-    products += sum(16 * part.size for part in kernel.scaled)
-    cost = products * _PRODUCT_COST + 3 * gradients.rows * _OPERATION_COST
-    for variable in computed(gradients.stages):
-        operation = kernel.program.assignments[variable].operation
-        own = operation in OWN_FUNCTIONS or operation in ("lgamma", "gamma")
-        each = _CALL_COST * (20 if own else 1) if own or operation in VECTOR_FUNCTIONS else _OPERATION_COST
-        cost += count(kernel.program, variable) * (_PRODUCT_COST if operation == "matmul" else each)
-    return max(1, round(cost))
+    return ["NAN"] * any(map(isnan, values)) + ["INFINITY"] * (greatest or any(map(isinf, values)))

@@ -28,13 +28,19 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """One product, or copy, of whole matrices; the value begins at ``row`` (``None``: it has an array of its own)."""
+    """One product, or copy, of whole matrices; the value begins at ``row`` (``None``: it has an array of its own).
+
+    ``service`` names the function that does it: "multiply" where one factor is the same for all lanes, "multiply_each"
+    where none is, "multiply_once" once for a theta; "copy_rows".
+    """
 
     variable: int
     row: int | None
+    service: str
 
 
 Stage: TypeAlias = Loop | Whole
+BATCH = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +137,16 @@ class Kernel:
     lanes: int
     depth: int
     counts: Mapping[str, int]
+
+    @property
+    def rows(self) -> int:
+        """All rows of the lane function that fills most."""
+        return max(function.rows + function.scratch for function in self.functions)
+
+    @property
+    def batch(self) -> int:
+        """Calls whose values are added to a row's pairs while these are in registers; one beside products of a call."""
+        return 1 if self.outers or self.scaled or any(f.singles for f in self.functions) else BATCH
 
     @property
     def starts(self) -> tuple[int, ...]:

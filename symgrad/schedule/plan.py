@@ -205,7 +205,11 @@ class _Scheduler:
         places |= scratch
         given = [(v, row) for v, row in places.items() if v not in made]
         left = [(v, row) for v, row in extra if not self._is_line(v, made)]
-        stages = (*self._copies(given), *(self._stage(step, places, extra) for step in steps), *self._copies(left))
+        stages = (
+            *self._copies(given),
+            *(self._stage(step, places, extra, name == "once") for step in steps),
+            *self._copies(left),
+        )
         return LaneFunction(name, n_rows, end - n_rows, stages, places, tuple(singles))
 
     def _scratch(
@@ -232,10 +236,19 @@ class _Scheduler:
     def _size(self, variable: int) -> int:
         return size_of(self._program.assignments[variable].shape)
 
-    def _stage(self, step: Step, places: Mapping[int, int], extra: list[tuple[int, int]]) -> Stage:
+    def _service(self, variable: int, once: bool) -> str:
+        """What does a product or copy of whole matrices: see `Whole`."""
+        if self._program.assignments[variable].operation != "matmul":
+            return "copy_rows"
+        if once:
+            return "multiply_once"
+        both = all(self._varies[self._base(argument)] for argument in self._arguments(variable))
+        return "multiply_each" if both else "multiply"
+
+    def _stage(self, step: Step, places: Mapping[int, int], extra: list[tuple[int, int]], once: bool) -> Stage:
         if not step.size:
             (variable,) = step.variables
-            return Whole(variable, places.get(variable))
+            return Whole(variable, places.get(variable), self._service(variable, once))
         writes: list[tuple[int, int]] = []
         body = []
         for variable in step.variables:

@@ -1,6 +1,7 @@
 """One line on the terminal that says what is going on, and is gone when it is done."""
 
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,3 +60,17 @@ def progress() -> Iterator[Progress]:
         yield line
     finally:
         line.clear()
+
+
+@contextmanager
+def telling(text: str) -> Iterator[None]:
+    """Show ``text`` from the first second on, for as long as it takes."""
+    with progress() as line:
+        timer = threading.Timer(PATIENCE, line.say, [text])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()

@@ -1,0 +1,113 @@
+"""One command of a build, and what is said when it fails.
+
+Every command is an argument list (never a shell), runs in a private folder and names its files relative to it, so that
+the same source gives the same library in any folder.
+"""
+
+import errno
+import os
+import re
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from symgrad.errors import BuildError
+
+from .toolchain import HEADER_PACKAGES, Toolchain, build_environment
+
+UNSAFE_FLAGS = (
+    "-Ofast", "-ffast-math", "-funsafe-math-optimizations", "-fassociative-math", "-freciprocal-math",
+    "-ffinite-math-only", "-fno-signed-zeros", "-fsingle-precision-constant", "-mfpmath=387", "-m32", "-ffp-model=fast",
+    "-fcx-limited-range",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Step:
+    who: str
+    command: Sequence[str]
+    toolchain: Toolchain
+    source: Path
+    log: Path
+    product: Path
+
+    def run(self) -> float:
+        """Run the command in the source's folder and return the seconds it took."""
+        start = time.perf_counter()
+        status, output = self._call()
+        seconds = time.perf_counter() - start
+        with self.log.open("a", encoding="utf-8") as log:
+            log.write(f"$ {shlex.join(self.command)}\n{output}\n[exit status {status}]\n")
+        if status != 0 and "No space left on device" in output:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.source.parent))  # another folder may do
+        if status != 0:
+            raise self._failure(_status_text(status), output)
+        if not self.product.is_file() or self.product.stat().st_size == 0:
+            raise self._failure(f"ended as if all were well, but wrote no {self.product.name}", output)
+        return seconds
+
+    def _call(self) -> tuple[int, str]:
+        try:
+            done = subprocess.run(
+                self.command, cwd=self.source.parent, env=build_environment(), check=False,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+        except OSError as error:
+            raise self._failure(f"could not be started: {error}", "") from error
+        return done.returncode, done.stdout.decode(errors="replace")
+
+    def _failure(self, what: str, output: str) -> BuildError:
+        lines = [
+            f"{self.who} failed on {self.source.name}: {what}",
+            f"  first error: {first_error(output)}",
+            *(f"  next step:   {hint}" for hint in _hints(output, self.toolchain)),
+            f"  command:     {shlex.join(self.command)}",
+            f"  log:         {self.log}",
+            f"  source:      {self.source}",
+        ]
+        return BuildError("\n".join(lines))
+
+
+def first_error(output: str) -> str:
+    """The line of a compiler's output that tells what is wrong."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    cython = [line for line in lines if re.match(r"[^\s:]+\.(pyx|pxd|pxi):\d+:\d+: (?!.*is deprecated)", line)]
+    compiler = [line for line in lines if re.search(r"\b(error|Error)\b.*:|: undefined reference", line)]
+    return (cython or compiler or lines or ["nothing was printed"])[0]
+
+
+def _status_text(status: int) -> str:
+    if status >= 0:
+        return f"exit status {status}"
+    try:
+        return f"killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"killed by signal {-status}"
+
+
+def _hints(output: str, toolchain: Toolchain) -> list[str]:
+    hints = []
+    header = re.search(r"fatal error: '?([\w./+-]+\.h)'?(?:: No such file| file not found)", output)
+    if header:
+        package = next(advice for start, advice in HEADER_PACKAGES.items() if header[1].startswith(start))
+        hints.append(f"{header[1]}: {package}")
+    if "#error" in output:
+        hints.append(_flag_hint(toolchain))
+    if "No module named 'Cython'" in output:
+        hints.append("install Cython: python -m pip install cython")
+    if re.search(r"scipy.*(not found|not a cimported)", output):
+        hints.append('this risk needs functions of SciPy: python -m pip install "symgrad[scipy]"')
+    if re.search(r"Killed|out of memory|cannot allocate memory", output, re.IGNORECASE):
+        hints.append("the machine ran out of memory: close other programs, or declare a smaller model")
+    return hints
+
+
+def _flag_hint(toolchain: Toolchain) -> str:
+    unsafe = [flag for flag in (*toolchain.cc, *toolchain.flags) if flag in UNSAFE_FLAGS]
+    if not unsafe:
+        return "$CC and $CFLAGS have no such flag: the compiler adds it by itself; set CC to another compiler"
+    return f"take {' and '.join(unsafe)} out of $CFLAGS (or $CC): it gives up the exact results that symgrad promises"

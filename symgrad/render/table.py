@@ -1,0 +1,75 @@
+"""Kernel -> the table of whole numbers that a model gives to the sweep (`Risk` in templates/sweep/arrays.pyx.jinja)."""
+
+from collections.abc import Iterable
+
+from symgrad.program import count
+from symgrad.schedule import Kernel, computed
+
+from .loops import StageWriter
+from .spelling import OWN_FUNCTIONS, VECTOR_FUNCTIONS
+
+Row = tuple[int, ...]
+_WIDTH = 110
+# A function of the C library takes about so many nanoseconds for a sample, where other operations take a fraction.
+_CALL_COST, _OPERATION_COST, _PRODUCT_COST = 2.0, 0.15, 0.013
+
+
+def table(kernel: Kernel, writer: StageWriter, scalar: bool, weight_row: int) -> tuple[str, ...]:
+    """Return the lines of keywords; ``writer`` is that of the gradients. What is as by default is left out."""
+
+    def row(variable: int) -> int:
+        """Return the row in which a variable lies: of the values, or ~r for row r of the data."""
+        array, place = writer.rows_of(variable)
+        number = weight_row if isinstance(place, str) else place
+        return ~number if array == "data" else number
+
+    functions = {function.name: function for function in kernel.functions}
+    gradients, predictions = functions["gradients"], functions.get("predictions")
+    numbers = [
+        f"invariants={kernel.n_invariants}",
+        *(["penalty=1"] if kernel.n_penalty else []),
+        f"rows={kernel.rows}",
+        f"summed={gradients.rows}",
+        *([f"outputs={predictions.rows}", f"scalar={scalar}"] if predictions else []),
+        f"lanes={kernel.lanes}",
+        f"depth={kernel.depth}",
+        f"batch={kernel.batch}",
+        f"cost={_cost(kernel)}",
+    ]
+    segments = tuple((s.row, s.at, s.size) for s in kernel.segments)
+    whole = segments == ((1, 0, kernel.starts[-1]),)
+    rows = {
+        "segments": () if whole else segments,
+        "outers": tuple((o.at, row(o.left), row(o.right), o.m, o.p, o.k) for o in kernel.outers),
+        "predictors": tuple((p.row, p.first, p.size, kernel.slots[p.weights]) for p in kernel.predictors),
+        "scaled": tuple((s.at, row(s.factor), s.first, s.size) for s in kernel.scaled),
+    }
+    given = {name: text for name, text in rows.items() if text or (name == "segments" and not whole)}
+    return (", ".join(numbers) + ",", *(line for name, each in given.items() for line in _listed(name, each)))
+
+
+def _listed(name: str, rows: Iterable[Row]) -> list[str]:
+    """Return a table as a line, or as one line for each row where it is long."""
+    texts = [repr(row) for row in rows]
+    line = f"{name}=({', '.join(texts)}{',' if len(texts) == 1 else ''}),"
+    return [line] if len(line) <= _WIDTH else [f"{name}=(", *(f"    {text}," for text in texts), "),"]
+
+
+def outer_error(kernel: Kernel, dtype: str) -> str:
+    """Return the error of a gradient that is summed as a product: of a tile's additions, none compensated."""
+    additions = kernel.lanes + kernel.depth * max((outer.p for outer in kernel.outers), default=0)
+    return f"{additions * {'float64': 2.0**-53, 'float32': 2.0**-24}[dtype]:.0e}"
+
+
+def _cost(kernel: Kernel) -> int:
+    """Return about how many nanoseconds a sample and its gradient take; at least one."""
+    (gradients,) = (function for function in kernel.functions if function.name == "gradients")
+    products = sum(2 * o.m * o.p * o.k for o in kernel.outers) + sum(4 * p.size for p in kernel.predictors)
+    products += sum(16 * part.size for part in kernel.scaled)
+    cost = products * _PRODUCT_COST + 3 * gradients.rows * _OPERATION_COST
+    for variable in computed(gradients.stages):
+        operation = kernel.program.assignments[variable].operation
+        own = operation in OWN_FUNCTIONS or operation in ("lgamma", "gamma")
+        each = _CALL_COST * (20 if own else 1) if own or operation in VECTOR_FUNCTIONS else _OPERATION_COST
+        cost += count(kernel.program, variable) * (_PRODUCT_COST if operation == "matmul" else each)
+    return max(1, round(cost))
