@@ -16,7 +16,7 @@ _ELEMENTWISE = frozenset({"fill", "place", "assemble"})  # that are listed as st
 
 @dataclass(slots=True)
 class Step:
-    """A loop over ``size`` elements, or, with ``size`` 0, one product or copy."""
+    """A piece before it has places: a loop over ``size`` elements or, with ``size`` 0, one product or copy."""
 
     size: int
     variables: list[int] = field(default_factory=list)
