@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, cpow=True
 # cython: infer_types=False, auto_pickle=False, embedsignature=True
 # distutils: libraries = m
-# Written by symgrad: the same text for every risk in float32. To change it, change symgrad's templates/sweep.
+# Written by symgrad. The same text for every risk in float32: to change it, change symgrad's templates/sweep.
 """The sweep: what all compiled risks in float32 share, from NumPy's arrays to sums with the same bits for any threads.
 
 A model brings its mathematics: functions in C, each of which computes for some samples side by side, and a table of
@@ -37,7 +37,7 @@ cdef extern from *:
     #define hot_function
     #endif
     #define hot hot_function void
-    #define inlined static inline __attribute__((always_inline)) void  /* once for each number of lanes that is a literal */
+    #define inlined __attribute__((always_inline)) void  /* once for each number of lanes, which is a literal there */
     typedef real *__restrict__ rows;
     typedef double *__restrict__ pairs;
     #define fma_real __builtin_fmaf
@@ -381,7 +381,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
     #define PIECE 8
     typedef real piece __attribute__((vector_size(8 * sizeof(real)), aligned(sizeof(real)), may_alias));
     /* to[j * to_down + i] = from[i * lanes + j] for a square of numbers, turned in registers: rounds of exchanges between pairs */
-    inlined turn_square(real *__restrict__ to, Py_ssize_t to_down, const real *__restrict__ from, Py_ssize_t lanes) {
+    static inline inlined turn_square(real *__restrict__ to, Py_ssize_t to_down, const real *__restrict__ from, Py_ssize_t lanes) {
         piece r0 = *(const piece *)(from + 0 * lanes);
         piece r1 = *(const piece *)(from + 1 * lanes);
         piece r2 = *(const piece *)(from + 2 * lanes);
@@ -437,7 +437,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
         *(piece *)(to + 7 * to_down) = r7;
     }
     /* to[j * 2 + i] = from[i * lanes + j] for as many j: each piece is put together row by row */
-    inlined interleave_2(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
+    static inline inlined interleave_2(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
         piece r0 = *(const piece *)(from + 0 * lanes);
         piece r1 = *(const piece *)(from + 1 * lanes);
         piece mixed;
@@ -447,7 +447,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
         *(piece *)(to + 8) = mixed;
     }
     /* to[j * 3 + i] = from[i * lanes + j] for as many j: each piece is put together row by row */
-    inlined interleave_3(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
+    static inline inlined interleave_3(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
         piece r0 = *(const piece *)(from + 0 * lanes);
         piece r1 = *(const piece *)(from + 1 * lanes);
         piece r2 = *(const piece *)(from + 2 * lanes);
@@ -463,7 +463,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
         *(piece *)(to + 16) = mixed;
     }
     /* to[j * 4 + i] = from[i * lanes + j] for as many j: each piece is put together row by row */
-    inlined interleave_4(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
+    static inline inlined interleave_4(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
         piece r0 = *(const piece *)(from + 0 * lanes);
         piece r1 = *(const piece *)(from + 1 * lanes);
         piece r2 = *(const piece *)(from + 2 * lanes);
@@ -487,7 +487,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
         *(piece *)(to + 24) = mixed;
     }
     /* to[j * 5 + i] = from[i * lanes + j] for as many j: each piece is put together row by row */
-    inlined interleave_5(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
+    static inline inlined interleave_5(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
         piece r0 = *(const piece *)(from + 0 * lanes);
         piece r1 = *(const piece *)(from + 1 * lanes);
         piece r2 = *(const piece *)(from + 2 * lanes);
@@ -521,7 +521,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
         *(piece *)(to + 32) = mixed;
     }
     /* to[j * 6 + i] = from[i * lanes + j] for as many j: each piece is put together row by row */
-    inlined interleave_6(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
+    static inline inlined interleave_6(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
         piece r0 = *(const piece *)(from + 0 * lanes);
         piece r1 = *(const piece *)(from + 1 * lanes);
         piece r2 = *(const piece *)(from + 2 * lanes);
@@ -567,7 +567,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
         *(piece *)(to + 40) = mixed;
     }
     /* to[j * 7 + i] = from[i * lanes + j] for as many j: each piece is put together row by row */
-    inlined interleave_7(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
+    static inline inlined interleave_7(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
         piece r0 = *(const piece *)(from + 0 * lanes);
         piece r1 = *(const piece *)(from + 1 * lanes);
         piece r2 = *(const piece *)(from + 2 * lanes);
@@ -642,7 +642,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
     #define PIECE 4
     typedef real piece __attribute__((vector_size(4 * sizeof(real)), aligned(sizeof(real)), may_alias));
     /* to[j * to_down + i] = from[i * lanes + j] for a square of numbers, turned in registers: rounds of exchanges between pairs */
-    inlined turn_square(real *__restrict__ to, Py_ssize_t to_down, const real *__restrict__ from, Py_ssize_t lanes) {
+    static inline inlined turn_square(real *__restrict__ to, Py_ssize_t to_down, const real *__restrict__ from, Py_ssize_t lanes) {
         piece r0 = *(const piece *)(from + 0 * lanes);
         piece r1 = *(const piece *)(from + 1 * lanes);
         piece r2 = *(const piece *)(from + 2 * lanes);
@@ -666,7 +666,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
         *(piece *)(to + 3 * to_down) = r3;
     }
     /* to[j * 2 + i] = from[i * lanes + j] for as many j: each piece is put together row by row */
-    inlined interleave_2(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
+    static inline inlined interleave_2(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
         piece r0 = *(const piece *)(from + 0 * lanes);
         piece r1 = *(const piece *)(from + 1 * lanes);
         piece mixed;
@@ -676,7 +676,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
         *(piece *)(to + 4) = mixed;
     }
     /* to[j * 3 + i] = from[i * lanes + j] for as many j: each piece is put together row by row */
-    inlined interleave_3(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
+    static inline inlined interleave_3(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
         piece r0 = *(const piece *)(from + 0 * lanes);
         piece r1 = *(const piece *)(from + 1 * lanes);
         piece r2 = *(const piece *)(from + 2 * lanes);
@@ -700,7 +700,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
     }
 
     #endif
-    inlined scatter_lanes(const real *values, Py_ssize_t n_rows, real *to, Py_ssize_t row_length, Py_ssize_t count, Py_ssize_t lanes) {
+    static inline inlined scatter_lanes(const real *values, Py_ssize_t n_rows, real *to, Py_ssize_t row_length, Py_ssize_t count, Py_ssize_t lanes) {
         Py_ssize_t lane = 0, row;
         if (n_rows >= PIECE) {
             for (; lane + PIECE <= count; lane += PIECE) {
@@ -1073,7 +1073,11 @@ cdef inline hot halve(double* high, double* low, Py_ssize_t n) noexcept nogil:
         half //= 2
 
 
-cdef inline hot fold_lanes(double* high, double* low, Py_ssize_t n_rows, Py_ssize_t lanes, double* node) noexcept nogil:
+cdef hot fold(double* high, double* low, Py_ssize_t n_rows, Py_ssize_t lanes, double* node) noexcept nogil:
+    """Halve the lanes of a tile until one pair is left for each row: node[2 * row], node[2 * row + 1].
+
+    The last eight lanes of eight rows are turned, and halved together.
+    """
     cdef double[64] turned_high
     cdef double[64] turned_low
     cdef Py_ssize_t first, count, row, lane
@@ -1090,19 +1094,6 @@ cdef inline hot fold_lanes(double* high, double* low, Py_ssize_t n_rows, Py_ssiz
         for row in range(count):
             node[2 * (first + row)] = turned_high[row]
             node[2 * (first + row) + 1] = turned_low[row]
-
-
-cdef hot fold(double* high, double* low, Py_ssize_t n_rows, Py_ssize_t lanes, double* node) noexcept nogil:
-    """Halve the lanes of a tile until one pair is left for each row: node[2 * row], node[2 * row + 1].
-
-    The last eight lanes of eight rows are turned, and halved together.
-    """
-    if lanes == 64:
-        fold_lanes(high, low, n_rows, 64, node)
-    elif lanes == 32:
-        fold_lanes(high, low, n_rows, 32, node)
-    else:
-        fold_lanes(high, low, n_rows, 16, node)
 
 
 cdef inline Nodes nodes_from(Nodes nodes, Py_ssize_t row) noexcept nogil:
@@ -1236,69 +1227,64 @@ cdef struct Scratch:  # what a thread works in
     double* multiples  # sums of multiples of inputs over the samples of a tile
 
 
-cdef hot gather_table(rows to, Column table, Py_ssize_t columns, Py_ssize_t start, Py_ssize_t count, Py_ssize_t lanes) noexcept nogil:
-    """``count`` rows of a table from ``start``, turned: a row of lanes for each column. Eight samples are read at a time."""
-    cdef Py_ssize_t index, first, lane
-    cdef const char* at = table.base + start * table.row_stride
-    if table.row_stride == sizeof(real):
+cdef hot gather_table(rows to, const Column* table, Py_ssize_t first, Py_ssize_t columns, Py_ssize_t start, Py_ssize_t count,
+                      Py_ssize_t lanes) noexcept nogil:
+    """``count`` rows from ``start`` of columns from ``first`` on, turned: a row of lanes for each. Eight samples are read at a time."""
+    cdef Py_ssize_t index, eight, lane, down = table.row_stride, right = table.column_stride
+    cdef const char* at = table.base + start * down + first * right
+    if down == sizeof(real):
         for index in range(columns):
-            memcpy(&to[index * lanes], at + index * table.column_stride, count * sizeof(real))
+            memcpy(&to[index * lanes], at + index * right, count * sizeof(real))
         return
-    for first in range(0, count - 7, 8):
+    for eight in range(0, count - 7, 8):
         index = 0
-        if table.column_stride == sizeof(real):
+        if right == sizeof(real):
             for index in range(0, columns - 7, 8):
-                turn_eight(&to[index * lanes + first], lanes, at + first * table.row_stride + index * sizeof(real), table.row_stride)
+                turn_eight(&to[index * lanes + eight], lanes, at + eight * down + index * sizeof(real), down)
             index = columns - columns % 8
         for index in range(index, columns):
             for lane in range(8):
-                memcpy(&to[index * lanes + first + lane], at + (first + lane) * table.row_stride + index * table.column_stride, sizeof(real))
+                memcpy(&to[index * lanes + eight + lane], at + (eight + lane) * down + index * right, sizeof(real))
     for lane in range(count - count % 8, count):
         for index in range(columns):
-            memcpy(&to[index * lanes + lane], at + lane * table.row_stride + index * table.column_stride, sizeof(real))
+            memcpy(&to[index * lanes + lane], at + lane * down + index * right, sizeof(real))
 
 
-cdef inline Column column_from(Column table, Py_ssize_t first) noexcept nogil:
-    """Return the table without its first columns."""
-    table.base += first * table.column_stride
-    return table
-
-
-cdef Py_ssize_t gather(Sweep* sweep, Scratch* scratch, Py_ssize_t start, Py_ssize_t count, unsigned char* masked) noexcept nogil:
+cdef hot gather(Sweep* sweep, Scratch* scratch, Py_ssize_t start, Py_ssize_t count, unsigned char* masked, Py_ssize_t* n_masked) noexcept nogil:
     """``count`` samples from ``start``, transposed; the lanes beyond them, and those of weight zero, are masked.
 
-    A masked lane is a copy of a lane that is not. Returns how many lanes are masked: all, if every weight is zero.
+    A masked lane is a copy of a lane that is not. All ``n_masked`` lanes are masked, if every weight is zero.
     """
     cdef const Model* model = sweep.model
-    cdef Py_ssize_t index, lane, kept = 0, n_masked = 0, lanes = model.lanes
+    cdef Py_ssize_t index, lane, kept = 0, lanes = model.lanes
     cdef real* data = scratch.data
-    cdef Segment part
+    cdef const Segment* part
+    n_masked[0] = 0
     for index in range(model.n_columns):
-        part = model.columns[index]
-        gather_table(&data[part.row * lanes], column_from(sweep.columns[0], part.at), part.size, start, count, lanes)
+        part = &model.columns[index]
+        gather_table(&data[part.row * lanes], &sweep.columns[0], part.at, part.size, start, count, lanes)
     if model.n_predictors:
         predict_linearly(sweep, scratch, start, count)
     if sweep.columns[1].base != NULL:  # predictions need no targets
-        gather_table(&data[model.input_columns * lanes], sweep.columns[1], model.target_columns, start, count, lanes)
+        gather_table(&data[model.input_columns * lanes], &sweep.columns[1], 0, model.target_columns, start, count, lanes)
     cdef real* weights = &data[model.weight_row * lanes]
     if sweep.columns[WEIGHTS].base != NULL:
-        gather_table(weights, sweep.columns[WEIGHTS], 1, start, count, lanes)
+        gather_table(weights, &sweep.columns[WEIGHTS], 0, 1, start, count, lanes)
     else:
         for lane in range(count):
             weights[lane] = 1.0
         if count == lanes:
-            return 0
+            return
     for lane in range(lanes):
         masked[lane] = lane >= count or weights[lane] == 0.0
-        n_masked += masked[lane]
+        n_masked[0] += masked[lane]
         if not masked[lane]:
             kept = lane
-    if n_masked and n_masked < lanes:
+    if n_masked[0] and n_masked[0] < lanes:
         for lane in range(lanes):
             if masked[lane]:
                 for index in range(model.weight_row + 1):
                     data[index * lanes + lane] = data[index * lanes + kept]
-    return n_masked
 
 
 cdef hot shrink(real* weights, Py_ssize_t lanes) noexcept nogil:
@@ -1319,7 +1305,7 @@ cdef hot clear_masked(real* out, Py_ssize_t n_rows, const unsigned char* masked,
                 out[row * lanes + lane] = 0.0
 
 
-cdef void find_rows(Column table, Py_ssize_t columns, Scratch* scratch, Py_ssize_t start, Py_ssize_t count) noexcept nogil:
+cdef void find_rows(const Column* table, Py_ssize_t columns, Scratch* scratch, Py_ssize_t start, Py_ssize_t count) noexcept nogil:
     """Point the scratch at the samples of a call, in rows without gaps: where they lie, or where they are copied to."""
     cdef Py_ssize_t index, lane
     scratch.samples = table.base + start * table.row_stride
@@ -1347,7 +1333,7 @@ cdef void predict_linearly(Sweep* sweep, Scratch* scratch, Py_ssize_t start, Py_
     cdef const Model* model = sweep.model
     cdef Py_ssize_t i
     cdef Predictor* p
-    find_rows(sweep.columns[0], model.input_columns, scratch, start, count)
+    find_rows(&sweep.columns[0], model.input_columns, scratch, start, count)
     for i in range(model.n_predictors):
         p = &model.predictors[i]
         weigh(&scratch.data[p.row * model.lanes], scratch, p.first, &sweep.c[p.weights], p.size, count, model.lanes)
@@ -1532,14 +1518,14 @@ cdef void fold_outers(const Model* model, Scratch* scratch, double* node) noexce
         fold_outer(&node[2 * (1 + o.at)], o.node_down, o.node_right, &scratch.products[o.place], o.rows, o.columns, o.more)
 
 
-cdef void fold_gradients(const Model* model, double* high, double* low, Scratch* scratch, double* node) noexcept nogil:
+cdef hot fold_gradients(const Model* model, double* high, double* low, Scratch* scratch, double* node) noexcept nogil:
     """The sums of the loss and of all parts of its gradient, each to its place in the node."""
     cdef Py_ssize_t i
-    cdef Segment s
+    cdef const Segment* s
     if not model.covered:
         memset(node, 0, 2 * (1 + model.n_parameters) * sizeof(double))
     for i in range(model.n_segments):
-        s = model.segments[i]
+        s = &model.segments[i]
         fold(&high[s.row * model.lanes], &low[s.row * model.lanes], s.size, model.lanes, &node[2 * s.at])
     if model.n_outers:
         fold_outers(model, scratch, node)
@@ -1560,15 +1546,16 @@ cdef hot sum_tile(Sweep* sweep, Scratch* scratch, Py_ssize_t tile, double* node)
     cdef unsigned char[MOST_LANES] masked
     cdef bint weighted = sweep.columns[WEIGHTS].base != NULL
     memset(sums, 0, 2 * (n_rows + 1) * lanes * sizeof(double))
-    if sweep.with_gradient:
+    if sweep.with_gradient and model.n_outers:
         memset(scratch.products, 0, model.products * sizeof(double))
+    if sweep.with_gradient and model.n_scaled:
         memset(scratch.multiples, 0, model.multiples * sizeof(double))
     for call in range(model.depth):
         start = tile * model.tile_rows + call * lanes
         count = min(lanes, sweep.n - start)
         if count <= 0:
             break
-        n_masked = gather(sweep, scratch, start, count, masked)
+        gather(sweep, scratch, start, count, masked, &n_masked)
         if n_masked == lanes:
             continue
         if sweep.shrunk:
@@ -1635,12 +1622,12 @@ cdef void turn_to_lanes(const Model* model, Scratch* scratch, Py_ssize_t count) 
 cdef void write_gradient(const Model* model, const real* values, const real* data, real* to) noexcept nogil:
     """One lane's gradient, from what is that lane's."""
     cdef Py_ssize_t i, loss
-    cdef Segment s
+    cdef const Segment* s
     cdef Outer* o
     if not model.covered:
         memset(to, 0, model.n_parameters * sizeof(real))
     for i in range(model.n_segments):
-        s = model.segments[i]
+        s = &model.segments[i]
         loss = s.at == 0
         memcpy(&to[s.at + loss - 1], &values[s.row + loss], (s.size - loss) * sizeof(real))
     for i in range(model.n_outers):
@@ -1651,11 +1638,11 @@ cdef void write_gradient(const Model* model, const real* values, const real* dat
 cdef void scatter_gradients(const Model* model, const real* values, real* to, Py_ssize_t count) noexcept nogil:
     """Each lane's gradient to one row of all parameters."""
     cdef Py_ssize_t i, loss
-    cdef Segment s
+    cdef const Segment* s
     if not model.covered:
         memset(to, 0, count * model.n_parameters * sizeof(real))
     for i in range(model.n_segments):
-        s = model.segments[i]
+        s = &model.segments[i]
         loss = s.at == 0
         scatter(&values[(s.row + loss) * model.lanes], s.size - loss, &to[s.at + loss - 1], model.n_parameters, count, model.lanes)
 
@@ -1691,7 +1678,7 @@ cdef Py_ssize_t lanes_together(const Model* model, Py_ssize_t row_size) noexcept
 
 cdef void write_block(Sweep* sweep, Scratch* scratch) noexcept nogil:
     """The rows of all samples of a block, to ``out``: past the caches if they are many, so that no line is read first."""
-    cdef Py_ssize_t lane, here, count, start = 0, n_lanes = sweep.model.lanes
+    cdef Py_ssize_t lane, here, count, n_masked, start = 0, n_lanes = sweep.model.lanes
     cdef Py_ssize_t together = n_lanes, row_size = sweep.out_rows * sizeof(real)
     cdef void* memory = NULL
     cdef real* room = NULL  # without one, rows go to their places at once
@@ -1704,7 +1691,7 @@ cdef void write_block(Sweep* sweep, Scratch* scratch) noexcept nogil:
             room = <real*>(<size_t>memory + 64 & ~<size_t>63)
     while start < sweep.n:
         here = min(n_lanes, sweep.n - start)
-        gather(sweep, scratch, start, here, masked)
+        gather(sweep, scratch, start, here, masked, &n_masked)
         sweep.function(sweep.c, scratch.data, scratch.values)
         settle(scratch.values, sweep.n_rows * n_lanes)
         if sweep.with_gradient and sweep.model.n_outers:
