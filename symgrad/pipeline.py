@@ -1,4 +1,4 @@
-"""The way of a risk: declare -> trace -> differentiate -> optimise -> schedule -> render -> build -> load."""
+"""The way of a risk: declare -> trace -> differentiate -> lower -> schedule -> render -> build -> load."""
 
 import os
 import tempfile
@@ -41,7 +41,7 @@ class Generated:
 
     traced: Program
     differentiated: Program
-    optimised: Program
+    lowered: Program
     kernel: Kernel
     source: str
     rewrites: tuple[str, ...]  # the stable forms that were put in
@@ -142,14 +142,14 @@ def generate(risk: EmpiricalRisk, *, dtype: str = "float64", stable: bool = True
         traced, before = improve(trace(risk))
     with clock("differentiate"):
         differentiated, after = improve(derive(traced))
-    with clock("optimise"):
-        optimised = turn(lower(differentiated))
+    with clock("lower"):
+        lowered = turn(lower(differentiated))
     with clock("schedule"):
-        kernel = schedule(optimised, n_leaves(risk.inputs))
+        kernel = schedule(lowered, n_leaves(risk.inputs))
     rewrites = tuple(dict.fromkeys((*before, *after)))
     with clock("render"):
         source = render(_interface(risk, kernel), kernel, dtype, rewrites)
-    return Generated(traced, differentiated, optimised, kernel, source, rewrites, clock.seconds)
+    return Generated(traced, differentiated, lowered, kernel, source, rewrites, clock.seconds)
 
 
 def _interface(risk: EmpiricalRisk, kernel: Kernel) -> Interface:

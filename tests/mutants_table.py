@@ -154,8 +154,8 @@ MUTANTS: tuple[Mutant, ...] = (
            "cdef float shift = total - high[0]\n    low[0] +=", SUMS),
     Mutant("literals of fifteen digits", "symgrad/render/spelling.py", "else repr(abs(value))",
            'else f"{abs(value):.15g}"', ("tests/render/test_spelling.py",)),
-    Mutant("contraction", "symgrad/build/library.py", 'FIXED = ("-ffp-contract=off",', 'FIXED = ("-ffp-contract=fast",',
-           ("tests/build/test_library.py",)),
+    Mutant("contraction", "symgrad/build/toolchain.py", 'FIXED = ("-ffp-contract=off",',
+           'FIXED = ("-ffp-contract=fast",', ("tests/build/test_library.py",)),
     # products of matrices
     Mutant("a product is not transposed", MATRICES, "b[(p * n + j) * LANES + lane]", "b[(j * k + p) * LANES + lane]",
            SHAPES),

@@ -109,7 +109,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         inside = set(archive.namelist())
     ours = {p.relative_to(CHECKOUT) for p in (CHECKOUT / "symgrad").rglob("*") if p.is_file() and p.suffix != ".pyc"}
-    templates = {Path("symgrad", p.relative_to(CHECKOUT)) for p in (CHECKOUT / "templates").glob("*.jinja")}
+    templates = {Path("symgrad", p.relative_to(CHECKOUT)) for p in (CHECKOUT / "templates").rglob("*.jinja")}
     assert len(templates) >= 1
     package = {name for name in inside if ".dist-info/" not in name}
     assert package == {p.as_posix() for p in ours | templates} | {"symgrad/templates/__init__.py"}

@@ -14,10 +14,10 @@ __all__ = [
     "EXTENSION_SUFFIX", "Built", "Cache", "CompiledRisk", "Entry", "Toolchain", "build", "build_sweep",
     "cache_key", "installed_version", "load_module", "load_or_build", "python_header", "sweep_key", "translate",
 ]  # fmt: skip
-_OF_TOOLCHAIN = ("Toolchain", "installed_version", "python_header")
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{'toolchain' if name in _OF_TOOLCHAIN else 'library'}"), name)
+    file = "toolchain" if name in ("Toolchain", "installed_version", "python_header") else "library"
+    return getattr(import_module(f"{__name__}.{file}"), name)

@@ -51,7 +51,7 @@ VERSIONS = (
 
 
 def this_processor() -> str:
-    """The processor's identity, the model first: on Linux without what changes from one second to the next."""
+    """Return the processor's identity, the model first: on Linux without what changes from one second to the next."""
     found: dict[str, str] = {}
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
@@ -69,18 +69,18 @@ def this_processor() -> str:
 
 
 def versions_for(machine: str, compiler: str) -> tuple[Version, ...]:
-    """The versions for an architecture, as far as the compiler (by all that it says of its version) has them."""
+    """Return the versions for an architecture, as far as the compiler (by all that it says of its version) has them."""
     knows = "Free Software Foundation" in compiler or "clang version" in compiler
     return VERSIONS if knows and machine in ("x86_64", "AMD64") else ()
 
 
 def baseline(machine: str, compiler: str) -> tuple[str, ...]:
-    """Flags for any processor of an architecture: some systems' compilers ask for a newer one by themselves."""
+    """Return flags for any processor of an architecture: some systems' compilers ask for a newer one by themselves."""
     return ("-march=x86-64",) if versions_for(machine, compiler) else ()
 
 
 def refuse_native(words: Iterable[str]) -> None:
-    """BuildError if the user's own flags are for this machine's processor."""
+    """Raise `BuildError` if the user's own flags are for this machine's processor."""
     native = [word for word in words if _OF_THIS_MACHINE.fullmatch(word)]
     if native:
         raise BuildError(
@@ -90,7 +90,7 @@ def refuse_native(words: Iterable[str]) -> None:
 
 
 def version_flags(c_text: str, version: Version) -> list[str]:
-    """Flags that make a version's object of the C text: its processor, and other names for what is not static in it."""
+    """Return flags that make a version's object of the C text: its processor, and other names for what it exports."""
     start = _start(c_text)
     names = [f"-D{start}={_start_of(start, version)}", "-DCYTHON_NO_PYINIT_EXPORT"]
     names += [f"-D{name}={name}_{version.name}" for name in _GLOBAL.findall(c_text)]
@@ -98,7 +98,7 @@ def version_flags(c_text: str, version: Version) -> list[str]:
 
 
 def chooser(c_text: str, versions: Sequence[Version]) -> str:
-    """The C text of the function that starts one of the versions, the last where no other can run.
+    """Return the C text of the function that starts one of the versions, the last where no other can run.
 
     A version is also to be had by its name: `NAME_avx2` is a module in the same library.
     """

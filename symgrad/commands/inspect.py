@@ -42,7 +42,7 @@ def _rewritten(rewrites: Sequence[str], latex: bool) -> str:
 def _listing(risk: EmpiricalRisk, generated: Generated) -> str:
     parts = (
         (f"{risk.name}: the program as traced (v0, v1, ... are its variables)", generated.traced),
-        ("with its gradient, and lowered to what the C compiler knows", generated.optimised),
+        ("with its gradient, and lowered to what the C compiler knows", generated.lowered),
         ("what is computed once, and what for each lane of a tile", generated.kernel),
     )
     return "\n\n".join(f"--- {title}\n{part}" for title, part in parts)

@@ -18,7 +18,7 @@ from .words import name_of, show
 
 
 def symbols(argument: str, declared: Any) -> tuple[Any, ...]:
-    """The declared symbols as a tuple; one symbol stands for a list of one, None for an empty list."""
+    """Return the declared symbols as a tuple; one symbol stands for a list of one, None for an empty list."""
     if declared is None:
         return ()
     if isinstance(declared, str | bytes):
@@ -80,7 +80,7 @@ def _string(argument: str, text: str | bytes) -> DeclarationError:
 
 
 def check_distinct(where: str, roles: Mapping[str, tuple[Any, ...]]) -> None:
-    """No symbol twice, in one list or in two; no two symbols of one name."""
+    """Raise `DeclarationError` for a symbol that stands twice, in one list or in two, and for two of one name."""
     first: dict[str, tuple[str, Any]] = {}
     for role, listed in roles.items():
         for symbol in listed:
@@ -106,7 +106,7 @@ def check_distinct(where: str, roles: Mapping[str, tuple[Any, ...]]) -> None:
 
 
 def outputs_of(where: str, output: Any) -> tuple[tuple[Any, ...], tuple[int, ...]]:
-    """An output as what is computed of it, and its shape.
+    """Return an output as what is computed of it, and its shape.
 
     A ``MatrixExpr`` is one output and stays whole; an explicit matrix is its scalar elements in C order. A small
     ``MatrixExpr`` that holds what can only be computed element by element, e.g. an inverse, becomes an explicit one.
@@ -126,7 +126,7 @@ def outputs_of(where: str, output: Any) -> tuple[tuple[Any, ...], tuple[int, ...
 
 
 def one_scalar(where: str, expression: Any) -> Any:
-    """A scalar expression; a ``MatrixExpr`` of one element means that element, and is kept as it is."""
+    """Return a scalar expression; a ``MatrixExpr`` of one element means that element, and is kept as it is."""
     elements, shape = outputs_of(where, expression)
     if shape not in ((), (1, 1)):
         raise DeclarationError(
@@ -209,7 +209,7 @@ _TAKEN = frozenset({"numpy", "os", "collections", "concurrent", "cython", "symgr
 
 
 def check_name(name: Any) -> None:
-    """The name of a risk: it becomes the name of a module and of a file."""
+    """Raise `DeclarationError` unless a risk's name can be that of a module and of a file."""
     if not (isinstance(name, str) and name.isascii() and name.isidentifier() and len(name) <= 100):
         problem = f"{name!r:.130} of type {type(name).__name__}" if not isinstance(name, str) else f"{name!r:.130}"
     elif keyword.iskeyword(name):

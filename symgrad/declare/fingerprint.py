@@ -15,7 +15,7 @@ _FORMAT = "symgrad declaration 2"
 
 
 def fingerprint_of(risk: Any) -> str:
-    """SHA-256 (hex) of an ``EmpiricalRisk``: names, order, roles, shapes and every number to its last bit."""
+    """Return the SHA-256 (hex) of a risk: of its names, order, roles, shapes and every number to its last bit."""
     names: dict[Any, bytes] = {}
     header = [_FORMAT, risk.name, repr(risk.output_shape)]
     for role in ("parameters", "inputs", "targets"):

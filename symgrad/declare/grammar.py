@@ -118,7 +118,7 @@ def _is_complex_root(base: Any, exponent: Any) -> bool:
 
 
 def unsupported_matrix(node: Any) -> str:
-    """What is wrong with a ``MatrixExpr`` that symgrad does not have, or not in this form; "" if nothing is."""
+    """Return what is wrong with a ``MatrixExpr`` that symgrad does not have, or not in this form; "" if nothing is."""
     kind = type(node)
     if isinstance(node, sp.MatrixSymbol):
         return ""
@@ -194,7 +194,7 @@ def check_kind(where: str, node: Any, parent: Any, condition: bool) -> None:
 
 
 def parts_of(node: Any) -> list[tuple[Any, bool]]:
-    """The arguments of an operation, each with whether it stands as a condition."""
+    """Return the arguments of an operation, each with whether it stands as a condition."""
     if isinstance(node, sp.Piecewise):
         return [part for branch in node.args for part in ((branch.args[0], False), (branch.args[1], True))]
     joined = isinstance(node, And | Or | Not | Xor | ITE)

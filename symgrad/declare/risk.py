@@ -25,7 +25,7 @@ __all__ = ["EmpiricalRisk", "Loss", "Model", "leaf_of", "leaves", "n_leaves"]
 
 
 def leaves(*symbols: Any) -> tuple[Any, ...]:
-    """The scalars of symbols, one after the other: a symbol itself, the elements of a ``MatrixSymbol`` in C order."""
+    """Return the scalars of symbols, one after the other: of a ``MatrixSymbol`` its elements in C order."""
     return tuple(leaf for symbol in symbols for leaf in _scalars(symbol))
 
 
@@ -208,7 +208,7 @@ class EmpiricalRisk:
         penalty: Any = None,
         name: str = "risk",
     ) -> "EmpiricalRisk":
-        """A risk from the loss of one sample in one expression, e.g. a likelihood; there is no separate model.
+        """Return a risk whose loss of one sample is one expression, e.g. a likelihood; there is no separate model.
 
         Args and errors are those of ``Model``, ``Loss`` and ``EmpiricalRisk``; ``predict`` has nothing to predict.
         """

@@ -39,7 +39,7 @@ class Scope:
 
 
 def describe(symbol: Any) -> str:
-    """What tells one symbol from another of the same name: its kind, its shape or its assumptions."""
+    """Return what tells one symbol from another of the same name: its kind, its shape or its assumptions."""
     if isinstance(symbol, sp.MatrixSymbol):
         return f"a MatrixSymbol of shape ({symbol.shape[0]}, {symbol.shape[1]})"
     assumed = getattr(symbol, "_assumptions_orig", None)
@@ -49,7 +49,7 @@ def describe(symbol: Any) -> str:
 
 
 def unknown_symbol(scope: Scope, symbol: Any) -> DeclarationError:
-    """The error for a symbol that nobody declared, or that has the name of another that somebody did."""
+    """Return the error for a symbol that nobody declared, or that has the name of another that somebody did."""
     for role, declared in scope.roles.items():
         for other in declared:
             if str(other.name) == str(symbol.name):

@@ -29,7 +29,7 @@ _ALL_MATRICES = (
 
 
 def shapes_of(where: str, roots: Iterable[Any]) -> dict[int, Shape]:
-    """The shape of every matrix expression in ``roots``, by ``id``. A scalar expression is not among them.
+    """Return the shape of every matrix expression in ``roots``, by ``id``. A scalar expression is not among them.
 
     Raises:
         DeclarationError: for shapes that do not fit, or are no whole numbers.

@@ -13,7 +13,7 @@ from sympy.matrices.expressions.slice import MatrixSlice
 
 
 def children(node: Any) -> tuple[Any, ...]:
-    """The sub-expressions of a node. Names, sizes, indices of elements, bounds of slices and variables are none.
+    """Return the sub-expressions of a node. Names, sizes, indices of elements, bounds of slices and variables are none.
 
     An element of a ``MatrixSymbol`` is a leaf; an element of another matrix expression has that expression below it.
     """
@@ -43,7 +43,7 @@ def _children_of_matrix(matrix: Any) -> tuple[Any, ...]:
 
 
 def walk(roots: Iterable[Any]) -> Iterator[Any]:
-    """Every distinct node (by identity) of ``roots``, each before its ``children``, the leftmost first."""
+    """Yield every distinct node (by identity) of ``roots``, each before its ``children``, the leftmost first."""
     stack, seen = list(roots)[::-1], set[int]()
     while stack:
         node = stack.pop()
@@ -55,7 +55,7 @@ def walk(roots: Iterable[Any]) -> Iterator[Any]:
 
 
 def postorder(roots: Iterable[Any]) -> Iterator[Any]:
-    """Every distinct node (by identity) of ``roots``, each after its ``children``, the leftmost first."""
+    """Yield every distinct node (by identity) of ``roots``, each after its ``children``, the leftmost first."""
     stack, seen = [(root, False) for root in list(roots)[::-1]], set[int]()
     while stack:
         node, ready = stack.pop()
@@ -68,7 +68,7 @@ def postorder(roots: Iterable[Any]) -> Iterator[Any]:
 
 
 def postorder_in_scope(roots: Iterable[Any]) -> Iterator[tuple[Any, tuple[Any, ...]]]:
-    """As ``postorder``, with the variables of the Lambdas around each node, the outermost first.
+    """Yield nodes in ``postorder``, each with the variables of the Lambdas around it, the outermost first.
 
     A node that stands inside a Lambda and outside of it is met for both: it need not mean the same.
     """
@@ -86,12 +86,12 @@ def postorder_in_scope(roots: Iterable[Any]) -> Iterator[tuple[Any, tuple[Any, .
 
 
 def scope_below(node: Any, scope: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The variables around the children of a node that itself stands in ``scope``."""
+    """Return the variables around the children of a node that itself stands in ``scope``."""
     return scope + tuple(node.signature) if isinstance(node, sp.Lambda) else scope
 
 
 def symbols_in(expression: Any) -> set[Any]:
-    """The symbols and indices of an expression, those of its matrix elements too."""
+    """Return the symbols and indices of an expression, those of its matrix elements too."""
     found = set()
     for node in postorder([expression]):
         if isinstance(node, MatrixElement):

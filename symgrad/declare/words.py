@@ -10,7 +10,7 @@ from .walks import children, walk
 
 
 def name_of(symbol: Any) -> str:
-    """A symbol's name as it is shown in a message: quoted, escaped where it is not printable, and cut if it is long."""
+    """Return a symbol's name for a message: quoted, escaped where it is not printable, and cut if it is long."""
     name = str(symbol.label.name if isinstance(symbol, sp.Idx) else symbol.name)
     return repr(name if len(name) <= 60 else name[:40] + "...")
 
@@ -50,7 +50,7 @@ class _Text(StrPrinter):  # type: ignore[misc]  # SymPy has no types
 
 
 def show(expression: Any) -> str:
-    """An expression as text for a message: whole if it is small, else its outermost operation with the rest cut."""
+    """Return an expression as text for a message: whole if it is small, else its outermost operations alone."""
     nodes = 0
     for nodes, _ in enumerate(walk([expression]), 1):
         if nodes > 60:

@@ -30,22 +30,25 @@ VARIABLE = sp.Dummy("x", real=True)  # of every function that is applied element
 
 
 def is_matrix(node: Any) -> bool:
-    """Is it a matrix expression or an explicit matrix?"""
+    """Return whether it is a matrix expression or an explicit matrix."""
     return isinstance(node, sp.MatrixExpr | sp.MatrixBase)
 
 
 def is_one(node: Any) -> bool:
-    """Does it have one element?"""
+    """Return whether a matrix has one element."""
     return tuple(node.shape) == (1, 1)
 
 
 def elementwise(body: Any, argument: Any) -> Any:
-    """The function VARIABLE -> body of each element. SymPy's own way tries a whole 1x1 matrix first, and fails."""
+    """Return the function VARIABLE -> body of each element.
+
+    SymPy's own way tries a whole 1x1 matrix first, and fails.
+    """
     return sp.MatrixExpr.__new__(ElementwiseApplyFunction, sp.Lambda(VARIABLE, body), argument)
 
 
 def scalar_of(matrix: Any) -> Any:
-    """The only element of a 1x1 matrix as a scalar expression."""
+    """Return the only element of a 1x1 matrix as a scalar expression."""
     if isinstance(matrix, sp.Transpose):
         return scalar_of(matrix.arg)
     if isinstance(matrix, sp.OneMatrix | sp.Identity):
@@ -67,7 +70,7 @@ def scalar_of(matrix: Any) -> Any:
 
 
 def turned(matrix: Any) -> Any:
-    """The transpose, taken to the factors of products, and to the terms of a sum of transposed ones."""
+    """Return the transpose, taken to the factors of products, and to the terms of a sum of transposed ones."""
     if not is_matrix(matrix) or isinstance(matrix, sp.Identity | sp.DiagMatrix):
         return matrix
     if isinstance(matrix, sp.OneMatrix | sp.ZeroMatrix):
@@ -84,7 +87,7 @@ def turned(matrix: Any) -> Any:
 
 
 def split(matrix: Any) -> tuple[Any, list[Any]]:
-    """A product's scalar factor, and its matrices."""
+    """Return a product's scalar factor, and its matrices."""
     if not isinstance(matrix, sp.MatMul):
         return sp.S.One, [matrix]
     scalars, parts = [a for a in matrix.args if not is_matrix(a)], [a for a in matrix.args if is_matrix(a)]
@@ -93,7 +96,7 @@ def split(matrix: Any) -> tuple[Any, list[Any]]:
 
 
 def product(scalar: Any, matrices: list[Any]) -> Any:
-    """A product of at least one matrix: identities and brackets go."""
+    """Return a product of at least one matrix, without identities and brackets."""
     pieces = [split(matrix) for matrix in matrices]
     factor, flat = sp.Mul(scalar, *(s for s, _ in pieces)), [p for _, parts in pieces for p in parts]
     kept = [p for p in flat if not isinstance(p, sp.Identity)] or flat[:1]
@@ -103,7 +106,7 @@ def product(scalar: Any, matrices: list[Any]) -> Any:
 
 
 def times(scalars: list[Any], left: list[Any], g: Any, right: list[Any], like: Any) -> Any:
-    """``scalars*left*g*right`` in the shape of ``like``."""
+    """Return ``scalars*left*g*right`` in the shape of ``like``."""
     factor = sp.Mul(*scalars)
     middle = [g] if is_matrix(g) else []
     factor = factor if middle else factor * g
@@ -114,13 +117,13 @@ def times(scalars: list[Any], left: list[Any], g: Any, right: list[Any], like: A
 
 
 def inner(g: Any, matrices: list[Any]) -> Any:
-    """The sum over all elements of ``g`` times those of the product."""
+    """Return the sum over all elements of ``g`` times those of the product."""
     whole = product(sp.S.One, matrices)
     return scalar_of(product(sp.S.One, [turned(g), whole])) if is_matrix(g) else g * scalar_of(whole)
 
 
 def hadamard(g: Any, others: list[Any]) -> Any:
-    """``g`` times others element by element."""
+    """Return ``g`` times others element by element."""
     if not is_matrix(g):
         return sp.Mul(g, *(scalar_of(other) for other in others))
     pieces = [split(part) for part in (g, *others)]
@@ -134,7 +137,7 @@ def hadamard(g: Any, others: list[Any]) -> Any:
 
 
 def applied(body: Any, argument: Any) -> Any:
-    """The function VARIABLE -> body of each element."""
+    """Return the function VARIABLE -> body of each element."""
     if body == VARIABLE:
         return argument
     if not body.has(VARIABLE):
@@ -143,7 +146,7 @@ def applied(body: Any, argument: Any) -> Any:
 
 
 def plus(terms: list[Any], symbol: Any) -> Any:
-    """The sum of contributions to the derivative by ``symbol``, like terms collected."""
+    """Return the sum of contributions to the derivative by ``symbol``, like terms collected."""
     if not is_matrix(symbol) or is_one(symbol):
         return sp.Add(*terms)
     factors: dict[Any, Any] = {}

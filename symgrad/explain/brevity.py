@@ -7,7 +7,7 @@ from symgrad.declare import postorder
 
 
 def is_short(roots: Iterable[Any], *, nodes: int, depth: int, named: tuple[type, ...] = (), most: int = 10**9) -> bool:
-    """At most so many nodes and levels, shared parts counted each time that they appear?
+    """Return whether ``roots`` have at most so many nodes and levels, shared parts counted each time they appear.
 
     A part of a ``named`` kind counts as one where it appears, as it is defined apart. ``most``: different nodes in all.
     """

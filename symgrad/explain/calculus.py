@@ -66,7 +66,7 @@ class Sweep:
         self.primes: dict[Any, Any] = {}
 
     def equations(self, root: Any) -> list[Equation]:
-        """The named derivatives, each where it can be computed, and behind it those by ``wanted`` that it completes."""
+        """Return the named derivatives in order; behind each, those by ``wanted`` that it completes."""
         self._pull(root, sp.S.One)
         steps: list[tuple[Any, list[Equation]]] = []
         for definition in reversed(self._definitions):

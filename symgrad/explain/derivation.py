@@ -47,7 +47,7 @@ _LATEX_NOTE = r"Functions of matrices, $\circ$ and its powers are elementwise; $
 
 
 def text(risk: EmpiricalRisk, kernel: Kernel) -> str:
-    """The derivation for a terminal, with the operations that the risk's kernel takes."""
+    """Return the derivation for a terminal, with the operations that the risk's kernel takes."""
     printer, account = _OnATerminal(), account_of(risk)
     sample = "L(N_theta(u_i), y_i)" if risk.outputs else "L(theta; u_i, y_i)"
     more, more_gradient = ("", "") if risk.penalty is None else (" + penalty(theta)", " + grad penalty(theta)")
@@ -76,7 +76,7 @@ def formulae(risk: EmpiricalRisk) -> list[str]:
 
 
 def latex(risk: EmpiricalRisk, kernel: Kernel) -> str:
-    """The derivation as LaTeX that can stand in any document with the package amsmath."""
+    """Return the derivation as LaTeX that can stand in any document with the package amsmath."""
     printer, account = _InLatex(), account_of(risk)
     sample = r"L\bigl(N_\theta(u_i),\, y_i\bigr)" if risk.outputs else r"L(\theta;\, u_i, y_i)"
     more, more_gradient = ("", "") if risk.penalty is None else (r" + P(\theta)", r" + \nabla P(\theta)")

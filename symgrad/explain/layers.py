@@ -24,10 +24,7 @@ _MOST_SHOWN, _DEEPEST_SHOWN = 200, 25  # of one formula, as a tree
 
 @dataclass(frozen=True, slots=True)
 class Formulae:
-    """``forward`` in the order of computation, ``backward`` in that of the sweep, then the functions with a prime.
-
-    ``complete``: nothing of the gradient was left out.
-    """
+    """``forward`` in the order of computation, ``backward`` in that of the sweep, then the functions with a prime."""
 
     forward: tuple[Equation, ...]
     backward: tuple[Equation, ...]
@@ -35,11 +32,12 @@ class Formulae:
 
     @property
     def complete(self) -> bool:
+        """Whether there is a gradient and nothing of it was left out."""
         return bool(self.backward) and all(equation.value is not DOTS for equation in self.backward)
 
 
 def has_matrices(risk: EmpiricalRisk) -> bool:
-    """Is the risk to be shown by whole matrices? Not if its outputs are written as scalars, or its symbols are."""
+    """Return whether a risk is shown by whole matrices, as it is declared by them, and not by scalars."""
     if len(risk.outputs) > 1 or (risk.output_shape and not _is_whole(risk)):
         return False
     declared = (*risk.parameters, *risk.inputs, *risk.targets, *risk.predictions)
@@ -60,7 +58,7 @@ def _is_of_matrices(node: Any) -> bool:
 
 
 def formulae(risk: EmpiricalRisk) -> Formulae:
-    """What is shown of a risk that has matrices; only forward, and with dots, where it is too long to be read."""
+    """Return the equations of a risk that has matrices; only forward, with dots, where they are too long to be read."""
     roots = [*risk.outputs, risk.loss, *([] if risk.penalty is None else [risk.penalty])]
     named = (ElementwiseApplyFunction,)
     if not is_short(roots, nodes=_MOST_NODES, depth=_DEEPEST, named=named, most=_MOST_IN_ALL):
@@ -119,7 +117,7 @@ def _prediction(risk: EmpiricalRisk, namer: Namer) -> tuple[Any, dict[Any, Any]]
 
 
 def placeholder_of(risk: EmpiricalRisk) -> Any:
-    """The symbol that stands for the model's output in the loss. IndexError without a model."""
+    """Return the symbol that stands for the model's output in the loss. IndexError without a model."""
     first = risk.predictions[0]
     return first.args[0] if isinstance(first, MatrixElement) else first
 

@@ -47,6 +47,7 @@ class Namer:
         self.number = 0
 
     def fresh(self, letter: str, number: int) -> str:
+        """Return ``letter_number``, with more letters where something has that name."""
         name = f"{letter}_{number}"
         while name in self._taken:
             letter += letter[0]
@@ -55,13 +56,14 @@ class Namer:
         return name
 
     def plain(self, name: str) -> str:
-        """This name, or one like it."""
+        """Return this name, or one like it that nothing else has."""
         while name in self._taken:
             name += name[0]
         self._taken.add(name)
         return name
 
     def next(self) -> int:
+        """Go on to the next layer, and return its number."""
         self.number += 1
         return self.number
 
@@ -82,7 +84,7 @@ class Names:
         self.definitions: list[Definition] = []
 
     def define(self, root: Any) -> Any:
-        """The root with names for its parts; their definitions are appended."""
+        """Return the root with names for its parts; their definitions are appended."""
         canonical = self._canon(root)
         self._count(canonical)
         return self._shown(canonical, frozenset(), top=True)

@@ -194,7 +194,7 @@ def _negated(term: Any) -> Any:
 
 
 def left_side(equation: Equation) -> list[Any]:
-    """What stands left of the value: ``[delta_1, Derivative(L, a_1)]``, by elements where the value is."""
+    """Return what stands left of the value: ``[delta_1, Derivative(L, a_1)]``, by elements where the value is."""
     at = tuple(_place(equation.value)) if isinstance(equation.value, sp.FunctionMatrix) else None
 
     def shown(symbol: Any) -> Any:
@@ -216,7 +216,7 @@ def _place(value: Any) -> list[Any]:
 
 
 def right_side(equation: Equation) -> Any:
-    """The value, or that of one element."""
+    """Return what stands right of an equals sign: the value, or one element's where `left_side` is by elements."""
     value = equation.value
     if isinstance(value, sp.Trace) and is_one(value.arg):
         return value.arg

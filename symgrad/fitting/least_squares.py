@@ -34,7 +34,7 @@ class MissingExtraError(SymgradError):
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Where a fit ended."""
+    """The result of a fit: where it ended, and how it got there."""
 
     parameters: Array
     """``(P,)``"""
@@ -49,7 +49,7 @@ class Fit:
 
 
 def fit(example: Example, start: str | Array) -> Fit:
-    """Fit an example from one of its named starting points, or from an array ``(P,)``.
+    """Return the fit of an example from one of its named starting points, or from an array ``(P,)``.
 
     Compiles the example's risk, and its residual as a risk of its own where the loss is a squared residual. Raises
     `MissingExtraError` without SciPy, and ``ValueError`` for an unknown start.
@@ -67,7 +67,7 @@ def fit(example: Example, start: str | Array) -> Fit:
 
 
 def residual_risk(risk: EmpiricalRisk) -> EmpiricalRisk | None:
-    """The risk whose per-sample loss is the residual, and whose per-sample gradient is the Jacobian of the residuals.
+    """Return the risk whose per-sample loss is the residual: its per-sample gradients are the rows of the Jacobian.
 
     None where the loss is no squared residual: c * (prediction - g(targets))**2 with a constant c > 0, and no penalty.
     """
@@ -87,7 +87,7 @@ def residual_risk(risk: EmpiricalRisk) -> EmpiricalRisk | None:
 
 
 def agreeing_digits(found: float, certified: str) -> int:
-    """How many significant digits of ``certified``, as printed, ``found`` shares: to half a unit of the last."""
+    """Return how many significant digits of ``certified``, as printed, ``found`` shares: to half a unit of the last."""
     printed = Decimal(certified)
     distance = abs(Decimal(float(found)) - printed) if np.isfinite(found) else Decimal("inf")
     digits = len(printed.as_tuple().digits)
@@ -97,7 +97,7 @@ def agreeing_digits(found: float, certified: str) -> int:
 
 
 def scipy_optimize() -> ModuleType:
-    """``scipy.optimize``. Raises `MissingExtraError`, which says how to get it."""
+    """Return ``scipy.optimize``. Raises `MissingExtraError`, which says how to get it."""
     try:
         import scipy.optimize
     except ModuleNotFoundError as error:

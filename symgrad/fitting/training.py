@@ -36,7 +36,7 @@ def adam(
     gradient: Callable[[Array, Array, Array], Array], theta: ArrayLike, inputs: Array, targets: Array, *,
     epochs: int, batch: int = 64, rate: float = 0.01, seed: int = 0,
 ) -> Iterator[Epoch]:  # fmt: skip
-    """Train, and report after each epoch; whoever has seen enough stops asking.
+    """Train, and yield a report after each epoch; whoever has seen enough stops asking.
 
     Each epoch takes the rows in a new order, ``batch`` at a time, and steps against running means of the gradient,
     each parameter on the scale of its own: at most about ``rate`` in a step. ``seed`` decides the orders.
@@ -80,7 +80,7 @@ def _adam(
 
 
 def held_back(rows: int, every: int = 5) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Row numbers to learn from, and to test on: every fifth row is held back, whatever the machine or the day.
+    """Return row numbers to learn from, and to test on: every fifth row is held back, whatever the machine or the day.
 
     Raises ``ValueError`` for ``every`` below 2, which would leave nothing to learn from.
     """
@@ -92,7 +92,7 @@ def held_back(rows: int, every: int = 5) -> tuple[NDArray[np.intp], NDArray[np.i
 
 
 def accuracy(scores: ArrayLike, labels: ArrayLike) -> float:
-    """The share of rows whose greatest score is that of their label: scores ``(N, M)``, labels ``(N,)`` or ``(N, 1)``.
+    """Return the share of rows whose greatest score is their label's: of scores (N, M) and labels (N,) or (N, 1).
 
     Raises ``ValueError`` where there are not as many labels as rows of scores.
     """

@@ -38,12 +38,12 @@ RISKS: tuple[EmpiricalRisk, ...] = (
 
 
 def names() -> tuple[str, ...]:
-    """The names that :func:`load` knows, in the gallery's order."""
+    """Return the names that :func:`load` knows, in the gallery's order."""
     return tuple(risk.name for risk in RISKS)
 
 
 def load(name: str) -> Example:
-    """The example called ``name``: its risk, and its data read anew, so that the caller may change the arrays.
+    """Return the example called ``name``: its risk, and its data read anew, so that the caller may change the arrays.
 
     Raises ``ValueError``, naming the examples there are, for any other name.
     """

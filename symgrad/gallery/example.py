@@ -54,7 +54,7 @@ class Example:
 
 
 def read_example(risk: EmpiricalRisk) -> Example:
-    """The example that belongs to ``risk``, found by its name. The arrays are new at each call."""
+    """Return the example that belongs to ``risk``, found by its name. The arrays are new at each call."""
     facts = _facts(risk.name)
     table = _columns(facts["rows"])
     inputs = facts.get("inputs", [name for name in table if name not in facts["targets"]])
@@ -104,7 +104,7 @@ def _start(values: list[float] | dict[str, int], risk: EmpiricalRisk) -> FloatAr
 
 
 def glorot_start(risk: EmpiricalRisk, seed: int) -> FloatArray:
-    """Starting values ``(P,)`` of a network: the elements of an (m, n) parameter within +-sqrt(6/(m + n)), evenly.
+    """Return starting values (P,) of a network: an (m, n) parameter's are even within +-sqrt(6/(m + n)).
 
     The same on every machine and in every version: the numbers are those of the "minimal standard" generator. ``seed``
     is a whole number from 1 to 2147483646.

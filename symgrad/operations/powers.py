@@ -50,7 +50,7 @@ def _over_product_pullback(c: Value, r: Value, x: Value, d: Value, *rest: Any) -
 
 
 def _compensated_power(x: Value, n: int) -> Value:
-    """The same products as pairs (high, low): what each of them loses is carried along, to first order."""
+    """Powers by products as pairs (high, low): what each product loses is carried along, to first order."""
     high, low = x, x * 0.0
     for bit in f"{n:b}"[1:]:
         square = high * high

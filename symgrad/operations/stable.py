@@ -20,17 +20,17 @@ _TERMS = 17
 
 
 def inside(condition: Value, share: Value) -> Value:
-    """A derivative where the function is defined, else NaN, as its value is."""
+    """Return a derivative where the function is defined, else NaN, as its value is."""
     return condition.choose(share, math.nan)
 
 
 def defined(condition: Value, x: Value) -> Value:
-    """A value where the condition holds, else NaN, and so its derivatives."""
+    """Return a value where the condition holds, else NaN, and so its derivatives."""
     return condition.choose(x, x * math.nan)
 
 
 def exp_difference(x: Value, y: Value) -> Value:
-    """exp(x - y); what the difference loses in rounding, |x - y|/2 ULP of the result, is put back to first order."""
+    """Return exp(x - y); what the difference loses in rounding, |x - y|/2 ULP, is put back to first order."""
     return _exp_with(x - y, _lost(x, -y))
 
 
@@ -48,7 +48,7 @@ def _rounded_off(x: Value, y: Value) -> Value:
 
 
 def _lost(x: Value, y: Value) -> Value:
-    """The same; 0 where the sum is infinite."""
+    """Return what the sum x + y loses in rounding; 0 where the sum is infinite."""
     return (abs(x + y) < math.inf).choose(_rounded_off(x, y), 0.0)
 
 
@@ -173,7 +173,7 @@ def _exprel_slope(x: Value) -> Value:
 
 
 def legs(x: Value, y: Value, r: Value) -> tuple[tuple[Value, Value], Value]:
-    """x and y, and r = hypot(x, y), scaled up where they are so small that r has few digits."""
+    """Return (x, y) and r = hypot(x, y), scaled up where they are so small that r has few digits."""
     is_tiny = r < 1e-290
     scale = is_tiny.choose(2.0**700, 1.0)
     x, y = x * scale, y * scale

@@ -20,7 +20,7 @@ _INERT = frozenset(["relation", "and", "or", "not", "xor", "ite", "truth", "pair
 
 
 def exact(m: Any, operation: Operation, values: Sequence[Any], known: Sequence[bool], result: Any) -> bool:
-    """Whether a result is exact, given which arguments are ``known`` to be; True only where that is certain."""
+    """Return whether a result is exact, given which arguments are ``known`` to be; True only where that is certain."""
     kind = operation.kind
     if kind in ("leaf", "float", "special") or kind in _INERT:
         return True
@@ -51,7 +51,7 @@ def _exact_call(m: Any, name: str, values: Sequence[Real], result: Real) -> bool
 
 
 def swallowed(m: Any, operation: Operation, values: Sequence[Any], known: Sequence[bool], result: Any) -> bool:
-    """Whether the result of rounded arguments lies exactly where more digits may not leave it."""
+    """Return whether the result of rounded arguments lies exactly where more digits may not leave it."""
     kind = operation.kind
     if all(known):
         return False
@@ -68,7 +68,7 @@ def swallowed(m: Any, operation: Operation, values: Sequence[Any], known: Sequen
 
 
 def tied(values: Sequence[Any], known: Sequence[bool]) -> bool:
-    """Whether a comparison is of equal numbers that are not both exact."""
+    """Return whether a comparison is of equal numbers that are not both exact."""
     return not all(known) and None not in values and bool(values[0] == values[1])
 
 

@@ -38,7 +38,7 @@ PROMISED: dict[str, Rule] = FUNCTIONS | {
 
 
 def promised(tape: Tape, slots: Sequence[int]) -> Forms:
-    """The needed part of a tape once more, with the promised forms as calls of one function."""
+    """Return the needed part of a tape once more, with the promised forms as calls of one function."""
     new, places = _Forms(), dict[int, int]()
     for slot in slots:
         operation = tape.operations[slot]

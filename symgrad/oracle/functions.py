@@ -45,11 +45,15 @@ class Rule:
     each: Callable[[int], Partial] | None = None
 
     def partial(self, index: int) -> Partial:
+        """Return the derivative by the argument at ``index``, as a function of all arguments."""
         return self.each(index) if self.each is not None else self.partials[index]
 
 
 def apply(function: Value, m: Any, *arguments: Real) -> Real:
-    """``function(m, *arguments)`` as a real number: NaN where it has none; raises OutOfReach, and nothing else."""
+    """Return ``function(m, *arguments)`` as a real number: NaN where it has none.
+
+    Raises OutOfReach, and nothing else.
+    """
     if any(x != x for x in arguments):
         return m.nan
     try:
@@ -71,14 +75,14 @@ def check_reach(name: str, arguments: tuple[Real, ...]) -> None:
 
 
 def divide(m: Any, a: Real, b: Real) -> Real:
-    """a / b, where zero is +0: 1/0 is +inf, -1/0 is -inf, 0/0 is NaN."""
+    """Return a / b, where zero is +0: 1/0 is +inf, -1/0 is -inf, 0/0 is NaN."""
     if b != 0:
         return a / b
     return m.nan if a == 0 or a != a else m.inf * m.sign(a)
 
 
 def power(m: Any, b: Real, e: Real) -> Real:
-    """b**e: real powers only, so NaN for a negative base with an exponent that is no integer."""
+    """Return b**e: real powers only, so NaN for a negative base with an exponent that is no integer."""
     if e == 0:
         return m.one
     if b == 0:
@@ -166,7 +170,7 @@ def _loggamma(m: Any, x: Real) -> Real:
 
 
 def polygamma(m: Any, n: Real, x: Real) -> Real:
-    """The n-th derivative of digamma, n = 0, 1, ...; at 0 the limit from the right."""
+    """Return the n-th derivative of digamma, n = 0, 1, ...; at 0 the limit from the right."""
     if not m.isint(n) or n < 0:
         return m.nan
     order = int(n)
@@ -202,6 +206,7 @@ def _modulo_divisor(m: Any, v: Real, p: Real, q: Real) -> Real:
 
 
 def sigmoid(m: Any, x: Real) -> Real:
+    """Return 1/(1 + exp(-x)), by way of an exponential that does not overflow."""
     return 1 / (1 + m.exp(-x)) if x >= 0 else m.exp(x) / (1 + m.exp(x))
 
 

@@ -26,7 +26,7 @@ _WRITTEN_OUT = 16  # the largest exponent that makes a power so many factors of 
 
 
 def parts(node: Any) -> tuple[Any, ...]:
-    """What a matrix operation is made of: the expressions whose values :func:`emit_matrix` wants, in order."""
+    """Return what a matrix operation is made of: the expressions whose values :func:`emit_matrix` wants, in order."""
     if isinstance(node, sp.MatMul):
         return _factors(node)
     if isinstance(node, sp.ZeroMatrix | sp.OneMatrix | sp.Identity):
@@ -41,7 +41,7 @@ def parts(node: Any) -> tuple[Any, ...]:
 
 
 def emit_matrix(tape: Tape, node: Any, values: Sequence[Value]) -> Value:
-    """The value of a matrix operation (or of a Trace, a DotProduct, an element) from the values of its parts.
+    """Return the value of a matrix operation (or of a Trace, a DotProduct, an element) from the values of its parts.
 
     Raises UnsupportedExpressionError for what has no rule: powers that are no whole number >= 1, inverses, steps of a
     slice that depend on data.

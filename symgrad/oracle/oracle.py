@@ -100,13 +100,13 @@ class Reference:
         *,
         parameters: Sequence[int] | None = None,
     ) -> Sample:
-        """The loss of one sample and its gradient; the penalty is no part of it."""
+        """Return the loss of one sample and its gradient; the penalty is no part of it."""
         wanted = self._wanted(parameters)
         (loss, *gradient), used = self._settled(self._loss, [*theta, *inputs, *targets], digits, wanted)
         return Sample(loss, tuple(gradient), used)
 
     def penalty(self, theta: Sequence[float], digits: int = 50, *, parameters: Sequence[int] | None = None) -> Sample:
-        """The penalty and its gradient: zeros if the risk has none."""
+        """Return the penalty and its gradient: zeros if the risk has none."""
         wanted = self._wanted(parameters)
         if self._penalty is None:
             return Sample(mpmath.mpf(0), (mpmath.mpf(0),) * len(wanted))
@@ -124,7 +124,7 @@ class Reference:
         *,
         parameters: Sequence[int] | None = None,
     ) -> Sample:
-        """The empirical risk (weighted mean of the losses, plus the penalty) and its gradient."""
+        """Return the empirical risk (weighted mean of the losses, plus the penalty) and its gradient."""
         wanted = self._wanted(parameters)
         rows = [self.sample(theta, u, y, digits, parameters=wanted) for u, y in zip(inputs, targets, strict=True)]
         share = [1.0] * len(rows) if weights is None else list(weights)
@@ -136,12 +136,12 @@ class Reference:
         return Sample(loss, gradient)
 
     def predict(self, theta: Sequence[float], inputs: Sequence[float], digits: int = 50) -> tuple[Any, ...]:
-        """The model's outputs for one input, in C order; empty for a risk declared from one expression."""
+        """Return the model's outputs for one input, in C order; empty for a risk declared from one expression."""
         values = [*theta, *inputs, *([0.0] * self.sizes[2])]
         return tuple(self._settled(slot, values, digits, ())[0][0] for slot in self._outputs)
 
     def rough_loss(self, theta: Sequence[float], inputs: Sequence[float], targets: Sequence[float]) -> Any:
-        """The loss to about 15 digits without its gradient: to see cheaply whether a point is in the domain."""
+        """Return the loss to about 15 digits without its gradient: to see cheaply whether a point is in the domain."""
         return self._evaluate(self._loss, [*theta, *inputs, *targets], 15, ())[0][0]
 
     def rounding(
@@ -154,7 +154,7 @@ class Reference:
         parameters: Sequence[int] | None = None,
         penalty: bool = False,
     ) -> Rounding | None:
-        """What rounding may do to the loss (or the penalty) and its derivatives at this point.
+        """Return what rounding may do to the loss (or the penalty) and its derivatives at this point.
 
         ``digits`` are those that the true values needed. None past what can be computed.
         """
@@ -170,7 +170,7 @@ class Reference:
             return None
 
     def text(self, place: Place, *, penalty: bool = False) -> str:
-        """The part of the declaration where digits are lost."""
+        """Return the part of the declaration where digits are lost."""
         slot = self._penalty if penalty and self._penalty is not None else self._loss
         declared = [old for old, new in self._promised[slot][1].items() if new == place.slot]
         shown = show(self._origins[declared[0]]) if declared and declared[0] in self._origins else "the loss"
@@ -178,7 +178,7 @@ class Reference:
         return {"value": "", "slope": "the derivative of ", "adjoint": "the derivative by "}[place.role] + shown
 
     def constants(self) -> tuple[float, ...]:
-        """The numbers in the declaration, as doubles: where kinks and branches tend to be."""
+        """Return the numbers in the declaration, as doubles: where kinks and branches tend to be."""
         operations = [self._tape.operations[slot] for slot in self._tape.needed(*self._roots())]
         ratios = (o.payload for o in operations if o.kind == "rational")
         floats = (mpmath.mp.make_mpf(o.payload) for o in operations if o.kind == "float")
@@ -186,7 +186,7 @@ class Reference:
         return tuple(sorted(n for n in numbers if abs(n) < 1e300))
 
     def tells_zeros(self) -> bool:
-        """Whether anything in the declaration may tell -0 from 0, which the oracle does not."""
+        """Return whether anything in the declaration may tell -0 from 0, which the oracle does not."""
         operations = [self._tape.operations[slot] for slot in self._tape.needed(*self._roots())]
         return any(o.payload in _TELL_ZEROS or self._may_divide(o) for o in operations if o.kind == "call")
 
@@ -197,7 +197,7 @@ class Reference:
         return bool(exponent.kind != "rational" or exponent.payload[0] < 0)
 
     def labels(self) -> dict[int, int]:
-        """Leaves (numbered over parameters, inputs, targets) used as an index, with the number of choices."""
+        """Return leaves (numbered over parameters, inputs, targets) used as an index, with the number of choices."""
         found: dict[int, int] = {}
         for operation in self._tape.operations:
             if operation.kind == "select":
@@ -261,7 +261,7 @@ class Reference:
 
 
 def flat_names(symbols: Iterable[Any]) -> tuple[str, ...]:
-    """The names of the scalars of some symbols, those of a matrix in C order: ``W[0, 0]``, ``W[0, 1]``, ..."""
+    """Return the names of the scalars of some symbols, those of a matrix in C order: ``W[0, 0]``, ``W[0, 1]``, ..."""
     names: list[str] = []
     for symbol in symbols:
         if isinstance(symbol, sp.MatrixSymbol):

@@ -31,7 +31,7 @@ Origins = dict[int, Any]
 
 
 def record(tape: Tape, expression: Any, leaves: Mapping[Any, Value], origins: Origins | None = None) -> int:
-    """Append a scalar expression (or a matrix of shape (1, 1)) to the tape; returns the slot of its value.
+    """Append a scalar expression (or a matrix of shape (1, 1)) to the tape, and return the slot of its value.
 
     ``leaves`` binds each Symbol to a slot, and each MatrixSymbol to a grid of slots. Raises UnsupportedExpressionError
     for an operation without a rule, a symbol that ``leaves`` lacks, and a matrix where a number is expected. To
@@ -41,7 +41,7 @@ def record(tape: Tape, expression: Any, leaves: Mapping[Any, Value], origins: Or
 
 
 def record_value(tape: Tape, expression: Any, leaves: Mapping[Any, Value], origins: Origins | None = None) -> Value:
-    """As :func:`record`, for an expression of any shape: a slot, or a grid of slots."""
+    """Append an expression of any shape to the tape, and return its slot, or its grid of slots."""
     return _Recorder(tape, expression, {} if origins is None else origins).value(expression, _Scope(leaves))
 
 

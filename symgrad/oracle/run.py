@@ -59,10 +59,11 @@ class Run:
 
     @property
     def value(self) -> Real:
+        """The value of the tape's last slot that was asked for."""
         return self.values[self.plan[-1]]
 
     def gradient(self, wanted: Collection[int]) -> dict[int, Real]:
-        """The derivatives by some leaves; those that are missing are zero."""
+        """Return the derivatives by some leaves; those that are missing are zero."""
         adjoints = {self.plan[-1]: self.m.one}
         found: dict[int, Real] = {}
         for slot, edges in self.backwards(self.depending(wanted)):
@@ -80,7 +81,7 @@ class Run:
         return found
 
     def backwards(self, active: Collection[int]) -> Iterator[tuple[int, Iterator[Edge]]]:
-        """The ``active`` slots, the last one first, each with its edges to others such."""
+        """Yield the ``active`` slots, the last one first, each with its edges to other active ones."""
         self._active = active
         rules = self._methods("_by_")
         for slot in reversed(self.plan):
@@ -93,7 +94,7 @@ class Run:
         return {name.removeprefix(prefix): getattr(self, name) for name in dir(self) if name.startswith(prefix)}
 
     def depending(self, wanted: Collection[int]) -> set[int]:
-        """The slots that depend on some leaves in a way that can be differentiated."""
+        """Return the slots that depend on some leaves in a way that can be differentiated."""
         active: set[int] = set()
         for slot in self.plan:
             operation = self.operations[slot]
@@ -251,7 +252,7 @@ class Run:
 
 @lru_cache(maxsize=32)
 def context_of(digits: int) -> Any:
-    """An mpmath context of its own for each precision: the caller's is left alone."""
+    """Return an mpmath context, one for each precision: the caller's is left alone."""
     context = mpmath.ctx_mp.MPContext()
     context.dps = digits
     return context

@@ -29,7 +29,7 @@ class Tape:
     _slots: dict[tuple[str, tuple[int, ...], Any], int] = field(default_factory=dict)
 
     def emit(self, kind: str, arguments: Sequence[int] = (), payload: Any = None) -> int:
-        """The slot of an operation, new or already there."""
+        """Return the slot of an operation, new or already there."""
         key = (kind, tuple(arguments), payload)
         if key not in self._slots:
             self._slots[key] = len(self.operations)
@@ -37,11 +37,11 @@ class Tape:
         return self._slots[key]
 
     def whole(self, number: int) -> int:
-        """The slot of a whole number."""
+        """Return the slot of a whole number."""
         return self.emit("rational", (), (number, 1))
 
     def needed(self, *slots: int) -> tuple[int, ...]:
-        """The slots that some slots depend on, and themselves, in order of evaluation."""
+        """Return the slots that some slots depend on, and themselves, in order of evaluation."""
         wanted = set(slots)
         for place in range(max(slots, default=-1), -1, -1):
             if place in wanted:
@@ -49,7 +49,7 @@ class Tape:
         return tuple(sorted(wanted))
 
     def integer(self, slot: int) -> int | None:
-        """The integer that a slot always holds, or None if it depends on the data or is no integer."""
+        """Return the integer that a slot always holds, or None if it depends on the data or is no integer."""
         pending = [slot]
         known: dict[int, int | None] = {}
         while pending:
@@ -82,17 +82,20 @@ def _whole(operation: Operation, arguments: list[int | None]) -> int | None:
 
 
 def shape_of(value: Value) -> tuple[int, ...]:
-    """``()`` for a scalar."""
+    """Return the shape of a value: ``()`` for a scalar."""
     return () if isinstance(value, int) else (len(value), len(value[0]))
 
 
 def flat(value: Value) -> tuple[int, ...]:
-    """The slots in C order."""
+    """Return the slots in C order."""
     return (value,) if isinstance(value, int) else tuple(slot for row in value for slot in row)
 
 
 def scalar(value: Value) -> int:
-    """The slot of a scalar, or the only one of a 1x1 matrix; raises UnsupportedExpressionError for another matrix."""
+    """Return the slot of a scalar, or the only one of a 1x1 matrix.
+
+    Raises UnsupportedExpressionError for another matrix.
+    """
     slots = flat(value)
     if len(slots) != 1:
         raise UnsupportedExpressionError(

@@ -38,13 +38,13 @@ _STEEP = _EXPONENTIAL | {"pow", "powm1", "box_cox", "expm1_quotient", "root_powe
 
 
 def derive(traced: Program) -> Program:
-    """The traced program with the gradients of its loss and of its penalty."""
+    """Return the traced program with the gradients of its loss and of its penalty."""
     program = differentiate(contract(traced), "loss", "gradient")
     return differentiate(program, "penalty", "penalty_gradient") if "penalty" in traced.outputs else program
 
 
 def differentiate(program: Program, output: str, gradient_name: str) -> Program:
-    """The program with one more output: the derivatives of ``output`` with respect to the parameters, in their order.
+    """Return the program with one more output: the derivatives of ``output`` by the parameters, in their order.
 
     Each has its parameter's shape. The gradient costs at most about four times the operations of the output: the
     cheap-gradient principle.

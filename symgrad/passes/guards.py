@@ -18,25 +18,25 @@ _MOST = 8  # terms, or conditions in one of them, that a guard carries along; be
 
 
 def both(first: Guard, second: Guard) -> Guard:
-    """Where the two hold."""
+    """Return the guard that holds where both of two guards hold."""
     products = {a | b for a in first for b in second}
     return _simplified(frozenset(p for p in products if not any((v, not sign) in p for v, sign in p)))
 
 
 def either(guards: Iterable[Guard]) -> Guard:
-    """Where one of them holds."""
+    """Return the guard that holds where at least one of two guards holds."""
     return _simplified(frozenset().union(*guards))
 
 
 def compact(guard: Guard, builder: Builder) -> Guard:
-    """The same guard with few terms: a long one becomes a variable of its own."""
+    """Return a guard of few terms that holds where this one does: a long one becomes a variable of its own."""
     if len(guard) <= _MOST and all(len(term) <= _MOST for term in guard):
         return guard
     return frozenset({frozenset({(condition_of(guard, builder), True)})})
 
 
 def condition_of(guard: Guard, builder: Builder) -> int:
-    """The variable of a guard's condition."""
+    """Return the variable of a guard's condition."""
     terms = [[_literal(builder, literal) for literal in sorted(term)] for term in sorted(guard, key=sorted)]
     products = [reduce(lambda a, b: builder.emit("and", a, b), term) for term in terms if term]
     if not products:

@@ -10,7 +10,10 @@ _MOST_FACTORS = 8  # below a bar: each may cost a division
 
 
 def lower(program: Program) -> Program:
-    """Every operation that has a lowering in the table is replaced by it, and what is used by no output is dropped."""
+    """Return the program with every operation lowered that has a lowering in the table.
+
+    What no output uses is dropped.
+    """
     needed = program.needed()
     builder = Builder(fold=fold)
     numbers: dict[int, int] = {}
@@ -23,7 +26,7 @@ def lower(program: Program) -> Program:
 
 
 def contract(program: Program) -> Program:
-    """A quotient by a product or a power is told the factors of it; `lower` forgets them again."""
+    """Return the program in which a quotient by a product or a power knows its factors; `lower` forgets them."""
     active = program.depends_on(["parameter"])
 
     def change(builder: Builder, numbers: Sequence[int], assignment: Assignment) -> Assignment:
@@ -82,7 +85,7 @@ def _exponent(assignment: Assignment) -> tuple[int, int] | None:
 
 
 def turn(program: Program) -> Program:
-    """A product with a transposed matrix that no sample changes reads that matrix by its columns."""
+    """Return the program whose products with a transposed matrix that no sample changes read its columns."""
     return eliminate_dead(_changed(program, _turned))
 
 
@@ -102,7 +105,7 @@ def _is_turned(builder: Builder, variable: int) -> bool:
 
 
 def eliminate_dead(program: Program, kept_operations: Collection[str] = ()) -> Program:
-    """Only what an output depends on, and operations that are kept anyway, numbered anew in the same order."""
+    """Return what outputs depend on, and operations that are kept anyway, numbered anew in the same order."""
     others = (v for v, assignment in enumerate(program.assignments) if assignment.operation in kept_operations)
     kept = sorted(program.needed().union(others))
     numbers = {variable: number for number, variable in enumerate(kept)}

@@ -7,7 +7,7 @@ _FREE = frozenset({"transpose", "slice", "embed", "assemble", "fill", "place"})
 
 
 def count(program: Program, variable: int) -> int:
-    """The operations of one assignment: a function is one, a product of (m, k) and (k, n) matrices is 2 m k n."""
+    """Return the floating-point operations of one assignment: 1 for a function, 2mkn for a product (m, k) @ (k, n)."""
     assignment = program.assignments[variable]
     shapes = [program.assignments[a].shape for a in assignment.arguments]
     if assignment.operation in LEAVES or assignment.operation in _FREE:

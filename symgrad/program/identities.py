@@ -15,7 +15,7 @@ Arguments = tuple[int, ...]
 
 
 def fold(builder: Builder, operation: str, arguments: Arguments, attribute: Attribute) -> int | None:
-    """The variable that already holds ``operation(arguments)``, or ``None`` if the operation has to be done.
+    """Return the variable that already holds ``operation(arguments)``, or ``None`` if the operation has to be done.
 
     It may be a scalar where the operation's value is a matrix filled with it.
     """
@@ -27,7 +27,7 @@ def fold(builder: Builder, operation: str, arguments: Arguments, attribute: Attr
 
 
 def exact_product(a: float, b: float) -> float | None:
-    """``a * b`` if it is a double, else ``None``."""
+    """Return ``a * b`` if it is a double, else ``None``."""
     product = a * b
     if not isfinite(product):
         return None
@@ -35,7 +35,7 @@ def exact_product(a: float, b: float) -> float | None:
 
 
 def exact_sum(a: float, b: float) -> float | None:
-    """``a + b`` if it is a double, else ``None``."""
+    """Return ``a + b`` if it is a double, else ``None``."""
     total = a + b
     if not isfinite(total):
         return None

@@ -47,11 +47,11 @@ class Program:
         return "\n".join(lines)
 
     def needed(self, *outputs: str) -> frozenset[int]:
-        """The variables that the named outputs (all, if none is named) depend on, themselves included."""
+        """Return the variables that the named outputs (all, if none is named) depend on, themselves included."""
         return self.closure(v for name in outputs or self.outputs for v in self.outputs[name])
 
     def closure(self, variables: Iterable[int]) -> frozenset[int]:
-        """The variables that these depend on, themselves included."""
+        """Return the variables that these depend on, themselves included."""
         wanted = set(variables)
         for variable in range(len(self.assignments) - 1, -1, -1):
             if variable in wanted:
@@ -59,7 +59,7 @@ class Program:
         return frozenset(wanted)
 
     def depends_on(self, leaves: Iterable[str]) -> tuple[bool, ...]:
-        """For each variable: does it depend on a leaf of one of these kinds?"""
+        """Return for each variable whether it depends on a leaf of one of these kinds."""
         kinds = frozenset(leaves)
         depends: list[bool] = []
         for assignment in self.assignments:
@@ -82,7 +82,7 @@ class Builder:
             self._append(assignment)
 
     def emit(self, operation: str, *arguments: int, attribute: Attribute = None, shape: Shape | None = None) -> int:
-        """The variable that holds this operation's value; appended if no assignment computes it yet.
+        """Return the variable that holds this operation's value; appended if no assignment computes it yet.
 
         A leaf is told its ``shape``; any other operation's follows from its arguments. Element by element, a column
         and a row stand for matrices of equal columns and of equal rows.
@@ -100,7 +100,7 @@ class Builder:
         return self._append(Assignment(operation, arguments, attribute, shape))
 
     def filled(self, variable: int, shape: Shape) -> int:
-        """A scalar as a matrix of that shape; what has the shape already is itself."""
+        """Return a scalar as a matrix of that shape; what has the shape already is itself."""
         if self.assignments[variable].shape == shape:
             return variable
         return self.emit("fill", variable, attribute=shape)
@@ -123,15 +123,17 @@ class Builder:
         return self.emit("ne", variable, self.constant(0.0)) if is_condition else variable
 
     def constant(self, value: float) -> int:
+        """Return the variable that holds this number; a scalar."""
         return self.emit("constant", attribute=value)
 
     def constant_value(self, variable: int) -> float | None:
-        """The value of a constant, or of a matrix filled with one; ``None`` for any other variable."""
+        """Return the value of a constant, or of a matrix filled with one; ``None`` for any other variable."""
         assignment = self.assignments[self._unfilled(variable)]
         value = assignment.attribute
         return value if assignment.operation == "constant" and not isinstance(value, tuple) else None
 
     def program(self, outputs: Mapping[str, tuple[int, ...]]) -> Program:
+        """Return the program so far, with the variables of each output by the output's name."""
         return Program(tuple(self.assignments), dict(outputs))
 
     def _append(self, assignment: Assignment) -> int:

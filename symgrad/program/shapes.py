@@ -12,12 +12,12 @@ Shape: TypeAlias = tuple[int, ...]
 
 
 def size_of(shape: Shape) -> int:
-    """The number of elements: 1 for a scalar."""
+    """Return the number of elements: 1 for a scalar."""
     return prod(shape)
 
 
 def shape_of(operation: str, shapes: Sequence[Shape], attribute: Any) -> Shape:
-    """The shape of an operation's value."""
+    """Return the shape of an operation's value."""
     rule = _RULES.get(operation)
     if rule is not None:
         return rule(shapes, attribute)

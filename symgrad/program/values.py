@@ -22,18 +22,22 @@ class Value:
 
     @property
     def shape(self) -> Shape:
+        """``()`` for a scalar, else (rows, columns)."""
         return self.builder.assignments[self.variable].shape
 
     @property
     def operation(self) -> str:
+        """The name of the operation that gives the value."""
         return self.builder.assignments[self.variable].operation
 
     @property
     def arguments(self) -> tuple[Value, ...]:
+        """What the operation is applied to."""
         return tuple(Value(self.builder, v) for v in self.builder.assignments[self.variable].arguments)
 
     @property
     def attribute(self) -> Attribute:
+        """What else the operation needs: a constant's number, an exponent, a place; None for most."""
         return self.builder.assignments[self.variable].attribute
 
     @property
@@ -42,16 +46,17 @@ class Value:
         return self.builder.constant_value(self.variable)
 
     @property
-    def T(self) -> Value:  # as NumPy and SymPy write it
+    def T(self) -> Value:
+        """The transpose, as NumPy and SymPy write it."""
         return self.call("transpose")
 
     def call(self, operation: str, *others: Value | float, attribute: Attribute = None) -> Value:
-        """``operation(self, *others)``."""
+        """Return ``operation(self, *others)``."""
         arguments = (self.variable, *(self._coerce(other).variable for other in others))
         return Value(self.builder, self.builder.emit(operation, *arguments, attribute=attribute))
 
     def number(self, value: float) -> Value:
-        """A constant beside this value."""
+        """Return a constant beside this value."""
         return Value(self.builder, self.builder.constant(float(value)))
 
     def _coerce(self, other: Value | float) -> Value:
@@ -103,13 +108,14 @@ class Value:
         return self._coerce(other).call("le", self)
 
     def equals(self, other: Value | float) -> Value:
+        """Return the condition ``self == other``, which ``==`` itself cannot be: values are compared by it."""
         return self.call("eq", other)
 
     def choose(self, yes: Value | float, no: Value | float) -> Value:
-        """``yes`` where this condition holds, else ``no``; the one not taken never matters."""
+        """Return ``yes`` where this condition holds, else ``no``; the one not taken never matters."""
         return self.call("select", yes, no)
 
 
 def over(c: Value, y: Value) -> Value:
-    """``c / y`` for a cotangent c: where y is the same for all samples, a product with its reciprocal."""
+    """Return ``c / y`` for a cotangent c: where y is the same for all samples, a product with its reciprocal."""
     return c / y if y.varies or not c.varies else c * (1 / y)

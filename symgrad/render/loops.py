@@ -1,4 +1,4 @@
-"""Stages of a kernel -> lines of Cython text: loops over lanes, products and copies of whole matrices."""
+"""Pieces of a kernel -> lines of Cython text: loops over lanes, products and copies of whole matrices."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from symgrad.program import CONDITIONS, LEAVES, size_of
-from symgrad.schedule import REDUCTIONS, Kernel, LaneFunction, Loop, Stage, Whole, view
+from symgrad.schedule import REDUCTIONS, Kernel, LaneFunction, Loop, Piece, Whole, view
 
 from .spelling import Printer
 
@@ -14,8 +14,8 @@ Lines = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class StageText:
-    """One stage as text: ``call`` for a whole; else a loop over ``size`` rows, and over lanes where there are any.
+class PieceText:
+    """One piece as text: ``call`` for a whole; else a loop over ``size`` rows, and over lanes where there are any.
 
     ``starts`` set what grows in the loop (for each lane), ``heads`` are the same for all lanes of a row, ``lines`` are
     for each lane, ``ends`` follow the loop.
@@ -29,7 +29,7 @@ class StageText:
     ends: Lines = ()
 
     def text(self, *, once: bool) -> Lines:
-        """Return a stage's lines, with its loops: over rows, and over lanes unless it runs ``once`` for a theta."""
+        """Return a piece's lines, with its loops: over rows, and over lanes unless it runs ``once`` for a theta."""
         if once:
             rows = _looped(f"for row in range({self.size}):", self.lines) if self.size > 1 else self.lines
             return (*self.call, *self.starts, *rows, *self.ends)
@@ -44,51 +44,49 @@ def _looped(head: str, lines: Lines) -> Lines:
     return (head, *(f"    {line}" for line in lines))
 
 
-class StageWriter:
-    """Writes the stages of one function; afterwards ``names`` and ``conditions`` are the locals that it needs."""
+class PieceWriter:
+    """Writes the pieces of one function; afterwards ``names`` and ``conditions`` are the locals that it needs."""
 
     def __init__(self, kernel: Kernel, printer: Printer, function: LaneFunction | None) -> None:
         self._kernel, self._printer, self._function = kernel, printer, function
         self._once = function is None
-        self._stages = kernel.once if function is None else function.stages
+        self._pieces = kernel.once if function is None else function.pieces
         self._places = kernel.slots if function is None else function.places
-        self._named = {v for stage in self._stages if isinstance(stage, Loop) for v in stage.body}
+        self._named = {v for piece in self._pieces if isinstance(piece, Loop) for v in piece.body}
         self._singles = frozenset(() if function is None else function.singles)
         self.names: dict[str, None] = {}
         self.conditions: dict[str, None] = {}
         self.scalars: dict[int, None] = {}  # numbers that the whole function reads: invariants, or once parameters
 
-    def write(self, comments: dict[int, str]) -> tuple[StageText, ...]:
-        """Return the text of all stages; ``comments`` are put beside the rows that they are about."""
-        texts: list[StageText] = []
-        copied: tuple[int, int, int] | None = (
-            None  # rows of theta that the last text copies: to c, from theta, how many
-        )
-        for stage in self._stages:
-            copy = self._copy_of_theta(stage)
+    def write(self, comments: dict[int, str]) -> tuple[PieceText, ...]:
+        """Return the text of all pieces; ``comments`` are put beside the rows that they are about."""
+        texts: list[PieceText] = []
+        copied: tuple[int, int, int] | None = None  # what the last text copies of theta
+        for piece in self._pieces:
+            copy = self._copy_of_theta(piece)
             if copy is not None and copied is not None and copy[:2] == (copied[0] + copied[2], copied[1] + copied[2]):
                 copy = (copied[0], copied[1], copied[2] + copy[2])
                 texts.pop()
             copied = copy
             if copy is not None:
-                texts.append(StageText(copy[2], lines=(f"c[{_plus(copy[0])}row] = <real>theta[{_plus(copy[1])}row]",)))
+                texts.append(PieceText(copy[2], lines=(f"c[{_plus(copy[0])}row] = <real>theta[{_plus(copy[1])}row]",)))
             else:
-                text = self._loop(stage, comments) if isinstance(stage, Loop) else self._whole(stage)
+                text = self._loop(piece, comments) if isinstance(piece, Loop) else self._whole(piece)
                 if texts and texts[-1].size == 1 and not self._once:  # what grows may be set in the loop before
                     texts[-1] = replace(texts[-1], lines=(*texts[-1].lines, *text.starts))
                     text = replace(text, starts=())
                 texts.append(text)
         return tuple(texts)
 
-    def _copy_of_theta(self, stage: Stage) -> tuple[int, int, int] | None:
+    def _copy_of_theta(self, piece: Piece) -> tuple[int, int, int] | None:
         """Return what a loop that only copies parameters copies: to which row of c, from where in theta, how many."""
-        if not (
-            self._once and isinstance(stage, Loop) and stage.size > 1 and not stage.body and len(stage.writes) == 1
-        ):
+        copies = isinstance(piece, Loop) and piece.size > 1 and not piece.body and len(piece.writes) == 1
+        if not (self._once and copies):
             return None
-        ((variable, row),) = stage.writes
+        assert isinstance(piece, Loop)
+        ((variable, row),) = piece.writes
         array, place = self.rows_of(variable)
-        return (row, int(place), stage.size) if array == "theta" else None
+        return (row, int(place), piece.size) if array == "theta" else None
 
     # ------------------------------------------------------------------------------------------------------ addresses
 
@@ -154,7 +152,7 @@ class StageWriter:
 
     # ---------------------------------------------------------------------------------------------------------- loops
 
-    def _loop(self, loop: Loop, comments: dict[int, str]) -> StageText:
+    def _loop(self, loop: Loop, comments: dict[int, str]) -> PieceText:
         program, printer, homes = self._kernel.program, self._printer, self._kernel.homes
         grown = [v for v in loop.body if program.assignments[v].operation in REDUCTIONS]
         added = {v: homes[program.assignments[v].arguments[0]] for v in grown}
@@ -168,7 +166,7 @@ class StageWriter:
         text += [self._written(v, row, texts[v].text, loop.size, comments) for v, row in loop.writes]
         text += [f"{self._array(v)}[lane] = {self._stored(v, texts[v].text)}" for v in single]
         text += [line for v in grown for line in self._grown(v, texts[added[v]].text)]
-        return StageText(
+        return PieceText(
             loop.size,
             starts=tuple(f"{self._growing(v)} = {self._neutral(v)}" for v in grown),
             heads=tuple(heads),
@@ -181,18 +179,18 @@ class StageWriter:
         return range(2 if self._kernel.program.assignments[variable].operation == "largest" else 1)
 
     def _used_later(self, loop: Loop) -> list[int]:
-        """In the function that runs once: the numbers of a loop that other stages read by name."""
+        """In the function that runs once: the numbers of a loop that other pieces read by name."""
         used: set[int] = set()
-        for stage in self._stages:
-            if stage is not loop:
-                used.update(self._taken(stage))
+        for piece in self._pieces:
+            if piece is not loop:
+                used.update(self._taken(piece))
         return [v for v in loop.body if v in used and self._size(v) == 1]
 
-    def _taken(self, stage: Stage) -> Iterator[int]:
-        body = stage.body if isinstance(stage, Loop) else (stage.variable,)
+    def _taken(self, piece: Piece) -> Iterator[int]:
+        body = piece.body if isinstance(piece, Loop) else (piece.variable,)
         yield from (self._kernel.homes[a] for v in body for a in self._kernel.program.assignments[v].arguments)
-        if isinstance(stage, Loop):
-            yield from (v for v, _ in stage.writes)
+        if isinstance(piece, Loop):
+            yield from (v for v, _ in piece.writes)
 
     def _reads(self, body: list[int], kept: Iterable[int]) -> tuple[list[str], list[str]]:
         """What a loop reads: lines that are the same for all lanes, and those for each lane."""
@@ -265,10 +263,10 @@ class StageWriter:
 
     # --------------------------------------------------------------------------------------------------------- wholes
 
-    def _whole(self, whole: Whole) -> StageText:
+    def _whole(self, whole: Whole) -> PieceText:
         operation = self._kernel.program.assignments[whole.variable].operation
         lines = self._product(whole) if operation == "matmul" else self._copied(whole, operation)
-        return StageText(0, call=(f"# {self._equation(whole.variable)}", *lines))
+        return PieceText(0, call=(f"# {self._equation(whole.variable)}", *lines))
 
     def _equation(self, variable: int) -> str:
         """What a whole is, in names."""

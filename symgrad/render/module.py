@@ -12,7 +12,7 @@ from symgrad.schedule import Kernel, LaneFunction, computed
 
 from .environment import SWEEPS, environment
 from .interface import Interface, Names
-from .loops import StageWriter
+from .loops import PieceWriter
 from .services import SERVICES, clears, services
 from .spelling import VECTOR_FUNCTIONS, Printer, c_functions
 from .table import outer_error, table
@@ -39,7 +39,7 @@ def context(interface: Interface, kernel: Kernel, dtype: str, rewrites: Sequence
     functions = {function.name: function for function in kernel.functions}
     texts = [_function(kernel, function, printer, interface) for function in (None, *kernel.functions)]
     weight_row = _columns(interface.inputs) + _columns(interface.targets)
-    gradients = StageWriter(kernel, printer, functions["gradients"])
+    gradients = PieceWriter(kernel, printer, functions["gradients"])
     return {
         "name": interface.name,
         "header": (*interface.header, *_notes(kernel, dtype, rewrites)),
@@ -92,11 +92,11 @@ def _declared(names: Names) -> str:
 def _function(kernel: Kernel, function: LaneFunction | None, printer: Printer, interface: Interface) -> Context:
     """Return a function of the model as text; None: the one that runs once for a theta."""
     name = "once" if function is None else function.name
-    writer = StageWriter(kernel, printer, function)
-    stages = writer.write(_comments(kernel, interface) if name == "gradients" else {})
-    by_rows = any(stage.size > 1 or (stage.call and function is not None) for stage in stages)
+    writer = PieceWriter(kernel, printer, function)
+    pieces = writer.write(_comments(kernel, interface) if name == "gradients" else {})
+    by_rows = any(piece.size > 1 or (piece.call and function is not None) for piece in pieces)
     counters = [*([] if function is None else ["lane"]), *(["row"] if by_rows else [])]
-    body = [line for stage in stages for line in stage.text(once=function is None)] or ["pass"]
+    body = [line for piece in pieces for line in piece.text(once=function is None)] or ["pass"]
     return {
         "name": name,
         "summary": _SUMMARIES[name],
@@ -114,7 +114,7 @@ def _function(kernel: Kernel, function: LaneFunction | None, printer: Printer, i
     }
 
 
-def _numbers(kernel: Kernel, printer: Printer, writer: StageWriter) -> list[str]:
+def _numbers(kernel: Kernel, printer: Printer, writer: PieceWriter) -> list[str]:
     """Return the declarations of the numbers that a whole function reads."""
     program = kernel.program
     read: dict[str, list[str]] = {"real": [], "bint": []}
@@ -150,7 +150,7 @@ def _services(kernel: Kernel) -> tuple[dict[str, str], ...]:
 
 def _c_functions(kernel: Kernel, dtype: str) -> tuple[dict[str, object], ...]:
     """Return the functions of the C library that are called, with and without vector versions."""
-    variables = computed(stage for stages in (kernel.once, *(f.stages for f in kernel.functions)) for stage in stages)
+    variables = computed(piece for pieces in (kernel.once, *(f.pieces for f in kernel.functions)) for piece in pieces)
     suffix = "f" if dtype == "float32" else ""
     return tuple(
         {

@@ -28,14 +28,14 @@ SERVICES = {
 
 def services(kernel: Kernel) -> tuple[str, ...]:
     """Return the names of what a kernel's functions call of the sweep, sorted."""
-    stages = [stage for part in (kernel.once, *(f.stages for f in kernel.functions)) for stage in part]
-    wholes = {stage.service for stage in stages if not isinstance(stage, Loop)}
-    operations = {kernel.program.assignments[variable].operation for variable in computed(stages)}
+    pieces = [piece for part in (kernel.once, *(f.pieces for f in kernel.functions)) for piece in part]
+    wholes = {piece.service for piece in pieces if not isinstance(piece, Loop)}
+    operations = {kernel.program.assignments[variable].operation for variable in computed(pieces)}
     return tuple(sorted(wholes | (operations & OWN_FUNCTIONS)))
 
 
 def clears(kernel: Kernel) -> bool:
     """Does a matrix get zeros around what is copied into it?"""
-    stages = [stage for part in (kernel.once, *(f.stages for f in kernel.functions)) for stage in part]
-    copied = {kernel.program.assignments[s.variable].operation for s in stages if not isinstance(s, Loop)}
+    pieces = [piece for part in (kernel.once, *(f.pieces for f in kernel.functions)) for piece in part]
+    copied = {kernel.program.assignments[s.variable].operation for s in pieces if not isinstance(s, Loop)}
     return not copied <= {"matmul", "transpose", "slice"}

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from symgrad.program import count
 from symgrad.schedule import Kernel, computed
 
-from .loops import StageWriter
+from .loops import PieceWriter
 from .spelling import OWN_FUNCTIONS, VECTOR_FUNCTIONS
 
 Row = tuple[int, ...]
@@ -14,7 +14,7 @@ _WIDTH = 110
 _CALL_COST, _OPERATION_COST, _PRODUCT_COST = 2.0, 0.15, 0.013
 
 
-def table(kernel: Kernel, writer: StageWriter, scalar: bool, weight_row: int) -> tuple[str, ...]:
+def table(kernel: Kernel, writer: PieceWriter, scalar: bool, weight_row: int) -> tuple[str, ...]:
     """Return the lines of keywords; ``writer`` is that of the gradients. What is as by default is left out."""
 
     def row(variable: int) -> int:
@@ -67,7 +67,7 @@ def _cost(kernel: Kernel) -> int:
     products = sum(2 * o.m * o.p * o.k for o in kernel.outers) + sum(4 * p.size for p in kernel.predictors)
     products += sum(16 * part.size for part in kernel.scaled)
     cost = products * _PRODUCT_COST + 3 * gradients.rows * _OPERATION_COST
-    for variable in computed(gradients.stages):
+    for variable in computed(gradients.pieces):
         operation = kernel.program.assignments[variable].operation
         own = operation in OWN_FUNCTIONS or operation in ("lgamma", "gamma")
         each = _CALL_COST * (20 if own else 1) if own or operation in VECTOR_FUNCTIONS else _OPERATION_COST

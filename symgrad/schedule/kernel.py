@@ -39,7 +39,7 @@ class Whole:
     service: str
 
 
-Stage: TypeAlias = Loop | Whole
+Piece: TypeAlias = Loop | Whole  # of a lane function, or of what is computed once
 BATCH = 4
 
 
@@ -55,13 +55,14 @@ class LaneFunction:
     name: str
     rows: int
     scratch: int
-    stages: tuple[Stage, ...]
+    pieces: tuple[Piece, ...]
     places: Mapping[int, int]
     singles: tuple[int, ...] = ()
 
     @property
     def loops(self) -> tuple[Loop, ...]:
-        return tuple(stage for stage in self.stages if isinstance(stage, Loop))
+        """The loops among the pieces, in order."""
+        return tuple(piece for piece in self.pieces if isinstance(piece, Loop))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ class Kernel:
 
     program: Program
     homes: tuple[int, ...]  # for each variable the one that has its elements: see steps.same_elements
-    once: tuple[Stage, ...]
+    once: tuple[Piece, ...]
     slots: Mapping[int, int]
     n_invariants: int
     functions: tuple[LaneFunction, ...]
@@ -158,12 +159,13 @@ class Kernel:
         return tuple(sorted(computed(self.once)))
 
     def shape(self, variable: int) -> Shape:
+        """Return the shape of a variable: ``()`` for a scalar."""
         return self.program.assignments[variable].shape
 
     def __str__(self) -> str:
         lines = ["once:", *self._listing(self.once)]
         for function in self.functions:
-            lines += [f"{function.name}, for each of {self.lanes} lanes:", *self._listing(function.stages)]
+            lines += [f"{function.name}, for each of {self.lanes} lanes:", *self._listing(function.pieces)]
         lines += [f"gradient of p{s.at}..: {s.size} rows from row {s.row}" for s in self.segments]
         lines += [
             f"row {p.row} of the data: v{p.weights} . u{p.first}..u{p.first + p.size - 1}" for p in self.predictors
@@ -172,21 +174,21 @@ class Kernel:
         lines += [f"gradient of p{o.at}..: sum over samples of v{o.left} @ v{o.right}" for o in self.outers]
         return "\n".join(lines)
 
-    def _listing(self, stages: Iterable[Stage]) -> list[str]:
+    def _listing(self, pieces: Iterable[Piece]) -> list[str]:
         lines = []
-        for stage in stages:
-            if isinstance(stage, Whole):
-                lines.append(f"  row {stage.row}: v{stage.variable} = {self.program.assignments[stage.variable]}")
+        for piece in pieces:
+            if isinstance(piece, Whole):
+                lines.append(f"  row {piece.row}: v{piece.variable} = {self.program.assignments[piece.variable]}")
                 continue
-            lines.append(f"  for each of {stage.size} elements:")
-            lines += [f"    v{v} = {self.program.assignments[v]}" for v in stage.body]
-            lines += [f"    row {row} <- v{variable}" for variable, row in stage.writes]
+            lines.append(f"  for each of {piece.size} elements:")
+            lines += [f"    v{v} = {self.program.assignments[v]}" for v in piece.body]
+            lines += [f"    row {row} <- v{variable}" for variable, row in piece.writes]
         return lines
 
 
-def computed(stages: Iterable[Stage]) -> set[int]:
-    """The variables that stages compute."""
+def computed(pieces: Iterable[Piece]) -> set[int]:
+    """Return the variables that pieces compute."""
     found: set[int] = set()
-    for stage in stages:
-        found.update(stage.body if isinstance(stage, Loop) else (stage.variable,))
+    for piece in pieces:
+        found.update(piece.body if isinstance(piece, Loop) else (piece.variable,))
     return found

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
 from symgrad.program import SAMPLE_LEAVES, Program, Shape, count, size_of
 
-from .kernel import Kernel, LaneFunction, Loop, Outer, Predictor, Scaled, Segment, Stage, Whole
+from .kernel import Kernel, LaneFunction, Loop, Outer, Piece, Predictor, Scaled, Segment, Whole
 from .predictors import separate_predictors
 from .products import separate_products
 from .scratch import Rows
@@ -16,7 +16,7 @@ LONGEST_BODY = 200
 
 
 def schedule(program: Program, inputs: int) -> Kernel:
-    """Hoist what no sample changes; give each output its lane function.
+    """Return the kernel of a program: what no sample changes is hoisted, and each output has its lane function.
 
     The program's outputs are ``loss`` (weighted), ``gradient``, ``prediction`` and, with a penalty, ``penalty`` and
     ``penalty_gradient``. ``inputs`` is the number of the inputs' columns.
@@ -40,7 +40,7 @@ def schedule(program: Program, inputs: int) -> Kernel:
     return Kernel(
         program=program,
         homes=homes,
-        once=once.stages,
+        once=once.pieces,
         slots=once.places,
         n_invariants=once.rows + once.scratch,
         functions=tuple(functions),
@@ -107,7 +107,7 @@ def _counts(
 
 
 class _Scheduler:
-    """Puts the operations behind some results into stages, and what outlives its loop into rows."""
+    """Puts the operations behind some results into pieces, and what outlives its loop into rows."""
 
     def __init__(self, program: Program, homes: tuple[int, ...], varies: Sequence[bool]) -> None:
         self._program, self._homes, self._varies = program, homes, varies
@@ -128,7 +128,7 @@ class _Scheduler:
 
         Scalars on the way need no row, unless they are copied into a matrix.
         """
-        read = sorted({*weights, *(v for function in functions for v in self._taken(function.stages))})
+        read = sorted({*weights, *(v for function in functions for v in self._taken(function.pieces))})
         steps = sequence(self._program, self._homes, self._closure([*read, *results], varying=False))
         copied = {self._base(a) for step in steps if not step.size for v in step.variables for a in self._arguments(v)}
         crossing = [v for v in self._crossing(steps) if self._program.assignments[v].shape or v in copied]
@@ -154,11 +154,11 @@ class _Scheduler:
     def _arguments(self, variable: int) -> list[int]:
         return [self._homes[a] for a in self._program.assignments[variable].arguments]
 
-    def _taken(self, stages: Iterable[Stage]) -> Iterator[int]:
-        """What stages take that no sample changes; constants and places are written where they are used."""
-        for stage in stages:
-            loop = isinstance(stage, Loop)
-            own = [*stage.body, *(v for v, _ in stage.writes)] if isinstance(stage, Loop) else [stage.variable]
+    def _taken(self, pieces: Iterable[Piece]) -> Iterator[int]:
+        """What pieces take that no sample changes; constants and places are written where they are used."""
+        for piece in pieces:
+            loop = isinstance(piece, Loop)
+            own = [*piece.body, *(v for v, _ in piece.writes)] if isinstance(piece, Loop) else [piece.variable]
             for argument in (a for v in own for a in (*self._arguments(v), *([v] if loop else []))):
                 base = self._base(argument)
                 operation = self._program.assignments[base].operation
@@ -184,9 +184,12 @@ class _Scheduler:
     def _placed(
         self, name: str, steps: Sequence[Step], rows: Sequence[int], kept: Sequence[int], lasting: Set[int]
     ) -> LaneFunction:
-        """The steps as stages: results in the first rows, what is kept in those that follow.
+        """Return the steps as pieces: results in the first rows, what is kept in those that follow.
 
-        Rows are used again when what they hold is not read any more, unless it is ``lasting``.
+        Rows are used again when what they hold is not read any more, unless it is ``lasting``. Of two results a and b,
+        c that a loop reads in another than it is made in, and d that is made when c is no longer read:
+
+            row 0: a    row 1: b    row 2: c, later d
         """
         made = {v for step in steps for v in step.variables}
         places: dict[int, int] = {}
@@ -205,12 +208,12 @@ class _Scheduler:
         places |= scratch
         given = [(v, row) for v, row in places.items() if v not in made]
         left = [(v, row) for v, row in extra if not self._is_line(v, made)]
-        stages = (
+        pieces = (
             *self._copies(given),
-            *(self._stage(step, places, extra, name == "once") for step in steps),
+            *(self._piece(step, places, extra, name == "once") for step in steps),
             *self._copies(left),
         )
-        return LaneFunction(name, n_rows, end - n_rows, stages, places, tuple(singles))
+        return LaneFunction(name, n_rows, end - n_rows, pieces, places, tuple(singles))
 
     def _scratch(
         self, steps: Sequence[Step], kept: Iterable[int], first: int, lasting: Set[int]
@@ -245,7 +248,7 @@ class _Scheduler:
         both = all(self._varies[self._base(argument)] for argument in self._arguments(variable))
         return "multiply_each" if both else "multiply"
 
-    def _stage(self, step: Step, places: Mapping[int, int], extra: list[tuple[int, int]], once: bool) -> Stage:
+    def _piece(self, step: Step, places: Mapping[int, int], extra: list[tuple[int, int]], once: bool) -> Piece:
         if not step.size:
             (variable,) = step.variables
             return Whole(variable, places.get(variable), self._service(variable, once))
@@ -262,7 +265,7 @@ class _Scheduler:
                 writes += [(v, row) for v, row in extra if v == variable]
         return Loop(step.size, tuple(body), tuple(writes))
 
-    def _copies(self, written: Iterable[tuple[int, int]]) -> Iterator[Stage]:
+    def _copies(self, written: Iterable[tuple[int, int]]) -> Iterator[Piece]:
         """Loops that only write what no loop has made."""
         by_size: dict[int, list[tuple[int, int]]] = {}
         for variable, row in written:

@@ -30,7 +30,10 @@ class _Uses:
 
 
 def separate_predictors(program: Program) -> tuple[Program, tuple[Predictor, ...], tuple[Scaled, ...]]:
-    """The program that is given its linear predictors, and whose gradient lacks what is a multiple of their inputs."""
+    """Return the program that is given its linear predictors, these, and the gradients that are left out of it.
+
+    Left out are the gradients that are a number times the inputs of a predictor: the sweep sums these from the rows.
+    """
     columns = _Columns(program)
     runs = tuple(columns.runs())
     if not runs:

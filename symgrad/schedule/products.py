@@ -9,7 +9,7 @@ from .steps import same_elements
 
 
 def separate_products(program: Program) -> tuple[Program, tuple[Outer, ...]]:
-    """The program whose gradients lack their products of two matrices that vary: these are summed by the tile."""
+    """Return the program whose gradients lack their products of two matrices that vary, and these products."""
     builder = Builder(program.assignments, fold)
     rests: list[int] = []
     outers: list[Outer] = []

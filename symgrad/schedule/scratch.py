@@ -11,7 +11,7 @@ class Rows:
         self._free: list[tuple[int, int]] = []  # (start, size), in order, never adjacent
 
     def take(self, size: int) -> int:
-        """The first of ``size`` consecutive rows: the first gap that is large enough, else new ones."""
+        """Return the first of ``size`` consecutive rows: the first gap that is large enough, else new ones."""
         for number, (start, room) in enumerate(self._free):
             if room >= size:
                 self._free[number : number + 1] = [(start + size, room - size)] if room > size else []
@@ -21,7 +21,7 @@ class Rows:
         return start
 
     def give(self, start: int, size: int) -> None:
-        """The rows are free again."""
+        """Free these rows again."""
         insort(self._free, (start, size))
         joined: list[tuple[int, int]] = []
         for begin, room in self._free:

@@ -16,14 +16,14 @@ _ELEMENTWISE = frozenset({"fill", "place", "assemble"})  # that are listed as st
 
 @dataclass(slots=True)
 class Step:
-    """A loop over ``size`` elements, or, with ``size`` 0, one product or copy."""
+    """A piece before it has places: a loop over ``size`` elements or, with ``size`` 0, one product or copy."""
 
     size: int
     variables: list[int] = field(default_factory=list)
 
 
 def same_elements(program: Program) -> tuple[int, ...]:
-    """For each variable the one whose elements it has, in the same order: a transposed column is that column."""
+    """Return for each variable the one whose elements it has, in the same order: a transposed column is that column."""
     homes: list[int] = []
     for variable, assignment in enumerate(program.assignments):
         home = homes[assignment.arguments[0]] if assignment.arguments else variable
@@ -42,7 +42,7 @@ def _keeps_order(program: Program, assignment: Assignment) -> bool:
 
 
 def view(program: Program, variable: int) -> int | None:
-    """The row of its argument at which a slice of consecutive rows begins; ``None`` for anything else."""
+    """Return the row of its argument at which a slice of consecutive rows begins; ``None`` for anything else."""
     assignment = program.assignments[variable]
     if assignment.operation != "slice":
         return None
@@ -53,7 +53,10 @@ def view(program: Program, variable: int) -> int | None:
 
 
 def is_elementwise(assignment: Assignment) -> bool:
-    """Is it a line of a loop over its own elements? (An assembled matrix is one of the loop over its scalars.)"""
+    """Return whether it is a line of a loop over its own elements.
+
+    (An assembled matrix is one of the loop over its scalars.)
+    """
     return assignment.operation not in LEAVES and (
         assignment.operation not in STRUCTURAL or assignment.operation in _ELEMENTWISE
     )
@@ -70,7 +73,7 @@ class Sequencer:
         self._step: dict[int, int] = {}
 
     def add(self, variable: int) -> None:
-        """The next variable of the program, which depends on those added before and on what is there already."""
+        """Put the next variable into a step; it depends on those added before and on what is there already."""
         if self._homes[variable] != variable:
             return
         assignment = self._program.assignments[variable]
@@ -113,7 +116,7 @@ class Sequencer:
 def sequence(
     program: Program, homes: Sequence[int], variables: Iterable[int], longest: float = inf
 ) -> tuple[Step, ...]:
-    """The steps that compute the variables, given in the program's order; leaves are there already.
+    """Return the steps that compute the variables, given in the program's order; leaves are there already.
 
     ``longest`` is the number of operations in a loop.
     """

@@ -17,7 +17,7 @@ from symgrad import functions
 from symgrad.declare import symbols_in, walk
 from symgrad.program import Shape, Value, size_of
 
-from .scalars import fold, rational_power
+from .scalars import combined, rational_power
 from .tracer import Rule, Tracer, double, shape_of_node
 
 # ----------------------------------------------------------------------------------------------------------- products
@@ -31,7 +31,7 @@ def _product(tracer: Tracer, node: sp.MatMul) -> int:
     factors = [tracer.variable(factor) for factor in scalars if tracer.exact(factor) is None]
     if numbers:
         factors.append(tracer.builder.constant(double(sp.Mul(*numbers))))
-    return tracer.builder.emit("mul", product, fold(tracer, "mul", factors)) if factors else product
+    return tracer.builder.emit("mul", product, combined(tracer, "mul", factors)) if factors else product
 
 
 def _chain(tracer: Tracer, factors: Sequence[int]) -> int:
@@ -81,7 +81,7 @@ def _base(node: Any) -> tuple[sp.Basic, ...]:
 
 
 def inner(x: Value, y: Value) -> Value:
-    """The sum of the products of their elements, both of one shape: a matrix product, if one of them is fixed."""
+    """Return the sum of the products of two matrices' elements, as a matrix product if one of them is fixed."""
     if x.varies == y.varies or 1 not in x.shape:
         return (x * y).call("total")
     row, column = (x, y.T) if x.shape[0] == 1 else (x.T, y)
@@ -106,11 +106,11 @@ def _dot(tracer: Tracer, node: DotProduct) -> int:
 
 
 def _sum(tracer: Tracer, node: sp.MatAdd) -> int:
-    return fold(tracer, "add", [tracer.matrix(term) for term in node.args])
+    return combined(tracer, "add", [tracer.matrix(term) for term in node.args])
 
 
 def _hadamard_product(tracer: Tracer, node: sp.HadamardProduct) -> int:
-    return fold(tracer, "mul", [tracer.matrix(factor) for factor in node.args])
+    return combined(tracer, "mul", [tracer.matrix(factor) for factor in node.args])
 
 
 def _hadamard_power(tracer: Tracer, node: sp.HadamardPower) -> int:

@@ -20,7 +20,7 @@ RULES: dict[type, Rule] = {**SCALAR_RULES, **MATRIX_RULES, **SUM_RULES}
 
 
 def trace(risk: EmpiricalRisk) -> Program:
-    """The program of one sample: outputs ``loss``, ``prediction`` and, if the risk has one, ``penalty``.
+    """Return the program of one sample: outputs ``loss``, ``prediction`` and, if the risk has one, ``penalty``.
 
     The loss is the sample's, times its weight: so the backward sweep starts at the weight, and the sum needs none.
     """

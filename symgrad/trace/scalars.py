@@ -20,8 +20,8 @@ from .tracer import Rule, Tracer, double, operation
 _HIGH = 8  # powers beyond it are high
 
 
-def fold(tracer: Tracer, name: str, variables: Sequence[int]) -> int:
-    """The variables combined from the left, the invariant ones first."""
+def combined(tracer: Tracer, name: str, variables: Sequence[int]) -> int:
+    """Return the variables combined from the left, the invariant ones first."""
     ordered = sorted(variables, key=tracer.builder.varies.__getitem__)
     return reduce(lambda a, b: tracer.builder.emit(name, a, b), ordered)
 
@@ -35,7 +35,7 @@ def _add(tracer: Tracer, node: sp.Add) -> int:
     terms = [tracer.variable(term) for term, number in zip(node.args, exact, strict=True) if number is None]
     if numbers:
         terms.insert(0, tracer.builder.constant(double(sp.Add(*numbers))))
-    return fold(tracer, "add", terms)
+    return combined(tracer, "add", terms)
 
 
 def _mul(tracer: Tracer, node: sp.Mul) -> int:
@@ -62,11 +62,11 @@ def _quotient(tracer: Tracer, numerator: list[int], denominator: list[int]) -> i
     above = [v for v in numerator if not varies[v]]
     below = [v for v in denominator if not varies[v]]
     if above and below and len(above) + len(below) < len(numerator) + len(denominator):
-        coefficient = builder.emit("div", fold(tracer, "mul", above), fold(tracer, "mul", below))
+        coefficient = builder.emit("div", combined(tracer, "mul", above), combined(tracer, "mul", below))
         numerator = [coefficient, *(v for v in numerator if varies[v])]
         denominator = [v for v in denominator if varies[v]]
-    top = fold(tracer, "mul", numerator) if numerator else builder.constant(1.0)
-    return builder.emit("div", top, fold(tracer, "mul", denominator)) if denominator else top
+    top = combined(tracer, "mul", numerator) if numerator else builder.constant(1.0)
+    return builder.emit("div", top, combined(tracer, "mul", denominator)) if denominator else top
 
 
 def _factor(factor: sp.Basic) -> tuple[sp.Basic, sp.Basic]:
@@ -87,7 +87,7 @@ def _pow(tracer: Tracer, node: sp.Pow) -> int:
 
 
 def rational_power(tracer: Tracer, variable: int, exponent: sp.Rational) -> int:
-    """``variable**exponent`` for a rational number, element by element."""
+    """Return ``variable**exponent`` for a rational number, element by element."""
     if exponent.is_Integer and exponent < 0:
         return tracer.builder.emit("power", variable, attribute=int(exponent))
     if exponent < 0:

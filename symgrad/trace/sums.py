@@ -23,7 +23,7 @@ from .tracer import Rule, Tracer
 
 
 def opened(node: Any) -> frozenset[sp.MatrixSymbol]:
-    """The matrices that a sum's own indices run through, where these can be axes."""
+    """Return the matrices that a sum's own indices run through, where these can be axes."""
     return frozenset().union(*(_matrices(node, limit[0]) for limit in node.args[1:]))
 
 

@@ -36,12 +36,12 @@ class Tracer:
         self._kept: list[sp.Basic] = []  # an id stands for its object only while that lives
 
     def within(self, known: Mapping[sp.Basic, int], axes: tuple[int, ...] | None = None) -> Tracer:
-        """A tracer for an inner scope, which knows more."""
+        """Return a tracer for an inner scope, which knows more."""
         inner = ChainMap(dict(known), self.known)
         return Tracer(self.builder, inner, self._rules, self.axes if axes is None else axes)
 
     def trace(self, root: sp.Basic) -> int:
-        """The variable that holds the expression's value."""
+        """Return the variable that holds the expression's value."""
         self._kept.append(root)
         stack = [root]
         while stack:
@@ -101,37 +101,41 @@ class Tracer:
     # ---------------------------------------------------------------------------------------------- for the rules
 
     def exact(self, node: sp.Basic) -> sp.Expr | None:
-        """The number that a traced node is; ``None`` if it depends on a symbol."""
+        """Return the number that a traced node is; ``None`` if it depends on a symbol."""
         return self._exact.get(id(node))
 
     def number_of(self, node: sp.Basic) -> float | None:
-        """The value of an expression that is the same for every sample and every theta."""
+        """Return the value of an expression that is the same for every sample and every theta."""
         return self.builder.constant_value(self.trace(node))
 
     def variable(self, node: sp.Basic) -> int:
-        """A traced node where a number is expected: a matrix of one element is that element."""
+        """Return a traced node where a number is expected: a matrix of one element is that element."""
         variable = self._traced[id(node)]
         if getattr(node, "is_Matrix", False) or getattr(node, "is_MatrixExpr", False):
             return self.builder.emit("total", variable)
         return variable
 
     def variables(self, node: sp.Basic) -> list[int]:
-        """The node's parts, each where a number is expected."""
+        """Return the node's parts, each where a number is expected."""
         return [self.variable(child) for child in self._children(node)]
 
     def values(self, node: sp.Basic) -> list[Value]:
+        """Return the node's parts as `Value`, each where a number is expected."""
         return [Value(self.builder, variable) for variable in self.variables(node)]
 
     def matrix(self, node: sp.Basic) -> int:
-        """A traced node where a matrix is expected."""
+        """Return a traced node where a matrix is expected."""
         return self._traced[id(node)]
 
     def shape(self, node: sp.Basic) -> Shape:
-        """The shape of a traced matrix. (SymPy's own takes exponential time where sums and products are nested.)"""
+        """Return the shape of a traced matrix.
+
+        (SymPy's own takes exponential time where sums and products are nested.)
+        """
         return self.builder.assignments[self._traced[id(node)]].shape
 
     def keep(self, node: sp.Basic) -> sp.Basic:
-        """A node that was made on the way, kept as long as its id is used."""
+        """Return a node that was made on the way, kept as long as its id is used."""
         self._kept.append(node)
         return node
 
@@ -158,13 +162,13 @@ Rules: TypeAlias = Mapping[type, Rule]
 
 
 def shape_of_node(node: Any) -> Shape:
-    """The shape of a matrix symbol or of a constant matrix."""
+    """Return the shape of a matrix symbol or of a constant matrix."""
     rows, columns = node.shape
     return int(rows), int(columns)
 
 
 def operation(name: str, attribute: Attribute = None) -> Callable[[Tracer, Any], int]:
-    """The rule that emits one operation on all the node's parts."""
+    """Return the rule that emits one operation on all the node's parts."""
 
     def rule(tracer: Tracer, node: sp.Basic) -> int:
         return tracer.builder.emit(name, *tracer.variables(node), attribute=attribute)
@@ -173,7 +177,7 @@ def operation(name: str, attribute: Attribute = None) -> Callable[[Tracer, Any],
 
 
 def double(number: sp.Basic) -> float:
-    """The double nearest to a number."""
+    """Return the double nearest to a number."""
     try:
         value = int(number.p) / int(number.q) if isinstance(number, sp.Rational) else float(number.evalf(_DIGITS))
     except (OverflowError, TypeError):

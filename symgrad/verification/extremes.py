@@ -21,7 +21,7 @@ _KINDS = ("representation", "representation", "power", "power", "edge", "edge", 
 
 
 def extreme(rng: random.Random, constants: Sequence[float], negative_zero: bool) -> float:
-    """One such value, of either sign; of a zero only if that is wanted."""
+    """Return an extreme value, of either sign; a zero only if that is wanted."""
     value = _extreme(rng, constants)
     return value if negative_zero else value + 0.0
 

@@ -51,9 +51,11 @@ Groups = tuple[Point, Point, Point]  # parameters, inputs and targets
 class Compiled(Protocol):
     """What is verified: the per-sample functions of a compiled risk; of one with a penalty the mean ones too."""
 
-    def per_sample_loss(self, theta: Array, inputs: Array, targets: Array) -> Array: ...
+    def per_sample_loss(self, theta: Array, inputs: Array, targets: Array) -> Array:
+        """Return the losses (N,) of samples at one theta (P,)."""
 
-    def per_sample_gradient(self, theta: Array, inputs: Array, targets: Array) -> Array: ...
+    def per_sample_gradient(self, theta: Array, inputs: Array, targets: Array) -> Array:
+        """Return the losses' gradients (N, P) at one theta (P,)."""
 
 
 def verify(
@@ -86,7 +88,7 @@ def verify_compiled(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Report:
-    """As :func:`verify`, for a risk that has been compiled already (or for anything with its two functions)."""
+    """Return the report of :func:`verify` on a compiled risk, or on anything that has its two functions."""
     _check_counts(samples, digits)
     reference = Reference(risk)
     wanted = min(samples, max(LEAST_SAMPLES, EFFORT // reference.operations))

@@ -109,7 +109,7 @@ class _Row:
 
 
 def draw(risk: EmpiricalRisk, reference: Reference, samples: int, seed: int) -> list[Block]:
-    """``samples`` points in blocks of one ``theta`` each, the same ones for the same seed.
+    """Return ``samples`` points in blocks of one ``theta`` each, the same ones for the same seed.
 
     Fewer come back only where hardly any point of the domain is found.
     """

@@ -49,6 +49,7 @@ class Row:
 
     @property
     def label(self) -> str:
+        """The name with the element, if it is one of a matrix."""
         return self.name + self.element
 
 
@@ -68,6 +69,7 @@ class Finding:
     point: Mapping[str, float] = field(default_factory=dict)
 
     def at(self, point: Mapping[str, float]) -> Finding:
+        """Return the finding at a point: values by the names of symbols."""
         return replace(self, point=point)
 
     @property
@@ -119,6 +121,7 @@ class Report:
 
     @property
     def derivatives(self) -> int:
+        """How many derivatives there are, each element of a matrix counted."""
         return sum(row.elements for row in self.rows)
 
     @property
@@ -132,7 +135,7 @@ class Report:
         return max(self.rows, key=badness)
 
     def table(self) -> str:
-        """The report as text for a person, 80 columns wide; of many rows the worst alone, and those first."""
+        """Return the report as text for a person, 80 columns wide; of many rows the worst alone, and those first."""
         shown = list(self.rows)
         if len(shown) > SHOWN:
             shown = sorted(shown, key=badness, reverse=True)[:SHOWN]
@@ -217,12 +220,13 @@ class Report:
 
 
 def rank(ulp: float, bound: float) -> tuple[bool, float]:
-    """A point past its bound ranks above all that are not, by how far it is past; the others by their error."""
+    """Return what points are ordered by: those past their bound first, by how far; then the others, by their error."""
     failed = ulp > bound
     return failed, (ulp / bound if failed else ulp)
 
 
 def badness(row: Row) -> tuple[bool, bool, float]:
+    """Return what rows are ordered by, the worst greatest: those that fail above all others, then by their error."""
     return (not row.passed, *rank(row.ulp, row.bound)) if row.compared else (True, False, -1.0)
 
 

@@ -32,7 +32,7 @@ class Turns:
             random.Random(seed).shuffle(self._order)
 
     def take(self) -> list[int]:
-        """The flat positions of the parameters for the next point, in order."""
+        """Return the flat positions of the parameters for the next point, in order."""
         if self.each == self.count:
             return self._order
         taken = [self._order[(self._place + i) % self.count] for i in range(self.each)]
@@ -53,15 +53,18 @@ class Tally:
     out_of_reach: int = 0
 
     def add(self, ulp: float, bound: float, got: float, expected: Any, point: Point, element: int = 0) -> None:
+        """Count an error, in ULP; the one furthest past its bound is kept with its point."""
         self.errors.append(ulp)
         self.compared.add(element)
         if self.worst is None or rank(ulp, bound) > rank(*self.worst[:2]):
             self.worst = (ulp, bound, got, expected, point, element)
 
     def label(self, element: int) -> str:
+        """Return the name of one element."""
         return self.name + self.indices[element]
 
     def row(self, named: Naming, drawn: bool = False) -> Row:
+        """Return what was tallied as a row of the report; ``drawn``: only some elements are checked at a point."""
         lost = (self.without_truth, self.out_of_reach)
         size = len(self.indices)
         if self.worst is None:
@@ -89,10 +92,11 @@ class Tallies:
         self.penalty = Tally("penalty", ["", *(f" by {name}" for name in flat_names(symbols))])
 
     def of(self, positions: Sequence[int]) -> list[tuple[Tally, int]]:
-        """The loss' tally, then those of some flat parameters, each with the element."""
+        """Return the loss' tally, then those of some flat parameters, each with the element."""
         return [(self.loss, 0), *(self._places[position] for position in positions)]
 
     def of_penalty(self, positions: Sequence[int]) -> list[tuple[Tally, int]]:
+        """Return the penalty's tally, for its value and for its derivatives by some flat parameters."""
         return [(self.penalty, 0), *((self.penalty, 1 + position) for position in positions)]
 
 
@@ -104,12 +108,13 @@ class Findings:
         self._found: dict[tuple[str, str], tuple[Finding, Point]] = {}
 
     def add(self, finding: Finding, point: Point) -> None:
+        """Keep a finding, unless its place loses more bits at another point."""
         key = (finding.kind, finding.where)
         if key not in self._found or finding.bits > self._found[key][0].bits:
             self._found[key] = (finding, point)
 
     def all(self, named: Naming) -> tuple[Finding, ...]:
-        """Lost digits first, by their number; then what leaves the range."""
+        """Return the findings: lost digits first, by their number; then what leaves the range."""
         first = {"formula": 0, "data": 1}  # what the user can change, before what is the data's nature or far out
         ordered = sorted(self._found.values(), key=lambda found: (first.get(found[0].kind, 2), -found[0].bits))
         return tuple(finding.at(named(point)) for finding, point in ordered)
@@ -129,7 +134,7 @@ class Names:
 
 
 def digits_of(number: Any) -> str:
-    """A true number to 20 digits; what is far past a double's range by its size alone."""
+    """Return a true number to 20 digits; what is far past a double's range by its size alone."""
     if mpmath.isfinite(number) and number != 0 and abs(mpmath.mag(number)) > 10_000:
         size = "10**3000" if mpmath.mag(number) > 0 else "10**-3000"
         return f"{'-' if number < 0 else ''}{'more' if mpmath.mag(number) > 0 else 'less'} than {size}"

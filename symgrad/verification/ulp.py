@@ -11,7 +11,7 @@ _OTHER_ORDER = 64  # ULP
 
 
 def ulp_error(got: float, expected: Any) -> float:
-    """The distance of a double from a real number (mpf), in units in the last place of the latter's binade.
+    """Return the distance of a double from a real number (mpf), in units in the last place of the latter's binade.
 
     Subnormal numbers share the unit 2**-1074. A number past the largest double counts as 2**1024, and so does an
     infinite ``got``, so that overflow is right exactly where the true number overflows. Where the true number is NaN
@@ -31,13 +31,15 @@ def ulp_error(got: float, expected: Any) -> float:
 
 
 def ulp_exponent(x: Any) -> int:
-    """e with ulp(x) = 2**e."""
+    """Return e with ulp(x) = 2**e."""
     _, mantissa, exponent, bits = x._mpf_
     return min(971, max(-1074, exponent + bits - 53)) if mantissa else -1074
 
 
 def penalty_error(together: float, sample: float, expected: Any) -> float:
-    """The error of a penalty that shows only in a sum: ``together`` is a sample's own value plus it, rounded once.
+    """Return the error of a penalty that shows only in a sum.
+
+    ``together`` is a sample's own value plus it, rounded once.
 
     The mean sums products of matrices in another order than a sample does, so its own part may be a little off.
 

@@ -19,8 +19,8 @@ import pytest
 from symgrad import cli, gallery
 from symgrad.cli import COMMANDS, main
 from symgrad.commands import inspect, machine
-from symgrad.commands.progress import Progress, progress
 from symgrad.errors import CacheWarning
+from symgrad.progress import Progress, progress
 from symgrad.verification.judge import LEAST_DIGITS
 
 DECAY = """
@@ -243,7 +243,7 @@ class Terminal(io.StringIO):
 
 def test_progress_is_for_terminals_and_for_what_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal, clock = Terminal(), [0.0]
-    monkeypatch.setattr("symgrad.commands.progress.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("symgrad.progress.time.monotonic", lambda: clock[0])
     monkeypatch.setattr(sys, "stderr", terminal)
     with progress() as line:
         line.count("samples", 1, 9)

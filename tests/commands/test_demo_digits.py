@@ -15,8 +15,8 @@ from symgrad import gallery
 from symgrad.cli import main
 from symgrad.commands import demo as command
 from symgrad.commands import train as training
-from symgrad.commands.progress import Progress, progress
 from symgrad.commands.train import TRAINED, Plan, train
+from symgrad.progress import Progress, progress
 
 SHORT = Plan(epochs=3, batch=32, rate=0.01, wanted=0.5)
 
@@ -127,7 +127,7 @@ def test_ctrl_c_ends_the_training_with_a_clean_line(
 
 def test_the_bar_is_drawn_at_once_and_ten_times_in_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal, clock = on_terminal(monkeypatch), [0.0]
-    monkeypatch.setattr("symgrad.commands.progress.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("symgrad.progress.time.monotonic", lambda: clock[0])
     with progress() as line:
         line.bar("training", 0, 4)
         assert terminal.getvalue() == "\rtraining [" + "." * 30 + "] 0 of 4"

@@ -1,7 +1,7 @@
 """Formulae that lose their digits as they are written, at points with 30-digit references.
 
 `data/hard_cases.json` is a table of such formulae: what overflows, vanishes, cancels, has kinks, branches, odd names or
-huge numbers. Each is run as its optimised program in doubles, its variables parameters or inputs; and all of them in
+huge numbers. Each is run as its lowered program in doubles, its variables parameters or inputs; and all of them in
 one compiled module, where formula k is ``f_k(theta_k + u)`` at ``theta_k = 0``.
 """
 
@@ -97,13 +97,13 @@ def at(name: str, place: int) -> tuple[dict[str, float], dict[str, float]]:
 
 
 @cache
-def optimised(name: str) -> Any:
+def lowered(name: str) -> Any:
     declared, symbols = formula(name)
     parameters = [symbols[n] for n in FORMULAE[name]["wrt"]]
     inputs = [symbol for symbol in symbols.values() if symbol not in parameters]
     return generate(
         sg.EmpiricalRisk.from_expression(declared, inputs=inputs, targets=[], parameters=parameters, name="hard")
-    ).optimised
+    ).lowered
 
 
 @pytest.mark.parametrize(("name", "place"), POINTS)
@@ -111,8 +111,8 @@ def test_value_and_gradient_are_right(name: str, place: int) -> None:
     case, (parameters, inputs) = FORMULAE[name], at(name, place)
     leaves = {"parameter": [*map(np.float64, parameters.values())], "input": [*map(np.float64, inputs.values())]}
     with np.errstate(all="ignore"):
-        (value,) = output(optimised(name), "loss", DOUBLES, leaves)
-        gradient = output(optimised(name), "gradient", DOUBLES, leaves)
+        (value,) = output(lowered(name), "loss", DOUBLES, leaves)
+        gradient = output(lowered(name), "gradient", DOUBLES, leaves)
     right = is_right_at(case["points"][place], float(value), [float(g) for g in gradient], case["tol_rel"])
     assert right == ((name, place) not in EXPANDED), (value, gradient)
 

@@ -138,7 +138,7 @@ def test_small_things_that_went_wrong_once() -> None:
 def test_a_number_below_a_fraction_bar_is_evaluated() -> None:
     loss = s * sp.Sum(sp.exp(i**2 / (1 + i)), (i, 0, 2))
     risk = sg.EmpiricalRisk.from_expression(loss, inputs=[], targets=[], parameters=[s], name="fractions")
-    constants = [a.attribute for a in sg.generate(risk).optimised.assignments if a.operation == "constant"]
+    constants = [a.attribute for a in sg.generate(risk).lowered.assignments if a.operation == "constant"]
     assert sorted(constants) == pytest.approx([np.exp(1 / 2) + 1, np.exp(4 / 3)])
 
 

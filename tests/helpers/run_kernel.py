@@ -1,4 +1,4 @@
-"""Runs a Kernel as data, for one sample, in any arithmetic: its stages in order, through rows, as the text would.
+"""Runs a Kernel as data, for one sample, in any arithmetic: its pieces in order, through rows, as the text would.
 
 What is read has to be there: a leaf, a row that was written before, or a line of the same turn of the loop. Rows are
 written in the order in which the text writes them, so that a row that is used again too early gives a wrong value.
@@ -9,7 +9,7 @@ from math import prod
 from typing import Any
 
 from symgrad.program import LEAVES
-from symgrad.schedule import Kernel, LaneFunction, Loop, Stage, Whole
+from symgrad.schedule import Kernel, LaneFunction, Loop, Piece, Whole
 
 from .evaluate import MATRICES, Arithmetic, Leaves, elements
 
@@ -31,7 +31,7 @@ class Runner:
         self.kernel, self.arithmetic, self.leaves = kernel, arithmetic, leaves
         self.once = function is None
         self.places: Mapping[int, int] = kernel.slots if function is None else function.places
-        self.stages: tuple[Stage, ...] = kernel.once if function is None else function.stages
+        self.pieces: tuple[Piece, ...] = kernel.once if function is None else function.pieces
         size = kernel.n_invariants if function is None else function.rows + function.scratch
         self.rows: list[Any] = [MISSING] * size
         self.invariants = self.rows if function is None else invariants
@@ -39,8 +39,8 @@ class Runner:
         self.singles = dict.fromkeys(() if function is None else function.singles, MISSING)
 
     def run(self) -> list[Any]:
-        for stage in self.stages:
-            self._loop(stage) if isinstance(stage, Loop) else self._whole(stage)
+        for piece in self.pieces:
+            self._loop(piece) if isinstance(piece, Loop) else self._whole(piece)
         return self.rows
 
     def value(self, variable: int, given: bool = True) -> list[Any]:

@@ -34,7 +34,7 @@ def test_what_no_output_needs_goes_and_the_rest_keeps_its_order() -> None:
 @pytest.mark.parametrize("name", gallery.names())
 def test_the_gallery_has_no_dead_code_and_nothing_left_to_lower(name: str) -> None:
     risk = next(risk for risk in gallery.RISKS if risk.name == name)
-    program = generate(risk).optimised
+    program = generate(risk).lowered
     assert program.needed() == set(range(len(program.assignments)))
     operations = {step.operation for step in program.assignments} - set(LEAVES)
     assert all(TABLE[operation].lower is None for operation in operations)
@@ -48,7 +48,7 @@ def test_pieces_of_lowerings_are_shared() -> None:
     """The softmax of every argument has one sum of exponentials, and that is the one of logsumexp."""
     loss = functions.logsumexp(a * u, b * u, a * b)
     risk = EmpiricalRisk.from_expression(loss, inputs=[u], targets=[], parameters=[a, b])
-    lowered = generate(risk).optimised
+    lowered = generate(risk).lowered
     assert sum(step.operation == "exp" for step in lowered.assignments) == 3
     assert sum(step.operation == "log1p" for step in lowered.assignments) == 1
 
@@ -60,9 +60,9 @@ def test_lowering_keeps_every_output(name: str) -> None:
     numbers = [mpmath.mpf(k % 61 + 3) / 7 / (1 + k // 61) for k in range(3000)]
     leaves = {"parameter": numbers, "input": numbers[5:], "target": [mpmath.mpf(1)]}
     with mpmath.workdps(40):
-        before, after = (run(program, DIGITS, leaves) for program in (stages.differentiated, stages.optimised))
+        before, after = (run(program, DIGITS, leaves) for program in (stages.differentiated, stages.lowered))
         for result in stages.differentiated.outputs:
-            places = zip(stages.differentiated.outputs[result], stages.optimised.outputs[result], strict=True)
+            places = zip(stages.differentiated.outputs[result], stages.lowered.outputs[result], strict=True)
             for x, y in ((x, y) for v, w in places for x, y in pairs(before[v], after[w])):
                 assert abs(x - y) <= 1e-14 * abs(x), result
 

@@ -15,7 +15,7 @@ from sympy.matrices.expressions.slice import MatrixSlice
 
 from symgrad.declare import EmpiricalRisk, leaves
 from symgrad.pipeline import generate
-from symgrad.render.loops import StageText, StageWriter
+from symgrad.render.loops import PieceText, PieceWriter
 from symgrad.render.spelling import Printer
 from symgrad.schedule import Kernel, LaneFunction, Loop
 from symgrad.schedule import plan as schedule
@@ -90,52 +90,52 @@ class Interpreter:
     def line(self, text: str, **more: int) -> None:
         text = re.sub(r"&(\w+)\[([^\]]*)\]", r"At(\1, \2)", text.replace("<real>", ""))
         self.scope.update(more)
-        exec(compile(text, "stage", "exec"), self.scope)
+        exec(compile(text, "piece", "exec"), self.scope)
 
-    def stage(self, stage: StageText, lanes: int) -> None:
+    def piece(self, piece: PieceText, lanes: int) -> None:
         """As the templates write it: what is called, what grows, rows with lanes inside, what follows."""
-        if stage.call:
-            self.line("\n".join(stage.call))
+        if piece.call:
+            self.line("\n".join(piece.call))
         for lane in range(lanes):
-            for line in stage.starts:
+            for line in piece.starts:
                 self.line(line, lane=lane)
-        for row in range(stage.size):
-            for line in stage.heads:
+        for row in range(piece.size):
+            for line in piece.heads:
                 self.line(line, row=row)
             for lane in range(lanes):
-                for line in stage.lines:
+                for line in piece.lines:
                     self.line(line, row=row, lane=lane)
-        for line in stage.ends:
+        for line in piece.ends:
             self.line(line)
 
 
-def texts(kernel: Kernel, function: LaneFunction | None) -> tuple[tuple[StageText, ...], list[str], StageWriter]:
-    """The stages of a function, and the declarations of the numbers that it reads at the beginning."""
-    writer = StageWriter(kernel, Printer(kernel.program, "float64", kernel.homes), function)
-    stages = writer.write({})
-    return stages, [f"{writer._printer.name(v)} = {writer.element(v)}" for v in writer.scalars], writer
+def texts(kernel: Kernel, function: LaneFunction | None) -> tuple[tuple[PieceText, ...], list[str], PieceWriter]:
+    """The pieces of a function, and the declarations of the numbers that it reads at the beginning."""
+    writer = PieceWriter(kernel, Printer(kernel.program, "float64", kernel.homes), function)
+    pieces = writer.write({})
+    return pieces, [f"{writer._printer.name(v)} = {writer.element(v)}" for v in writer.scalars], writer
 
 
 def run_text(kernel: Kernel, samples: list[dict[str, list[Any]]]) -> tuple[list[Any], dict[str, list[Any]]]:
     """What is left in c, and in the rows of each lane function."""
-    stages, numbers, _ = texts(kernel, None)
+    pieces, numbers, _ = texts(kernel, None)
     c_rows: list[Any] = [None] * kernel.n_invariants
     once = Interpreter(c=c_rows, theta=samples[0]["parameter"])
     for line in numbers:
         once.line(line)
-    for stage in stages:
-        once.stage(stage, 1)
+    for piece in pieces:
+        once.piece(piece, 1)
     data = [row for role in ("input", "target", "weight") for row in zip(*(s[role] for s in samples), strict=True)]
     found = {}
     for function in kernel.functions:
-        stages, numbers, writer = texts(kernel, function)
+        pieces, numbers, writer = texts(kernel, function)
         out: list[Any] = [None] * ((function.rows + function.scratch) * LANES)
         lanes = Interpreter(c=c_rows, data=[n for row in data for n in row], out=out)
         lanes.scope |= {"WEIGHT_ROW": len(data) - 1, **{array: [None] * LANES for array in writer.arrays}}
         for line in numbers:
             lanes.line(line)
-        for stage in stages:
-            lanes.stage(stage, LANES)
+        for piece in pieces:
+            lanes.piece(piece, LANES)
         found[function.name] = out[: function.rows * LANES]
     return c_rows, found
 
@@ -200,8 +200,8 @@ def test_split_stages_compute_the_same(risk: EmpiricalRisk, longest: int, monkey
 def test_the_names_declared_are_the_names_used(risk: EmpiricalRisk) -> None:
     kernel = generate(risk).kernel
     for function in (None, *kernel.functions):
-        stages, numbers, writer = texts(kernel, function)
-        lines = [line for s in stages for part in (s.starts, s.heads, s.lines, s.ends) for line in part]
+        pieces, numbers, writer = texts(kernel, function)
+        lines = [line for s in pieces for part in (s.starts, s.heads, s.lines, s.ends) for line in part]
         assigned = {m[1] for line in lines if (m := re.match(r"(\w+) \+?= ", line))}
         assert assigned == {*writer.names, *writer.conditions}
         given = {line.split(" = ")[0] for line in numbers}
@@ -217,15 +217,15 @@ def test_what_a_whole_is_stands_above_its_call() -> None:
     for risk in MATRICES:
         kernel = generate(risk).kernel
         for function in kernel.functions:
-            stages, _, writer = texts(kernel, function)
-            for stage, text in zip(function.stages, stages, strict=True):
-                if isinstance(stage, Loop):
+            pieces, _, writer = texts(kernel, function)
+            for piece, text in zip(function.pieces, pieces, strict=True):
+                if isinstance(piece, Loop):
                     assert not text.call
-                    assert text.size == stage.size
+                    assert text.size == piece.size
                     continue
-                step = kernel.program.assignments[stage.variable]
+                step = kernel.program.assignments[piece.variable]
                 sign = " @ " if step.operation == "matmul" else f" {step.operation} of "
-                name = writer._printer.name(stage.variable)
+                name = writer._printer.name(piece.variable)
                 assert re.match(rf"# {name} = .*{sign}|# {name} = {step.operation} of ", text.call[0])
                 assert text.call[0].endswith(f", {step.shape[0]} x {step.shape[1]}")
 
@@ -233,7 +233,7 @@ def test_what_a_whole_is_stands_above_its_call() -> None:
 def test_a_comment_stands_beside_its_row() -> None:
     kernel = generate(RISKS[0]).kernel
     (gradients,) = (f for f in kernel.functions if f.name == "gradients")
-    writer = StageWriter(kernel, Printer(kernel.program, "float64", kernel.homes), gradients)
-    lines = [line for stage in writer.write({0: "  # L", 2: "  # second"}) for line in stage.lines]
+    writer = PieceWriter(kernel, Printer(kernel.program, "float64", kernel.homes), gradients)
+    lines = [line for piece in writer.write({0: "  # L", 2: "  # second"}) for line in piece.lines]
     assert [line.startswith("out[lane] = ") for line in lines if line.endswith("  # L")] == [True]
     assert [line.startswith("out[2 * LANES + lane] = ") for line in lines if line.endswith("  # second")] == [True]

@@ -1,6 +1,6 @@
 """Random models of matrices through every stage, without a compiler: each says what the one before it says.
 
-The traced and differentiated program against the oracle, which shares nothing with it; what is optimised, scheduled and
+The traced and differentiated program against the oracle, which shares nothing with it; what is lowered, scheduled and
 written as text against that program.
 """
 

@@ -13,7 +13,7 @@ import sympy as sp
 
 from symgrad.declare import EmpiricalRisk
 from symgrad.pipeline import generate
-from symgrad.render.loops import StageWriter
+from symgrad.render.loops import PieceWriter
 from symgrad.render.outers import outer_context
 from symgrad.render.spelling import Printer
 from symgrad.schedule import Kernel
@@ -38,9 +38,9 @@ each_kernel = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
 each_line = pytest.mark.parametrize("line", [8, 16])
 
 
-def context_of(kernel: Kernel, line: int) -> tuple[dict[str, Any], StageWriter]:
+def context_of(kernel: Kernel, line: int) -> tuple[dict[str, Any], PieceWriter]:
     (gradients,) = (f for f in kernel.functions if f.name == "gradients")
-    writer = StageWriter(kernel, Printer(kernel.program, "float64", kernel.homes), gradients)
+    writer = PieceWriter(kernel, Printer(kernel.program, "float64", kernel.homes), gradients)
     return outer_context(kernel, writer, line), writer
 
 
@@ -80,7 +80,7 @@ def test_the_parts_give_the_sum_of_products(kernel: Kernel, line: int) -> None:
     np.testing.assert_allclose(found, true, rtol=1e-13, atol=1e-13)
 
 
-def matrix(kernel: Kernel, writer: StageWriter, arrays: dict[str, Any], variable: int) -> Any:
+def matrix(kernel: Kernel, writer: PieceWriter, arrays: dict[str, Any], variable: int) -> Any:
     array, row = writer.rows_of(variable)
     assert isinstance(row, int)
     rows = arrays["data" if array == "data" else "values"]

@@ -221,8 +221,8 @@ def test_no_name_of_a_users_gets_into_code() -> None:
     sources = []
     for expression, parameters in ((loss, symbols), (plain, sp.symbols(f"q:{len(symbols)}"))):
         stages = generate(EmpiricalRisk.from_expression(expression, inputs=[], targets=[], parameters=parameters))
-        assert all(name.isascii() and name.isidentifier() for name in names(stages.optimised) if "_" in name)
-        sources.append(sorted(names(stages.optimised)))
+        assert all(name.isascii() and name.isidentifier() for name in names(stages.lowered) if "_" in name)
+        sources.append(sorted(names(stages.lowered)))
     assert sources[0] == sources[1]
 
 

@@ -16,7 +16,7 @@ from symgrad import functions, gallery
 from symgrad.declare import EmpiricalRisk, Loss, Model, leaves
 from symgrad.pipeline import Generated, generate
 from symgrad.program import LEAVES
-from symgrad.schedule import Kernel, Loop, Stage, Whole, computed
+from symgrad.schedule import Kernel, Loop, Piece, Whole, computed
 from symgrad.schedule import plan as schedule
 from tests.helpers.evaluate import DIGITS, DOUBLES, output, run
 from tests.helpers.run_kernel import run_function, run_once
@@ -83,18 +83,18 @@ SMALL = [*RISKS[-4 - len(MATRICES) : -len(MATRICES)], *MATRICES]
 each_kernel = pytest.mark.parametrize("kernel", KERNELS, ids=[risk.name for risk in RISKS])
 
 
-def stages_of(kernel: Kernel) -> Iterable[Stage]:
-    return (stage for function in kernel.functions for stage in function.stages)
+def pieces_of(kernel: Kernel) -> Iterable[Piece]:
+    return (piece for function in kernel.functions for piece in function.pieces)
 
 
 @each_kernel
 def test_hoisting_is_complete(kernel: Kernel) -> None:
     varies = kernel.program.depends_on(SAMPLE)
-    assert all(varies[v] for v in computed(stages_of(kernel)))
+    assert all(varies[v] for v in computed(pieces_of(kernel)))
     assert not any(varies[v] for v in (*kernel.invariant, *kernel.slots))
     assert not any(varies[v] for name in ("penalty", "penalty_gradient") for v in kernel.program.outputs.get(name, ()))
-    for stages in (kernel.once, *(function.stages for function in kernel.functions)):
-        made = [v for stage in stages for v in (stage.body if isinstance(stage, Loop) else (stage.variable,))]
+    for pieces in (kernel.once, *(function.pieces for function in kernel.functions)):
+        made = [v for piece in pieces for v in (piece.body if isinstance(piece, Loop) else (piece.variable,))]
         assert len(set(made)) == len(made)
 
 
@@ -119,7 +119,7 @@ def test_scratch_rows_are_used_again() -> None:
         chain = (B * chain).applyfunc(sp.tanh)
     kernel = generate(matrices_of(sp.Trace(X.T * chain), "chain", None)).kernel
     (losses,) = (f for f in kernel.functions if f.name == "losses")
-    assert sum(isinstance(stage, Whole) for stage in losses.stages) >= 9
+    assert sum(isinstance(piece, Whole) for piece in losses.pieces) >= 9
     assert losses.scratch <= 3 * 6 + 1
 
 
@@ -136,7 +136,7 @@ def sample_of(risk: EmpiricalRisk) -> dict[str, list[Any]]:
 
 
 def check_meaning(risk: EmpiricalRisk, stages: Generated) -> None:
-    """The kernel's stages, run one after the other, give what the traced and differentiated program does."""
+    """The kernel's pieces, run one after the other, give what the traced and differentiated program does."""
     given = {role: [mpmath.mpf(n) for n in numbers] for role, numbers in sample_of(risk).items()}
     before = stages.differentiated
     with mpmath.workdps(30):
@@ -183,7 +183,7 @@ def test_counts_are_of_what_is_computed(kernel: Kernel) -> None:
     functions_ = {function.name: function for function in kernel.functions}
     outers = sum(2 * o.m * o.p * o.k for o in kernel.outers)
     for count, name, more in (("loss", "losses", 0), ("gradient", "gradients", outers)):
-        assert kernel.counts[count] == sum(cost(kernel, v) for v in computed(functions_[name].stages)) + more
+        assert kernel.counts[count] == sum(cost(kernel, v) for v in computed(functions_[name].pieces)) + more
     assert kernel.counts["once"] == sum(cost(kernel, v) for v in kernel.invariant)
     assert kernel.counts["loss"] <= kernel.counts["gradient"]
 
@@ -264,10 +264,10 @@ def test_a_prediction_that_no_sample_changes_has_a_row() -> None:
     assert "for each of" in str(kernel)
 
 
-def test_the_listing_of_a_kernel_names_every_stage() -> None:
+def test_the_listing_of_a_kernel_names_every_piece() -> None:
     for kernel in KERNELS:
         text = str(kernel)
-        for variable in (*computed(stages_of(kernel)), *kernel.invariant):
+        for variable in (*computed(pieces_of(kernel)), *kernel.invariant):
             assert f"v{variable} = {kernel.program.assignments[variable]}" in text
         assert text.count("sum over samples of") == len(kernel.outers)
 
@@ -276,7 +276,7 @@ def test_the_listing_of_a_kernel_names_every_stage() -> None:
 
 
 def true_values(risk: EmpiricalRisk, theta: Any, inputs: Any, targets: Any) -> tuple[Any, Any]:
-    program = generate(risk).optimised
+    program = generate(risk).lowered
     losses, gradients = [], []
     for row, target in zip(inputs, targets, strict=True):
         given = {"parameter": list(theta), "input": list(row), "target": [target]}

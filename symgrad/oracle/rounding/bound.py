@@ -64,7 +64,7 @@ class Rounding(Values):
         self._backwards(wanted)
 
     def bounds(self, results: Sequence[int | None]) -> list[Bound]:
-        """The bounds of some results."""
+        """Return the bounds of some results."""
         trail, numbers = self._trail, [self._results.get(r, Number(self.m.zero)) for r in results]
         if self._undecided is not None:
             return [Bound(math.inf)] * len(results)
@@ -86,7 +86,7 @@ class Rounding(Values):
         return found
 
     def place(self, result: int | None) -> Place | None:
-        """Where a result loses most: on the way from the step that errs most, the one that magnifies the error most."""
+        """Return where a result loses most: on the way from the step that errs most, the one that magnifies most."""
         number, trail = self._results.get(result, Number(self.m.zero)), self._trail
         if self._undecided is not None:
             return Place(self._undecided, "value")

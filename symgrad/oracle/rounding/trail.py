@@ -56,6 +56,7 @@ class Trail:
     origins: list[tuple[int, str]] = field(default_factory=list)
 
     def add(self, value: Real, parents: Sequence[Parent], charge: Real, origin: tuple[int, str]) -> int:
+        """Append a number that rounds by ``charge``, with its derivatives by its parents; return its node."""
         m = self.m
         spread = m.fsum(abs(partial) * self.reach[node] for node, partial in parents if self.reach[node])
         if not m.isnan(value) and m.mag(value) > _LARGEST:
@@ -68,10 +69,11 @@ class Trail:
         return len(self.values) - 1
 
     def reach_of(self, number: Number) -> Real:
+        """Return the most that a number may be off so far; nothing for one that is exact."""
         return self.m.zero if number.node is None else self.reach[number.node]
 
     def adjoints(self, outputs: Sequence[int]) -> list[Adjoint | None]:
-        """How each node's error enters the outputs; None where it does not."""
+        """Return how each node's error enters the outputs; None where it does not."""
         count = len(outputs)
         found: list[Adjoint | None] = [None] * len(self.values)
         for place, output in enumerate(outputs):
@@ -92,7 +94,7 @@ class Trail:
         return found
 
     def share(self, node: int, adjoint: Adjoint) -> NDArray[Any]:
-        """What a node's own error does to the outputs. An overflow is fatal even if multiplied by zero: that is NaN."""
+        """Return what a node's own error does to the outputs; of an overflow NaN, as it is fatal even times zero."""
         charge = self.charges[node]
         if charge == self.m.inf:
             return np.where(adjoint.reaches, np.longdouble(np.inf), np.longdouble(0))
@@ -100,32 +102,32 @@ class Trail:
 
 
 def half_ulp(m: Any, x: Real) -> Real:
-    """Half a unit in the last place of a number's double; of zero nothing."""
+    """Return half a unit in the last place of a number's double; of zero nothing."""
     _, mantissa, exponent, bits = x._mpf_
     return m.ldexp(m.one, max(exponent + bits - 53, LEAST) - 1) if mantissa else m.zero
 
 
 def keeps_digits(factor: Real, product: Real) -> bool:
-    """Whether a product with this factor is exact, whatever the other: a power of two, no subnormal result."""
+    """Return whether a product with this factor is exact, whatever the other: a power of two, no subnormal result."""
     _, mantissa, _, _ = factor._mpf_
     _, _, exponent, bits = product._mpf_
     return bool(mantissa == 1 and exponent + bits > -1021)
 
 
 def is_double(x: Real) -> bool:
-    """Whether a number is a double (or no number)."""
+    """Return whether a number is a double (or no number)."""
     _, mantissa, exponent, bits = x._mpf_
     return not mantissa or (bits <= 53 and exponent >= LEAST and exponent + bits <= _LARGEST)
 
 
 def span(x: Real) -> tuple[int, int]:
-    """The exponents of a number's first and last bit; of a zero, those that no other number has."""
+    """Return the exponents of a number's first and last bit; of a zero, those that no other number has."""
     _, mantissa, exponent, bits = x._mpf_
     return (exponent + bits, exponent) if mantissa else (-(10**9), 10**9)
 
 
 def wide(x: Real) -> Wide:
-    """A number as numpy.longdouble: infinite or zero past its range."""
+    """Return a number as numpy.longdouble: infinite or zero past its range."""
     sign, mantissa, exponent, bits = x._mpf_
     if not mantissa:
         return np.longdouble(float(x))

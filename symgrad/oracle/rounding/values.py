@@ -179,7 +179,7 @@ class Values:
 
 
 def product_remainder(m: Any, values: Sequence[Real], reach: Sequence[Real]) -> Real:
-    """The most that a product moves when every factor moves, less what it moves for one at a time."""
+    """Return the most that a product moves when every factor moves, less what it moves for one at a time."""
     if sum(1 for r in reach if r) < 2:
         return m.zero
     if m.inf in reach:

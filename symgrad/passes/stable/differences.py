@@ -14,7 +14,7 @@ _Addends = list[tuple[Value, float]]  # f and k of each k f
 
 
 def scaled(x: Value) -> tuple[Value | None, float]:
-    """``(f, k)`` of k f; ``(None, k)`` of a number."""
+    """Return ``(f, k)`` of k f; ``(None, k)`` of a number."""
     if x.constant is not None:
         return None, x.constant
     if x.operation == "neg":
@@ -67,7 +67,7 @@ def _square(function: str, other: str) -> Callable[[Value, int], Value | None]:
 
 
 def excess(x: Value) -> Value | None:
-    """q of 1 + q."""
+    """Return q where x is written as the sum 1 + q, else None."""
     parts = terms(addends(x)) if x.operation in ("add", "sub") else {}
     if parts.pop(None, 0.0) != 1 or not parts:
         return None
@@ -138,7 +138,7 @@ _PLUS: tuple[tuple[str, str, str, str, float, Callable[..., Value | None]], ...]
 
 
 def addends(x: Value) -> _Addends:
-    """``(f, k)`` of each k f in a sum; a very long sum is one f."""
+    """Return ``(f, k)`` of each k f in a sum; a very long sum is one f."""
     found, waiting = list[tuple[Value, float]](), [(x, 1.0)]
     while waiting and len(found) + len(waiting) <= _MOST_ADDENDS:
         part, sign = waiting.pop()
@@ -154,7 +154,7 @@ def addends(x: Value) -> _Addends:
 
 
 def terms(parts: Iterable[tuple[Value, float]]) -> dict[int | None, float]:
-    """The variables of a sum and their factors; under None the number in it."""
+    """Return the variables of a sum and their factors; under None the number in it."""
     found: dict[int | None, float] = {None: 0.0}
     for f, k in parts:
         number = f.constant
@@ -164,7 +164,7 @@ def terms(parts: Iterable[tuple[Value, float]]) -> dict[int | None, float]:
 
 
 def total(parts: Iterable[tuple[Value, float]]) -> Value:
-    """The sum of k f."""
+    """Return the sum of k f."""
     return reduce(lambda a, b: a + b, (f * k for f, k in parts))
 
 
@@ -185,7 +185,7 @@ def _leg(f: Value, k: float) -> Value | None:
 
 
 def square_root(x: Value, depth: int = 0) -> Value | None:
-    """The root of a product of squares and positive numbers, but for its sign."""
+    """Return the root of a product of squares and positive numbers, but for its sign."""
     if x.constant is not None:
         return x.number(x.constant**0.5) if x.constant > 0 else None
     if x.operation == "power" and x.attribute == 2:
@@ -200,7 +200,7 @@ def square_root(x: Value, depth: int = 0) -> Value | None:
 
 
 def is_square_of(x: Value, y: Value) -> bool:
-    """Is x = y^2, but for the rounding of numbers?"""
+    """Return whether x = y^2, but for the rounding of numbers."""
     (f, k), (g, c) = scaled(x), scaled(y)
     if f is None or g is None or f.operation != "power" or f.attribute != 2:
         return False
@@ -208,7 +208,7 @@ def is_square_of(x: Value, y: Value) -> bool:
 
 
 def is_same(x: Value, y: Value) -> bool:
-    """Are they the same sum? (SymPy distributes signs and numbers over the terms of a sum.)"""
+    """Return whether they are the same sum. (SymPy distributes signs and numbers over the terms of a sum.)"""
     return x.variable == y.variable or terms(addends(x)) == terms(addends(y))
 
 

@@ -38,6 +38,7 @@ class Term:
         return Term(-self.coefficient, self.exponent)
 
     def inverse(self) -> Term:
+        """Return 1 over the term: the exponent changes its sign."""
         return Term(1 / self.coefficient, None if self.exponent is None else -self.exponent)
 
 
@@ -46,7 +47,7 @@ def _added(x: Value | None, y: Value | None) -> Value | None:
 
 
 def terms(x: Value) -> list[Term]:
-    """The terms of a sum of exponentials, those with one exponent added up; anything else is one term."""
+    """Return the terms of a sum of exponentials, those with one exponent added up; anything else is one term."""
     found: dict[int | None, Term] = {}
     for term in _terms(x, {}, 0):
         before = found.get(term.key)
@@ -107,32 +108,36 @@ def _power(term: Term, n: int) -> Term:
 
 
 def quotient(a: Term, b: Term) -> Term:
+    """Return a over b; the exponentials of one exponent cancel."""
     same = a.key is not None and a.key == b.key
     exponent = None if same else _added(a.exponent, None if b.exponent is None else -b.exponent)
     return Term(a.coefficient / b.coefficient, exponent)
 
 
 def is_sum(parts: Sequence[Term]) -> bool:
+    """Return whether the terms are several, and one of them an exponential."""
     return len(parts) > 1 and any(term.exponent is not None for term in parts)
 
 
 def coefficients(parts: Sequence[Term]) -> list[float | None]:
+    """Return the number that each term's coefficient is; None for one that is no constant."""
     return [term.coefficient.constant for term in parts]
 
 
 def exponent(term: Term) -> Value:
+    """Return a term's exponent: 0 for a term that has none."""
     return term.coefficient.number(0.0) if term.exponent is None else term.exponent
 
 
 def difference(a: Term, b: Term) -> Value:
-    """The first exponent less the second."""
+    """Return the exponent of ``a`` less that of ``b``."""
     if b.exponent is None:
         return exponent(a)
     return -b.exponent if a.exponent is None else a.exponent.call("exact_sum", -b.exponent)
 
 
 def lost_by(exponent: Value) -> Value | None:
-    """What an exponent lost where others were added up to it: half an ULP of each sum."""
+    """Return what an exponent lost where others were added up to it: half an ULP of each sum."""
     lost, waiting = list[Value](), [exponent]
     while waiting:
         part = waiting.pop()
@@ -169,7 +174,13 @@ class _Shifted:
 
 
 def shifted(parts: Sequence[Term]) -> _Shifted:
-    """The shift is the largest exponent where that is large, and else 0: a shift that is not needed costs digits."""
+    """Return a sum of exponentials divided by exp(shift), so that none overflows.
+
+    The shift is the largest exponent where that is large, and else 0, since a shift that is not needed costs digits:
+
+        exp(a) + 2*exp(b), a > b, a large:  exp(a - a) + 2*exp(b - a), with shift a
+        exp(a) + 2*exp(b), both moderate:   as it stands, with shift 0
+    """
     keys = [term.key for term in parts]
     if len(parts) == 2 and None in keys:  # one exponential does for both terms
         x = exponent(parts[1 - keys.index(None)])
@@ -198,7 +209,7 @@ def shifted(parts: Sequence[Term]) -> _Shifted:
 
 
 def pairs_of(parts: Sequence[Term]) -> list[tuple[int, int, Value, Value | None]]:
-    """The places of c exp(m + a) and c exp(m - a), and a and m.
+    """Return the places of c exp(m + a) and c exp(m - a), and a and m.
 
     Near a = 0 little would be left of the difference of their derivatives.
     """
@@ -250,16 +261,17 @@ def _counted(term: Term) -> Value:
 
 
 def product(term: Term) -> Value:
-    """The term itself."""
+    """Return the value of a term: its coefficient times its exponential."""
     return term.coefficient if term.exponent is None else term.coefficient * term.exponent.call("exp")
 
 
 def summed(values: list[Value]) -> Value:
+    """Return the sum of one or more values, added from the left."""
     return reduce(lambda a, b: a + b, values)
 
 
 def share(x: Value, y: Value) -> list[Term] | None:
-    """The terms of y/x where x is one term and y a sum of exponentials."""
+    """Return the terms of y/x where x is one term and y a sum of exponentials."""
     above, below = terms(x), terms(y)
     if len(above) != 1 or above[0].exponent is None or not is_sum(below):
         return None

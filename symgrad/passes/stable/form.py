@@ -24,4 +24,5 @@ class StableForm:
 
     @property
     def name(self) -> str:
+        """The rule in short, as `rewrites` lists it."""
         return f"{self.pattern} -> {self.replacement}"

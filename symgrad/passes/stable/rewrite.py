@@ -32,7 +32,7 @@ def stabilise(program: Program) -> tuple[Program, tuple[str, ...]]:
 
 
 def as_declared(program: Program) -> tuple[Program, tuple[str, ...]]:
-    """The program as it is, and no rules: what stands for `stabilise` where stable forms are turned off."""
+    """Return the program as it is, and no rules: what stands for `stabilise` where stable forms are turned off."""
     return program, ()
 
 

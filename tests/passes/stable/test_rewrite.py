@@ -228,7 +228,7 @@ def counts(count: float, share: float) -> list[float]:
     """Value and derivative of y log(p), y a target."""
     p, y = sp.symbols("p y", real=True)
     risk = EmpiricalRisk.from_expression(y * sp.log(p), inputs=[], targets=[y], parameters=[p], name="counts")
-    program = generate(risk).optimised
+    program = generate(risk).lowered
     leaves = {"parameter": [np.float64(share)], "target": [np.float64(count)], "weight": [np.float64(1)]}
     return [float(number) for name in ("loss", "gradient") for number in output(program, name, DOUBLES, leaves)]
 
@@ -247,7 +247,7 @@ def numbers(expression: Any, **at: float) -> list[float]:
     parameters = [sp.Symbol(name, real=True) for name in at]
     risk = EmpiricalRisk.from_expression(expression, inputs=[], targets=[], parameters=parameters, name="numbers")
     leaves = {"parameter": [np.float64(v) for v in at.values()], "weight": [np.float64(1)]}
-    program = generate(risk).optimised
+    program = generate(risk).lowered
     with np.errstate(all="ignore"):
         return [float(v) for name in ("loss", "gradient") for v in output(program, name, DOUBLES, leaves)]
 
