@@ -853,24 +853,80 @@ cdef void plan_outer(Model* m, Outer* o) noexcept:
     across: the one that costs less. The gradient comes out turned where that is the left one.
     """
     cdef Py_ssize_t turning = 24  # the cost of turning one number, in multiplications
-    cdef Turned t
     cdef Py_ssize_t i
+    cdef Turned* other
+    cdef Turned* t = &m.turns[m.n_turns]
     if o.k * turning + o.m * columns_cost(o.k) <= o.m * turning + o.k * columns_cost(o.m):
-        t = Turned(o.right, o.p, o.k, o.k, 1, m.turned)
+        t.row, t.p, t.k, t.down, t.right = o.right, o.p, o.k, o.k, 1
         o.row, o.down, o.step, o.rows, o.columns, o.node_down, o.node_right = o.left, o.p, 1, o.m, o.k, o.k, 1
     else:
-        t = Turned(o.left, o.p, o.m, 1, o.p, m.turned)
+        t.row, t.p, t.k, t.down, t.right = o.left, o.p, o.m, 1, o.p
         o.row, o.down, o.step, o.rows, o.columns, o.node_down, o.node_right = o.right, 1, o.k, o.k, o.m, 1, o.k
     o.place = m.products
     m.products += o.rows * padded(o.columns)
     for i in range(m.n_turns):  # turned already, for another product
-        if (m.turns[i].row, m.turns[i].p, m.turns[i].k, m.turns[i].down) == (t.row, t.p, t.k, t.down):
-            o.turned = m.turns[i].place
+        other = &m.turns[i]
+        if other.row == t.row and other.p == t.p and other.k == t.k and other.down == t.down:
+            o.turned = other.place
             return
-    m.turns[m.n_turns] = t
     m.n_turns += 1
-    o.turned = t.place
+    o.turned = t.place = m.turned
     m.turned += t.p * padded(t.k)
+
+
+cdef bint fill(unsigned char* filled, Py_ssize_t at, Py_ssize_t size) noexcept:
+    """Mark parameters that have a derivative; had one of them one before?"""
+    cdef bint before = False
+    cdef Py_ssize_t i
+    for i in range(at, at + size):
+        before = before or filled[i]
+        filled[i] = 1
+    return before
+
+
+cdef void plan_columns(Model* m) noexcept:
+    """The columns of the inputs that lane functions read: what no predictor takes."""
+    cdef Py_ssize_t i, at = 0, first, size
+    m.n_columns = 0
+    while at < m.input_columns:
+        first, size = m.input_columns, 0
+        for i in range(m.n_predictors):
+            if at <= m.predictors[i].first < first:
+                first, size = m.predictors[i].first, m.predictors[i].size
+        if first > at:
+            m.columns[m.n_columns] = Segment(at, at, first - at)
+            m.n_columns += 1
+        at = first + size
+
+
+cdef void plan(Model* m, unsigned char* filled) noexcept:
+    """Work out where in a thread's memory that is computed which the tables are about."""
+    cdef Py_ssize_t i, n = 0
+    cdef Segment* s
+    cdef Segment* last = m.segments
+    for i in range(m.n_segments):
+        s = &m.segments[i]
+        fill(filled, s.at + (i == 0), s.size - (i == 0))
+        s.at += 1
+        if i and s.row == last.row + last.size and s.at == last.at + last.size:
+            last.size += s.size  # what follows both in the rows and in the node is folded with it
+        else:
+            last = &m.segments[n]
+            last[0] = s[0]
+            n += 1
+    m.n_segments = n
+    for i in range(m.n_scaled):
+        m.scaled[i].place = m.multiples
+        m.multiples += 2 * m.scaled[i].size
+        fill(filled, m.scaled[i].at, m.scaled[i].size)
+    m.n_turns = 0
+    for i in range(m.n_outers):
+        plan_outer(m, &m.outers[i])
+        m.outers[i].more = fill(filled, m.outers[i].at, m.outers[i].m * m.outers[i].k)
+    m.covered = True
+    for i in range(m.n_parameters):
+        m.covered = m.covered and filled[i]
+    plan_columns(m)
 
 
 cdef class Risk
@@ -1849,48 +1905,18 @@ cdef class Risk:
         if lanes not in (16, 32, 64):
             raise ValueError("lanes: expected 16, 32 or 64, got %r; generate the model and the sweep together" % (lanes,))
         m.invariants, m.value_rows, m.summed_rows = invariants, rows, summed
-        self.plan(((1, 0, m.n_parameters),) if segments is None else segments, outers, predictors, scaled)
+        if segments is None:
+            segments = ((1, 0, m.n_parameters),)
+        m.segments = <Segment*>array_of(((0, -1, 1), *segments), 3, sizeof(Segment), &m.n_segments)  # first the loss
+        m.outers = <Outer*>array_of(outers, 6, sizeof(Outer), &m.n_outers)
+        m.turns = <Turned*>array_of(((0,),) * m.n_outers, 1, sizeof(Turned), &m.n_turns)
+        m.predictors = <Predictor*>array_of(predictors, 4, sizeof(Predictor), &m.n_predictors)
+        m.columns = <Segment*>array_of(((0,),) * (m.n_predictors + 1), 1, sizeof(Segment), &m.n_columns)
+        m.scaled = <Multiple*>array_of(scaled, 4, sizeof(Multiple), &m.n_scaled)
+        filled = bytearray(m.n_parameters + 1)
+        plan(m, filled)
         self.expected_theta = "an array of shape (%d,)" % m.n_parameters
         self.expected_nodes = "dictionaries {(level, index): float64 array of shape (%d, 2)}" % (3 + m.n_parameters)
-
-    cdef int plan(self, segments, outers, predictors, scaled) except -1:
-        """Read the tables, and work out where in a thread's memory what they are about is computed."""
-        cdef Model* m = &self.model
-        cdef Py_ssize_t i
-        last = [0, 0, 1]  # the loss; what follows both in the rows and in the node is folded with it
-        summed = [last]
-        filled = bytearray(m.n_parameters)
-        for row, at, size in segments:
-            if row == last[0] + last[2] and at + 1 == last[1] + last[2]:
-                last[2] += size
-            else:
-                last = [row, at + 1, size]
-                summed.append(last)
-            filled[at:at + size] = b"\1" * size
-        m.segments = <Segment*>array_of(summed, 3, sizeof(Segment), &m.n_segments)
-        m.scaled = <Multiple*>array_of(scaled, 4, sizeof(Multiple), &m.n_scaled)
-        for i in range(m.n_scaled):
-            m.scaled[i].place = m.multiples
-            m.multiples += 2 * m.scaled[i].size
-            filled[m.scaled[i].at:m.scaled[i].at + m.scaled[i].size] = b"\1" * m.scaled[i].size
-        m.outers = <Outer*>array_of(outers, 6, sizeof(Outer), &m.n_outers)
-        m.turns = <Turned*>calloc(m.n_outers + 1, sizeof(Turned))
-        if m.turns == NULL:
-            raise MemoryError()
-        for i in range(m.n_outers):
-            plan_outer(m, &m.outers[i])
-            at, size = m.outers[i].at, m.outers[i].m * m.outers[i].k
-            m.outers[i].more = any(filled[at:at + size])
-            filled[at:at + size] = b"\1" * size
-        m.covered = all(filled)
-        m.predictors = <Predictor*>array_of(predictors, 4, sizeof(Predictor), &m.n_predictors)
-        read, at = [], 0
-        for first, size in sorted({(predictor[1], predictor[2]) for predictor in predictors}) + [(m.input_columns, 0)]:
-            if first > at:
-                read.append((at, at, first - at))
-            at = first + size
-        m.columns = <Segment*>array_of(read, 3, sizeof(Segment), &m.n_columns)
-        return 0
 
     def __dealloc__(self):
         free(self.model.segments)

@@ -62,11 +62,9 @@ cdef extern from *:
     #ifndef VECTOR
     #define VECTOR __attribute__((const, nothrow, leaf))
     #endif
-    #ifdef __APPLE__
-    #define C_NAME(name) __asm__("_" name)
-    #else
-    #define C_NAME(name) __asm__(name)
-    #endif
+    #define QUOTED(text) #text
+    #define LABEL(prefix, name) __asm__(QUOTED(prefix) name)
+    #define C_NAME(name) LABEL(__USER_LABEL_PREFIX__, name)
     #if defined(__GNUC__) && !defined(__clang__)
     /* no-tree-sink: a call that moves into a branch of a choice can no longer be vectorised */
     #define hot __attribute__((optimize("O3", "no-tree-sink", "no-math-errno", "no-trapping-math", "fp-contract=off"))) void
@@ -103,11 +101,9 @@ cdef hot once(const double* theta, real* c) noexcept nogil:
     """Compute what no sample changes, once for a theta."""
     cdef Py_ssize_t row
     cdef real p96 = <real>theta[96]
-    cdef real p0, p80, p88, transpose_1, product_1, total_1, product_3, product_4, product_5, product_6, total_2
-    cdef real total_3
+    cdef real p80, p88, transpose_1, product_1, total_1, product_3, product_4, product_5, product_6, total_2, total_3
     for row in range(80):
-        p0 = <real>theta[row]
-        c[98 + row] = p0
+        c[98 + row] = <real>theta[row]
     for row in range(8):
         p80 = <real>theta[80 + row]
         p88 = <real>theta[88 + row]

@@ -62,11 +62,9 @@ cdef extern from *:
     #ifndef VECTOR
     #define VECTOR __attribute__((const, nothrow, leaf))
     #endif
-    #ifdef __APPLE__
-    #define C_NAME(name) __asm__("_" name)
-    #else
-    #define C_NAME(name) __asm__(name)
-    #endif
+    #define QUOTED(text) #text
+    #define LABEL(prefix, name) __asm__(QUOTED(prefix) name)
+    #define C_NAME(name) LABEL(__USER_LABEL_PREFIX__, name)
     #if defined(__GNUC__) && !defined(__clang__)
     /* no-tree-sink: a call that moves into a branch of a choice can no longer be vectorised */
     #define hot __attribute__((optimize("O3", "no-tree-sink", "no-math-errno", "no-trapping-math", "fp-contract=off"))) void
@@ -101,19 +99,8 @@ cdef multiply_function multiply = <multiply_function>PyCapsule_GetPointer(_sweep
 cdef hot once(const double* theta, real* c) noexcept nogil:
     """Compute what no sample changes, once for a theta."""
     cdef Py_ssize_t row
-    cdef real p0, p2048, p2080, p2400
-    for row in range(2048):
-        p0 = <real>theta[row]
-        c[row] = p0
-    for row in range(32):
-        p2048 = <real>theta[2048 + row]
-        c[2048 + row] = p2048
-    for row in range(320):
-        p2080 = <real>theta[2080 + row]
-        c[2080 + row] = p2080
-    for row in range(10):
-        p2400 = <real>theta[2400 + row]
-        c[2400 + row] = p2400
+    for row in range(2410):
+        c[row] = <real>theta[row]
 
 
 cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
@@ -165,7 +152,6 @@ cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
         floor_1 = floor(y0)
         choice_3 = 0.0 if (((0.0 <= y0) & (y0 < 10.0)) & (y0 == floor_1)) else NAN
         choice_3_by_lane[lane] = choice_3
-    for lane in range(LANES):
         total_1_by_lane[lane] = 0.0
         total_2_by_lane[lane] = 0.0
         total_3_by_lane[lane] = 0.0
@@ -248,7 +234,6 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
         choice_3 = 0.0 if (((0.0 <= y0) & (y0 < 10.0)) & (y0 == floor_1)) else NAN
         choice_3_by_lane[lane] = choice_3
         negative_2_by_lane[lane] = -w
-    for lane in range(LANES):
         total_1_by_lane[lane] = 0.0
         total_2_by_lane[lane] = 0.0
         total_3_by_lane[lane] = 0.0

@@ -58,11 +58,9 @@ cdef extern from *:
     #ifndef VECTOR
     #define VECTOR __attribute__((const, nothrow, leaf))
     #endif
-    #ifdef __APPLE__
-    #define C_NAME(name) __asm__("_" name)
-    #else
-    #define C_NAME(name) __asm__(name)
-    #endif
+    #define QUOTED(text) #text
+    #define LABEL(prefix, name) __asm__(QUOTED(prefix) name)
+    #define C_NAME(name) LABEL(__USER_LABEL_PREFIX__, name)
     #if defined(__GNUC__) && !defined(__clang__)
     /* no-tree-sink: a call that moves into a branch of a choice can no longer be vectorised */
     #define hot __attribute__((optimize("O3", "no-tree-sink", "no-math-errno", "no-trapping-math", "fp-contract=off"))) void
@@ -98,13 +96,9 @@ cdef multiply_function multiply = <multiply_function>PyCapsule_GetPointer(_sweep
 cdef hot once(const double* theta, real* c) noexcept nogil:
     """Compute what no sample changes, once for a theta."""
     cdef Py_ssize_t row
-    cdef real p0, p12, transpose_1, product_1, total_1, product_3, product_4, total_2
-    for row in range(12):
-        p0 = <real>theta[row]
-        c[16 + row] = p0
-    for row in range(3):
-        p12 = <real>theta[12 + row]
-        c[28 + row] = p12
+    cdef real transpose_1, product_1, total_1, product_3, p12, product_4, total_2
+    for row in range(15):
+        c[16 + row] = <real>theta[row]
     # transpose_1 = transpose of p0, 4 x 3
     copy_rows(&c[31], 3, 1, &c[16], 1, 4, 4, 3, 1)
     total_1 = 0.0
@@ -153,7 +147,6 @@ cdef hot losses(const real* c, const real* data, rows out) noexcept nogil:
         floor_1 = floor(y0)
         choice_1 = 0.0 if (((0.0 <= y0) & (y0 < 3.0)) & (y0 == floor_1)) else NAN
         choice_1_by_lane[lane] = choice_1
-    for lane in range(LANES):
         total_3_by_lane[lane] = 0.0
         total_4_by_lane[lane] = 0.0
         total_5_by_lane[lane] = 0.0
@@ -212,7 +205,6 @@ cdef hot gradients(const real* c, const real* data, rows out) noexcept nogil:
         choice_1 = 0.0 if (((0.0 <= y0) & (y0 < 3.0)) & (y0 == floor_1)) else NAN
         choice_1_by_lane[lane] = choice_1
         negative_1_by_lane[lane] = -w
-    for lane in range(LANES):
         total_3_by_lane[lane] = 0.0
         total_4_by_lane[lane] = 0.0
         total_5_by_lane[lane] = 0.0

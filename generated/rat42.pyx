@@ -50,11 +50,9 @@ cdef extern from *:
     #ifndef VECTOR
     #define VECTOR __attribute__((const, nothrow, leaf))
     #endif
-    #ifdef __APPLE__
-    #define C_NAME(name) __asm__("_" name)
-    #else
-    #define C_NAME(name) __asm__(name)
-    #endif
+    #define QUOTED(text) #text
+    #define LABEL(prefix, name) __asm__(QUOTED(prefix) name)
+    #define C_NAME(name) LABEL(__USER_LABEL_PREFIX__, name)
     #if defined(__GNUC__) && !defined(__clang__)
     /* no-tree-sink: a call that moves into a branch of a choice can no longer be vectorised */
     #define hot __attribute__((optimize("O3", "no-tree-sink", "no-math-errno", "no-trapping-math", "fp-contract=off"))) void

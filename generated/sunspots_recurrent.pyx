@@ -71,11 +71,9 @@ cdef extern from *:
     #ifndef VECTOR
     #define VECTOR __attribute__((const, nothrow, leaf))
     #endif
-    #ifdef __APPLE__
-    #define C_NAME(name) __asm__("_" name)
-    #else
-    #define C_NAME(name) __asm__(name)
-    #endif
+    #define QUOTED(text) #text
+    #define LABEL(prefix, name) __asm__(QUOTED(prefix) name)
+    #define C_NAME(name) LABEL(__USER_LABEL_PREFIX__, name)
     #if defined(__GNUC__) && !defined(__clang__)
     /* no-tree-sink: a call that moves into a branch of a choice can no longer be vectorised */
     #define hot __attribute__((optimize("O3", "no-tree-sink", "no-math-errno", "no-trapping-math", "fp-contract=off"))) void
@@ -110,7 +108,7 @@ cdef hot once(const double* theta, real* c) noexcept nogil:
     """Compute what no sample changes, once for a theta."""
     cdef Py_ssize_t row
     cdef real p28 = <real>theta[28]
-    cdef real p0, p20, p24, p4, product_1, product_2, product_3, total_1, total_2, total_3, product_7, product_8, sum_4
+    cdef real p0, p20, p24, product_1, product_2, product_3, total_1, total_2, total_3, product_7, product_8, sum_4
     cdef real transpose_1, product_9, total_4
     for row in range(4):
         p0 = <real>theta[row]
@@ -120,8 +118,7 @@ cdef hot once(const double* theta, real* c) noexcept nogil:
         c[50 + row] = p20
         c[54 + row] = p24
     for row in range(16):
-        p4 = <real>theta[4 + row]
-        c[34 + row] = p4
+        c[34 + row] = <real>theta[4 + row]
     c[58] = p28
     total_1 = 0.0
     total_2 = 0.0
