@@ -91,7 +91,7 @@ class PieceWriter:
     # ------------------------------------------------------------------------------------------------------ addresses
 
     def base(self, variable: int) -> tuple[int, int]:
-        """In whose rows a variable lies, and how many rows on."""
+        """Return in whose rows a variable lies, and how many rows on."""
         variable, offset = self._kernel.homes[variable], 0
         while (start := view(self._kernel.program, variable)) is not None:
             offset += start
@@ -99,7 +99,7 @@ class PieceWriter:
         return variable, offset
 
     def rows_of(self, variable: int, given: bool = True) -> tuple[str, int | str]:
-        """The array that holds a variable, and its first row there; not theta itself unless it may be ``given``."""
+        """Return the array that holds a variable, and its first row there; theta itself only if it may be ``given``."""
         base, offset = self.base(variable)
         assignment = self._kernel.program.assignments[base]
         if self._once and given and assignment.operation == "parameter":
@@ -116,7 +116,7 @@ class PieceWriter:
         return "c", self._kernel.slots[base] + offset
 
     def element(self, variable: int) -> str:
-        """The value of a variable, read where it is kept: in a loop over its elements, the row's."""
+        """Return the value of a variable, read where it is kept: in a loop over its elements, the row's."""
         array, row = self.rows_of(variable)
         text = self._address(array, row, self._size(variable))
         text = f"<real>{text}" if array == "theta" else text
@@ -139,7 +139,7 @@ class PieceWriter:
         return tuple(map(self._array, sorted(self._singles)))
 
     def pointer(self, variable: int, more: str = "") -> str:
-        """Where a whole matrix begins."""
+        """Return where a whole matrix begins."""
         array, row = self.rows_of(variable, given=False)
         width = "" if array == "c" else " * LANES"
         return f"&{array}[{_sum(row, more, width)}]"

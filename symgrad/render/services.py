@@ -35,7 +35,7 @@ def services(kernel: Kernel) -> tuple[str, ...]:
 
 
 def clears(kernel: Kernel) -> bool:
-    """Does a matrix get zeros around what is copied into it?"""
+    """Return whether a matrix gets zeros around what is copied into it."""
     pieces = [piece for part in (kernel.once, *(f.pieces for f in kernel.functions)) for piece in part]
     copied = {kernel.program.assignments[s.variable].operation for s in pieces if not isinstance(s, Loop)}
     return not copied <= {"matmul", "transpose", "slice"}

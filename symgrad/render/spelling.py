@@ -48,12 +48,12 @@ class Text:
     binds: int = _ATOM
 
     def inside(self, binds: int) -> str:
-        """The text as an operand of something that binds so tightly."""
+        """Return the text as an operand of something that binds so tightly."""
         return self.text if self.binds >= binds else f"({self.text})"
 
 
 def number(value: float, dtype: str) -> Text:
-    """A literal that reads back to the same bits (in double; rounded once where the module works in float)."""
+    """Return a literal that reads back to the same bits (in double; rounded once where the module works in float)."""
     if isnan(value):
         return Text("NAN")
     text = "INFINITY" if isinf(value) else repr(abs(value))
@@ -62,7 +62,7 @@ def number(value: float, dtype: str) -> Text:
 
 
 def c_functions(program: Program, variables: Iterable[int]) -> tuple[tuple[str, int], ...]:
-    """``(name, number of arguments)`` of the C library's functions that these variables call, sorted."""
+    """Return ``(name, number of arguments)`` of the C library's functions that these variables call, sorted."""
     called = set()
     for variable in variables:
         assignment = program.assignments[variable]
@@ -85,7 +85,7 @@ class Printer:
         self._seen: Counter[str] = Counter()
 
     def name(self, variable: int) -> str:
-        """Leaves are named by place, temporaries by what they are and a running number, in the order of asking."""
+        """Return a variable's name: leaves are named by place, others by what they are and a running number."""
         variable = self._homes[variable]
         if variable not in self._names:
             assignment = self._program.assignments[variable]
@@ -101,7 +101,7 @@ class Printer:
         return self._names[variable]
 
     def operand(self, variable: int) -> Text:
-        """A variable where it is used: a constant as its literal, an element's place as the loop's, others by name."""
+        """Return a variable as it is used: a constant as its literal, a place as the loop's, others by name."""
         assignment = self._program.assignments[self._homes[variable]]
         if assignment.operation == "constant":
             assert isinstance(assignment.attribute, int | float)
@@ -109,7 +109,7 @@ class Printer:
         return Text("<real>row") if assignment.operation == "place" else Text(self.name(variable))
 
     def lines(self, body: Iterable[int], kept: Iterable[int]) -> tuple[tuple[tuple[int, str], ...], Mapping[int, Text]]:
-        """``((variable, text), ...)`` for a body, in order; and the texts of kept variables that need no line.
+        """Return ``((variable, text), ...)`` of a body, in order, and the texts of kept variables that need no line.
 
         A variable that is used once is written where it is used, if the line stays short and no branch of a
         choice would get work to do: the compiler turns a choice between values into a select.
