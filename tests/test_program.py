@@ -6,9 +6,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from symgrad.program import CONDITIONS, LEAVES, SAMPLE_LEAVES, Assignment, Builder, Program, Shape
+from symgrad.program import LEAVES, SAMPLE_LEAVES, Assignment, Builder, Program, Shape
 
 from .evaluate import EXACT, run
+from .rows import CONDITIONS
 
 
 def line() -> Program:

@@ -13,13 +13,13 @@ import jinja2
 
 from symgrad.declare import EmpiricalRisk
 from symgrad.explain import header_lines, parameter_name
-from symgrad.program import CONDITIONS, Program, count, size_of
+from symgrad.program import PRODUCT_STEP, STEP, Form, Program, count, row_of, size_of
 from symgrad.schedule import Kernel, LaneFunction, computed
 
 from .loops import StageText, StageWriter
 from .outers import outer_context
 from .predictors import predictor_context, turned_inputs
-from .spelling import OWN_FUNCTIONS, VECTOR_FUNCTIONS, Printer, c_functions
+from .spelling import Printer, c_functions
 
 Context = dict[str, object]
 
@@ -29,9 +29,7 @@ _SUMMARIES = {
     "predictions": "Each lane's outputs of the model.",
 }
 _WIDTH = 116
-# A function of the C library takes about so many nanoseconds for a sample, where other operations take a fraction.
 _BATCH = 4  # calls of a lane function whose values are added to a row's pairs while these are in registers
-_CALL_COST, _OPERATION_COST, _PRODUCT_COST = 2.0, 0.15, 0.013
 
 
 def render(risk: EmpiricalRisk, kernel: Kernel, dtype: str, rewrites: Sequence[str] = ()) -> str:
@@ -159,7 +157,9 @@ def _lane_function(kernel: Kernel, function: LaneFunction, printer: Printer, com
 def _numbers(kernel: Kernel, printer: Printer, writer: StageWriter) -> tuple[str, ...]:
     """The declarations of the numbers that a whole function reads."""
     program = kernel.program
-    kinds = {v: "bint" if program.assignments[v].operation in CONDITIONS else "real" for v in sorted(writer.scalars)}
+    kinds = {
+        v: "bint" if row_of(program.assignments[v].operation).is_condition else "real" for v in sorted(writer.scalars)
+    }
     return tuple(f"{kind} {printer.name(v)} = {writer.element(v)}" for v, kind in kinds.items())
 
 
@@ -195,18 +195,16 @@ def _computed(kernel: Kernel) -> set[int]:
 
 def _c_names(kernel: Kernel, dtype: str) -> Context:
     """The functions of the C library that are called, with and without vector versions; and the module's own."""
-    computed = _computed(kernel)
     suffix = "f" if dtype == "float32" else ""
-    vector: list[dict[str, str]] = []
-    scalar: list[dict[str, str]] = []
-    for name, arity in c_functions(kernel.program, computed):
-        entry = {"name": name, "symbol": name + suffix, "arguments": ", ".join(["real"] * arity)}
-        (vector if name in VECTOR_FUNCTIONS else scalar).append(entry)
-    own = {kernel.program.assignments[v].operation for v in computed} & OWN_FUNCTIONS
+
+    def entries(form: Form) -> tuple[dict[str, str], ...]:
+        called = c_functions(kernel.program, _computed(kernel), [form])
+        return tuple({"name": n, "symbol": n + suffix, "arguments": ", ".join(["real"] * k)} for n, k in called)
+
     return {
-        "vector_functions": tuple(vector),
-        "scalar_functions": tuple(scalar),
-        "special_functions": tuple(sorted(own)),
+        "vector_functions": entries(Form.VECTOR_FUNCTION),
+        "scalar_functions": entries(Form.C_FUNCTION),
+        "special_functions": tuple(entry["name"] for entry in entries(Form.OWN_FUNCTION)),
     }
 
 
@@ -225,10 +223,7 @@ def _cost(kernel: Kernel) -> int:
     (gradients,) = (function for function in kernel.functions if function.name == "gradients")
     products = sum(2 * o.m * o.p * o.k for o in kernel.outers) + sum(4 * p.size for p in kernel.predictors)
     products += sum(16 * part.size for part in kernel.scaled)
-    cost = products * _PRODUCT_COST + 3 * gradients.rows * _OPERATION_COST
+    cost = products * PRODUCT_STEP + 3 * gradients.rows * STEP
     for variable in computed(gradients.stages):
-        operation = kernel.program.assignments[variable].operation
-        own = operation in OWN_FUNCTIONS or operation in ("lgamma", "gamma")
-        each = _CALL_COST * (20 if own else 1) if own or operation in VECTOR_FUNCTIONS else _OPERATION_COST
-        cost += count(kernel.program, variable) * (_PRODUCT_COST if operation == "matmul" else each)
+        cost += count(kernel.program, variable) * row_of(kernel.program.assignments[variable].operation).cost
     return max(1, round(cost))
