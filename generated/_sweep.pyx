@@ -439,7 +439,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
         *(piece *)(to + 7 * to_down) = r7;
     }
     /* to[j * 2 + i] = from[i * lanes + j] for as many j: each piece is put together row by row */
-    static inline inlined interleave_2(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
+    static inline hot interleave_2(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
         piece r0 = *(const piece *)(from + 0 * lanes);
         piece r1 = *(const piece *)(from + 1 * lanes);
         piece mixed;
@@ -449,7 +449,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
         *(piece *)(to + 8) = mixed;
     }
     /* to[j * 3 + i] = from[i * lanes + j] for as many j: each piece is put together row by row */
-    static inline inlined interleave_3(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
+    static inline hot interleave_3(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
         piece r0 = *(const piece *)(from + 0 * lanes);
         piece r1 = *(const piece *)(from + 1 * lanes);
         piece r2 = *(const piece *)(from + 2 * lanes);
@@ -465,7 +465,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
         *(piece *)(to + 16) = mixed;
     }
     /* to[j * 4 + i] = from[i * lanes + j] for as many j: each piece is put together row by row */
-    static inline inlined interleave_4(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
+    static inline hot interleave_4(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
         piece r0 = *(const piece *)(from + 0 * lanes);
         piece r1 = *(const piece *)(from + 1 * lanes);
         piece r2 = *(const piece *)(from + 2 * lanes);
@@ -489,7 +489,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
         *(piece *)(to + 24) = mixed;
     }
     /* to[j * 5 + i] = from[i * lanes + j] for as many j: each piece is put together row by row */
-    static inline inlined interleave_5(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
+    static inline hot interleave_5(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
         piece r0 = *(const piece *)(from + 0 * lanes);
         piece r1 = *(const piece *)(from + 1 * lanes);
         piece r2 = *(const piece *)(from + 2 * lanes);
@@ -523,7 +523,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
         *(piece *)(to + 32) = mixed;
     }
     /* to[j * 6 + i] = from[i * lanes + j] for as many j: each piece is put together row by row */
-    static inline inlined interleave_6(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
+    static inline hot interleave_6(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
         piece r0 = *(const piece *)(from + 0 * lanes);
         piece r1 = *(const piece *)(from + 1 * lanes);
         piece r2 = *(const piece *)(from + 2 * lanes);
@@ -569,7 +569,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
         *(piece *)(to + 40) = mixed;
     }
     /* to[j * 7 + i] = from[i * lanes + j] for as many j: each piece is put together row by row */
-    static inline inlined interleave_7(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
+    static inline hot interleave_7(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
         piece r0 = *(const piece *)(from + 0 * lanes);
         piece r1 = *(const piece *)(from + 1 * lanes);
         piece r2 = *(const piece *)(from + 2 * lanes);
@@ -629,7 +629,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
         *(piece *)(to + 48) = mixed;
     }
     /* Fewer rows than a piece is long: how many lanes were written. */
-    static inline __attribute__((always_inline)) Py_ssize_t interleave(const real *values, Py_ssize_t rows, real *to, Py_ssize_t count, Py_ssize_t lanes) {
+    static hot_function Py_ssize_t interleave(const real *values, Py_ssize_t rows, real *to, Py_ssize_t count, Py_ssize_t lanes) {
         Py_ssize_t lane = 0;
         if (rows == 2) for (; lane + PIECE <= count; lane += PIECE) interleave_2(to + lane * rows, values + lane, lanes);
         if (rows == 3) for (; lane + PIECE <= count; lane += PIECE) interleave_3(to + lane * rows, values + lane, lanes);
@@ -668,7 +668,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
         *(piece *)(to + 3 * to_down) = r3;
     }
     /* to[j * 2 + i] = from[i * lanes + j] for as many j: each piece is put together row by row */
-    static inline inlined interleave_2(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
+    static inline hot interleave_2(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
         piece r0 = *(const piece *)(from + 0 * lanes);
         piece r1 = *(const piece *)(from + 1 * lanes);
         piece mixed;
@@ -678,7 +678,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
         *(piece *)(to + 4) = mixed;
     }
     /* to[j * 3 + i] = from[i * lanes + j] for as many j: each piece is put together row by row */
-    static inline inlined interleave_3(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
+    static inline hot interleave_3(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
         piece r0 = *(const piece *)(from + 0 * lanes);
         piece r1 = *(const piece *)(from + 1 * lanes);
         piece r2 = *(const piece *)(from + 2 * lanes);
@@ -694,7 +694,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
         *(piece *)(to + 8) = mixed;
     }
     /* Fewer rows than a piece is long: how many lanes were written. */
-    static inline __attribute__((always_inline)) Py_ssize_t interleave(const real *values, Py_ssize_t rows, real *to, Py_ssize_t count, Py_ssize_t lanes) {
+    static hot_function Py_ssize_t interleave(const real *values, Py_ssize_t rows, real *to, Py_ssize_t count, Py_ssize_t lanes) {
         Py_ssize_t lane = 0;
         if (rows == 2) for (; lane + PIECE <= count; lane += PIECE) interleave_2(to + lane * rows, values + lane, lanes);
         if (rows == 3) for (; lane + PIECE <= count; lane += PIECE) interleave_3(to + lane * rows, values + lane, lanes);
@@ -716,7 +716,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
         *(piece *)(to + 1 * to_down) = r1;
     }
     /* Fewer rows than a piece is long: how many lanes were written. */
-    static inline __attribute__((always_inline)) Py_ssize_t interleave(const real *values, Py_ssize_t rows, real *to, Py_ssize_t count, Py_ssize_t lanes) {
+    static hot_function Py_ssize_t interleave(const real *values, Py_ssize_t rows, real *to, Py_ssize_t count, Py_ssize_t lanes) {
         Py_ssize_t lane = 0;
         return lane;
     }

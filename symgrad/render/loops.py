@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from symgrad.program import CONDITIONS, LEAVES, size_of
-from symgrad.schedule import REDUCTIONS, Kernel, LaneFunction, Loop, Piece, Whole, view
+from symgrad.program import LEAVES, row_of, size_of
+from symgrad.schedule import Kernel, LaneFunction, Loop, Piece, Whole, is_reduction, view
 
 from .spelling import Printer
 
@@ -148,13 +148,13 @@ class PieceWriter:
         return size_of(self._kernel.shape(self._kernel.homes[variable]))
 
     def _is_condition(self, variable: int) -> bool:
-        return self._kernel.program.assignments[self._kernel.homes[variable]].operation in CONDITIONS
+        return row_of(self._kernel.program.assignments[self._kernel.homes[variable]].operation).is_condition
 
     # ---------------------------------------------------------------------------------------------------------- loops
 
     def _loop(self, loop: Loop, comments: dict[int, str]) -> PieceText:
         program, printer, homes = self._kernel.program, self._printer, self._kernel.homes
-        grown = [v for v in loop.body if program.assignments[v].operation in REDUCTIONS]
+        grown = [v for v in loop.body if is_reduction(program.assignments[v])]
         added = {v: homes[program.assignments[v].arguments[0]] for v in grown}
         single = [v for v in loop.body if v in self._singles and v not in added]
         lasting = 2 * self._used_later(loop) if self._once else []  # used twice: it gets a line
