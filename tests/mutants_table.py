@@ -150,7 +150,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("theta is used as it lies", DOOR, "return np.ascontiguousarray(theta, _DOUBLE)", "return theta", ARRAYS),
     # arithmetic
     Mutant("parts of fast-math are let through", MODULE, "__GCC_IEC_559 < 1", "__GCC_IEC_559 < 0", IEEE),
-    Mutant("fast-math is a warning", MODULE, '#error "this module\'s', '#warning "this module\'s', ARITHMETIC),
+    Mutant("fast-math is a warning", MODULE, '#error "this module\'s', '#warning "this module\'s', IEEE),
     Mutant("single precision in the pairs", SWEEP, "cdef double shift = total - high[0]\n    low[0] +=",
            "cdef float shift = total - high[0]\n    low[0] +=", SUMS),
     Mutant("literals of fifteen digits", "symgrad/render/spelling.py", "else repr(abs(value))",
