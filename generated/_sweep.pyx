@@ -41,6 +41,8 @@ cdef extern from *:
     typedef real *__restrict__ rows;
     typedef double *__restrict__ pairs;
     #define fma_real __builtin_fma
+    #define fma_double __builtin_fma
+    #define SMALLEST_SQUARE 0x1p-960
     #define magnitude __builtin_fabs
     /* NaN with one pattern of bits, whichever operation it came from */
     static inline hot_function double canonical(double x) { return x == x ? x : __builtin_nan(""); }
@@ -437,7 +439,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
         *(piece *)(to + 7 * to_down) = r7;
     }
     /* to[j * 2 + i] = from[i * lanes + j] for as many j: each piece is put together row by row */
-    static inline inlined interleave_2(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
+    static inline hot interleave_2(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
         piece r0 = *(const piece *)(from + 0 * lanes);
         piece r1 = *(const piece *)(from + 1 * lanes);
         piece mixed;
@@ -447,7 +449,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
         *(piece *)(to + 8) = mixed;
     }
     /* to[j * 3 + i] = from[i * lanes + j] for as many j: each piece is put together row by row */
-    static inline inlined interleave_3(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
+    static inline hot interleave_3(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
         piece r0 = *(const piece *)(from + 0 * lanes);
         piece r1 = *(const piece *)(from + 1 * lanes);
         piece r2 = *(const piece *)(from + 2 * lanes);
@@ -463,7 +465,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
         *(piece *)(to + 16) = mixed;
     }
     /* to[j * 4 + i] = from[i * lanes + j] for as many j: each piece is put together row by row */
-    static inline inlined interleave_4(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
+    static inline hot interleave_4(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
         piece r0 = *(const piece *)(from + 0 * lanes);
         piece r1 = *(const piece *)(from + 1 * lanes);
         piece r2 = *(const piece *)(from + 2 * lanes);
@@ -487,7 +489,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
         *(piece *)(to + 24) = mixed;
     }
     /* to[j * 5 + i] = from[i * lanes + j] for as many j: each piece is put together row by row */
-    static inline inlined interleave_5(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
+    static inline hot interleave_5(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
         piece r0 = *(const piece *)(from + 0 * lanes);
         piece r1 = *(const piece *)(from + 1 * lanes);
         piece r2 = *(const piece *)(from + 2 * lanes);
@@ -521,7 +523,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
         *(piece *)(to + 32) = mixed;
     }
     /* to[j * 6 + i] = from[i * lanes + j] for as many j: each piece is put together row by row */
-    static inline inlined interleave_6(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
+    static inline hot interleave_6(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
         piece r0 = *(const piece *)(from + 0 * lanes);
         piece r1 = *(const piece *)(from + 1 * lanes);
         piece r2 = *(const piece *)(from + 2 * lanes);
@@ -567,7 +569,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
         *(piece *)(to + 40) = mixed;
     }
     /* to[j * 7 + i] = from[i * lanes + j] for as many j: each piece is put together row by row */
-    static inline inlined interleave_7(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
+    static inline hot interleave_7(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
         piece r0 = *(const piece *)(from + 0 * lanes);
         piece r1 = *(const piece *)(from + 1 * lanes);
         piece r2 = *(const piece *)(from + 2 * lanes);
@@ -627,7 +629,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
         *(piece *)(to + 48) = mixed;
     }
     /* Fewer rows than a piece is long: how many lanes were written. */
-    static inline __attribute__((always_inline)) Py_ssize_t interleave(const real *values, Py_ssize_t rows, real *to, Py_ssize_t count, Py_ssize_t lanes) {
+    static hot_function Py_ssize_t interleave(const real *values, Py_ssize_t rows, real *to, Py_ssize_t count, Py_ssize_t lanes) {
         Py_ssize_t lane = 0;
         if (rows == 2) for (; lane + PIECE <= count; lane += PIECE) interleave_2(to + lane * rows, values + lane, lanes);
         if (rows == 3) for (; lane + PIECE <= count; lane += PIECE) interleave_3(to + lane * rows, values + lane, lanes);
@@ -666,7 +668,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
         *(piece *)(to + 3 * to_down) = r3;
     }
     /* to[j * 2 + i] = from[i * lanes + j] for as many j: each piece is put together row by row */
-    static inline inlined interleave_2(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
+    static inline hot interleave_2(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
         piece r0 = *(const piece *)(from + 0 * lanes);
         piece r1 = *(const piece *)(from + 1 * lanes);
         piece mixed;
@@ -676,7 +678,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
         *(piece *)(to + 4) = mixed;
     }
     /* to[j * 3 + i] = from[i * lanes + j] for as many j: each piece is put together row by row */
-    static inline inlined interleave_3(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
+    static inline hot interleave_3(real *__restrict__ to, const real *__restrict__ from, Py_ssize_t lanes) {
         piece r0 = *(const piece *)(from + 0 * lanes);
         piece r1 = *(const piece *)(from + 1 * lanes);
         piece r2 = *(const piece *)(from + 2 * lanes);
@@ -692,7 +694,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
         *(piece *)(to + 8) = mixed;
     }
     /* Fewer rows than a piece is long: how many lanes were written. */
-    static inline __attribute__((always_inline)) Py_ssize_t interleave(const real *values, Py_ssize_t rows, real *to, Py_ssize_t count, Py_ssize_t lanes) {
+    static hot_function Py_ssize_t interleave(const real *values, Py_ssize_t rows, real *to, Py_ssize_t count, Py_ssize_t lanes) {
         Py_ssize_t lane = 0;
         if (rows == 2) for (; lane + PIECE <= count; lane += PIECE) interleave_2(to + lane * rows, values + lane, lanes);
         if (rows == 3) for (; lane + PIECE <= count; lane += PIECE) interleave_3(to + lane * rows, values + lane, lanes);
@@ -714,7 +716,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
         *(piece *)(to + 1 * to_down) = r1;
     }
     /* Fewer rows than a piece is long: how many lanes were written. */
-    static inline __attribute__((always_inline)) Py_ssize_t interleave(const real *values, Py_ssize_t rows, real *to, Py_ssize_t count, Py_ssize_t lanes) {
+    static hot_function Py_ssize_t interleave(const real *values, Py_ssize_t rows, real *to, Py_ssize_t count, Py_ssize_t lanes) {
         Py_ssize_t lane = 0;
         return lane;
     }
@@ -773,6 +775,8 @@ s00 = fma_vector(a[0 * down], b0, s00);
     const double SHRINK  # of weights, where sums would overflow
     const double LEAST  # the smallest number of full precision
     real fma_real(real, real, real) noexcept nogil
+    double fma_double(double, double, double) noexcept nogil
+    const double SMALLEST_SQUARE  # so large a product has all its digits in a pair
     void* large_memory(size_t) noexcept nogil
     hot turn_eight(real*, Py_ssize_t, const char*, Py_ssize_t) noexcept nogil
     const Py_ssize_t WIDTH
@@ -827,6 +831,7 @@ cdef struct Model:  # rows of values: what lane functions fill; of data: what th
     Py_ssize_t turned, products, multiples  # columns that are turned; sums of products, and of multiples, of a tile
     double cost  # about so many nanoseconds for a sample with its gradient
     bint penalty, covered  # covered: each parameter has a derivative
+    bint factored  # products are column times row, and nothing is added to them: their norms are known from their factors
     Py_ssize_t n_segments, n_columns, n_predictors, n_scaled, n_turns, n_outers
     Segment* segments
     Segment* columns  # those of the inputs that lane functions read: the others enter in predictors alone
@@ -940,9 +945,11 @@ cdef void plan(Model* m, unsigned char* filled) noexcept:
         m.multiples += 2 * m.scaled[i].size
         fill(filled, m.scaled[i].at, m.scaled[i].size)
     m.n_turns = 0
+    m.factored = True
     for i in range(m.n_outers):
         plan_outer(m, &m.outers[i])
         m.outers[i].more = fill(filled, m.outers[i].at, m.outers[i].m * m.outers[i].k)
+        m.factored = m.factored and m.outers[i].p == 1 and not m.outers[i].more
     m.covered = True
     for i in range(m.n_parameters):
         m.covered = m.covered and filled[i]
@@ -1274,6 +1281,11 @@ cdef struct Column:
     Py_ssize_t row_stride
     Py_ssize_t column_stride
 
+cdef enum Wanted:
+    SUMS  # of the loss, and with_gradient of its derivatives
+    ROWS  # each sample's values
+    NORMS  # the squared norm of each sample's gradient
+
 cdef struct Sweep:
     const Model* model
     LaneFunction function
@@ -1284,9 +1296,10 @@ cdef struct Sweep:
     bint shrunk  # weights are multiplied by SHRINK
     Py_ssize_t n  # samples in the arrays below
     Column[3] columns  # inputs, targets, weights
-    char* out  # NULL: sums are wanted; else rows first_row, ... of each sample go to one row of out
-    Py_ssize_t first_row
-    Py_ssize_t out_rows
+    Wanted wanted
+    char* out  # what is wanted of each sample
+    Py_ssize_t out_rows  # so many rows of values, or one number
+    Py_ssize_t out_size  # so many bytes
 
 
 cdef struct Scratch:  # what a thread works in
@@ -1297,6 +1310,7 @@ cdef struct Scratch:  # what a thread works in
     double* products
     real* values_by_lane  # where each lane's numbers lie together
     real* data_by_lane
+    real* gradient  # of one lane
     const char* samples  # rows of the inputs of a call, ``down`` bytes apart
     Py_ssize_t down
     real* table  # where the inputs are copied that are not in rows
@@ -1741,7 +1755,7 @@ cdef void write_rows(Sweep* sweep, Scratch* scratch, Py_ssize_t lane, real* to, 
     if sweep.with_gradient:
         write_gradients(sweep.model, scratch, lane, to, count)
     else:
-        scatter(&scratch.values[sweep.first_row * sweep.model.lanes + lane], sweep.out_rows, to, sweep.out_rows, count, sweep.model.lanes)
+        scatter(&scratch.values[lane], sweep.out_rows, to, sweep.out_rows, count, sweep.model.lanes)
 
 
 cdef Py_ssize_t lanes_together(const Model* model, Py_ssize_t row_size) noexcept nogil:
@@ -1784,6 +1798,148 @@ cdef void write_block(Sweep* sweep, Scratch* scratch) noexcept nogil:
     if room != NULL:
         settle_stores()
         free(memory)
+
+
+cdef enum:
+    EIGHT = 8  # partial sums of a row whose numbers lie one after the other
+
+
+cdef inline hot add_square(double* high, double* low, double x) noexcept nogil:
+    """high + low += x * x, with the rounding errors of the product and of the sum."""
+    cdef double square = x * x
+    low[0] += fma_double(x, x, -square)
+    add_exactly(high, low, square)
+
+
+cdef inline double sum_of(double high, double low) noexcept nogil:
+    """Return a pair as one number; an infinity stays one."""
+    return high + low if high - high == 0.0 else high
+
+
+cdef hot add_squares(const real* values, Py_ssize_t n_rows, Py_ssize_t lanes, pairs high, pairs low) noexcept nogil:
+    """The squares of each lane's values onto that lane's pair."""
+    cdef Py_ssize_t row, lane
+    for row in range(n_rows):
+        for lane in range(lanes):
+            add_square(&high[lane], &low[lane], values[row * lanes + lane])
+
+
+cdef hot add_squares_along(const real* x, Py_ssize_t n, double factor, pairs high, pairs low) noexcept nogil:
+    """The squares of n numbers that lie one after the other, each times ``factor`` first (in double), onto eight pairs."""
+    cdef Py_ssize_t j, i
+    for j in range(n // EIGHT):
+        for i in range(EIGHT):
+            add_square(&high[i], &low[i], factor * x[j * EIGHT + i])
+    for j in range(n - n % EIGHT, n):
+        add_square(&high[0], &low[0], factor * x[j])
+
+
+cdef double fold_eight(const double* high, const double* low) noexcept nogil:
+    """Return the sum of eight pairs."""
+    cdef double total = high[0], rest = low[0]
+    cdef Py_ssize_t i
+    for i in range(1, EIGHT):
+        merge(&total, &rest, high[i], low[i])
+    return sum_of(total, rest)
+
+
+cdef hot add_products(const double* left, const double* left_low, const double* right, const double* right_low, pairs high, pairs low,
+                      Py_ssize_t lanes, bint* doubtful) noexcept nogil:
+    """Products of pairs onto each lane's pair. Doubtful: one has left the range of full precision, and its terms may not have."""
+    cdef Py_ssize_t lane, outside = 0
+    cdef double product
+    for lane in range(lanes):
+        product = left[lane] * right[lane]
+        outside += not SMALLEST_SQUARE <= product <= GREATEST and left[lane] != 0.0 and right[lane] != 0.0
+        low[lane] += fma_double(left[lane], right[lane], -product) + (left[lane] * right_low[lane] + left_low[lane] * right[lane])
+        add_exactly(&high[lane], &low[lane], product)
+    doubtful[0] = doubtful[0] or outside > 0
+
+
+cdef hot norms_from_factors(const Model* model, Scratch* scratch, double* to, Py_ssize_t count, bint* doubtful) noexcept nogil:
+    """Each lane's squared norm; of a gradient that is column times row, from the norms of these: |left|**2 * |right|**2."""
+    cdef double[MOST_LANES] high, low, left, left_low, right, right_low
+    cdef double[EIGHT] eight, eight_low
+    cdef Py_ssize_t i, lane, loss, lanes = model.lanes
+    cdef const Segment* s
+    cdef Outer* o
+    cdef Multiple* f
+    memset(high, 0, sizeof(high))
+    memset(low, 0, sizeof(low))
+    for i in range(model.n_segments):
+        s = &model.segments[i]
+        loss = s.at == 0
+        add_squares(&scratch.values[(s.row + loss) * lanes], s.size - loss, lanes, high, low)
+    for i in range(model.n_outers):
+        o = &model.outers[i]
+        memset(left, 0, sizeof(left))
+        memset(left_low, 0, sizeof(left))
+        memset(right, 0, sizeof(right))
+        memset(right_low, 0, sizeof(right))
+        add_squares(row_of(model, o.left, scratch.values, scratch.data, lanes), o.m, lanes, left, left_low)
+        add_squares(row_of(model, o.right, scratch.values, scratch.data, lanes), o.k, lanes, right, right_low)
+        add_products(left, left_low, right, right_low, high, low, lanes, doubtful)
+    for i in range(model.n_scaled):
+        f = &model.scaled[i]
+        for lane in range(count):
+            memset(eight, 0, sizeof(eight))
+            memset(eight_low, 0, sizeof(eight))
+            add_squares_along(<const real*>(scratch.samples + lane * scratch.down) + f.first, f.size,
+                              row_of(model, f.row, scratch.values, scratch.data, lanes)[lane], eight, eight_low)
+            add_exactly(&high[lane], &low[lane], fold_eight(eight, eight_low))
+    for lane in range(count):
+        to[lane] = canonical(sum_of(high[lane], low[lane]))
+
+
+cdef hot norms_from_gradients(const Model* model, Scratch* scratch, double* to, Py_ssize_t count) noexcept nogil:
+    """Each lane's squared norm from its gradient, written out for one lane after the other."""
+    cdef double[EIGHT] eight, eight_low
+    cdef Py_ssize_t lane
+    turn_to_lanes(model, scratch, count)
+    for lane in range(count):
+        write_gradients(model, scratch, lane, scratch.gradient, 1)
+        memset(eight, 0, sizeof(eight))
+        memset(eight_low, 0, sizeof(eight))
+        add_squares_along(scratch.gradient, model.n_parameters, 1.0, eight, eight_low)
+        to[lane] = canonical(fold_eight(eight, eight_low))
+
+
+cdef void write_norms(Sweep* sweep, Scratch* scratch) noexcept nogil:
+    """The squared norm of each sample's gradient, in double, to ``out``."""
+    cdef const Model* model = sweep.model
+    cdef Py_ssize_t count, n_masked, start = 0, lanes = model.lanes
+    cdef double* to = <double*>sweep.out
+    cdef unsigned char[MOST_LANES] masked
+    cdef bint doubtful
+    while start < sweep.n:
+        count = min(lanes, sweep.n - start)
+        gather(sweep, scratch, start, count, masked, &n_masked)
+        sweep.function(sweep.c, scratch.data, scratch.values)
+        doubtful = not model.factored
+        if model.factored:
+            norms_from_factors(model, scratch, &to[start], count, &doubtful)
+        if doubtful:
+            norms_from_gradients(model, scratch, &to[start], count)
+        start += count
+
+
+cdef object _reduced(_Bound data, theta, want, out):
+    """Return ``{name: result}`` of the reductions that are wanted."""
+    wanted = (want,) if isinstance(want, str) else tuple(want)
+    for name in wanted:
+        if name not in _REDUCTIONS:
+            _refuse(ArrayError, "want", "one or several of %s" % list(_REDUCTIONS), repr(name), "choose among these names")
+    out = {} if out is None else out
+    if not isinstance(out, dict) or not set(out) <= set(wanted):
+        _refuse(ArrayError, "out", "{name: array} with names of what is wanted", out if not isinstance(out, dict) else list(out), "leave it out")
+    results = {}
+    for name in wanted:
+        results[name] = _result(out.get(name), (data.n,), theta, data.arrays, _DOUBLE)
+        _each(data, theta, NORMS, data.risk.gradients, data.risk.model.summed_rows, 1, results[name])
+    return results
+
+
+_REDUCTIONS = ("squared_norms",)
 
 
 cdef object _DOUBLE = np.dtype(np.float64)
@@ -1833,24 +1989,24 @@ cdef Py_ssize_t _threads(threads) except -1:
     return threads
 
 
-cdef object _result(out, tuple shape, theta, tuple arrays):
+cdef object _result(out, tuple shape, theta, tuple arrays, dtype=_REAL):
     """Return ``out``, if it can take the result, or a new array if it is None."""
     if out is None:
-        return _empty(shape, _REAL)
-    if type(out) is not _ARRAY and (not isinstance(out, _ARRAY) or isinstance(out, np.ma.MaskedArray)) or out.dtype != _REAL:
-        _refuse_out(ArrayTypeError, shape, out.dtype if type(out) is _ARRAY else type(out).__name__)
+        return _empty(shape, dtype)
+    if type(out) is not _ARRAY and (not isinstance(out, _ARRAY) or isinstance(out, np.ma.MaskedArray)) or out.dtype != dtype:
+        _refuse_out(ArrayTypeError, dtype, shape, out.dtype if type(out) is _ARRAY else type(out).__name__)
     if out.shape != shape or not out.flags.carray:
-        _refuse_out(ArrayError, shape, "shape %s, strides %s, writable %s, aligned %s"
+        _refuse_out(ArrayError, dtype, shape, "shape %s, strides %s, writable %s, aligned %s"
                     % (out.shape, out.strides, out.flags.writeable, out.flags.aligned))
     for other in (theta, *arrays):
         if other is not None and np.may_share_memory(out, other):
-            _refuse_out(ArrayError, shape, "memory that another argument uses")
+            _refuse_out(ArrayError, dtype, shape, "memory that another argument uses")
     return out
 
 
-cdef int _refuse_out(error, shape, got) except -1:
-    _refuse(error, "out", "a writable, aligned, C-contiguous %s array of shape %s" % (_REAL, shape), got,
-            "numpy.empty(%s, '%s') makes one" % (shape, _REAL))
+cdef int _refuse_out(error, dtype, shape, got) except -1:
+    _refuse(error, "out", "a writable, aligned, C-contiguous %s array of shape %s" % (dtype, shape), got,
+            "numpy.empty(%s, '%s') makes one" % (shape, dtype))
 
 
 cdef int _point(Column* column, array) except -1:
@@ -2123,6 +2279,7 @@ cdef class _Scratch:
         cdef bint by_lane = m.n_outers > 0
         cdef size_t values_by_lane = _part(&at, by_lane * m.value_rows * m.lanes * sizeof(real))
         cdef size_t data_by_lane = _part(&at, by_lane * m.weight_row * m.lanes * sizeof(real))
+        cdef size_t gradient = _part(&at, by_lane * m.n_parameters * sizeof(real))
         cdef size_t multiples = _part(&at, m.multiples * sizeof(double))
         cdef size_t table = _part(&at, (m.n_predictors > 0) * m.lanes * m.input_columns * sizeof(real))
         if at > self.room:
@@ -2140,6 +2297,7 @@ cdef class _Scratch:
         scratch.products = <double*>(base + products)
         scratch.values_by_lane = <real*>(base + values_by_lane)
         scratch.data_by_lane = <real*>(base + data_by_lane)
+        scratch.gradient = <real*>(base + gradient)
         scratch.multiples = <double*>(base + multiples)
         scratch.table = <real*>(base + table)
         self.number = m.number
@@ -2222,8 +2380,8 @@ cdef class _Job:
         cdef Sweep sweep = self.sweep
         cdef Column column
         sweep.n = min(rows, self.n - first)
-        if sweep.out != NULL:
-            sweep.out += first * sweep.out_rows * sizeof(real)
+        if sweep.wanted != SUMS:
+            sweep.out += first * sweep.out_size
         first += self.start
         converted = None  # kept until the sweep is done
         cdef int place
@@ -2239,7 +2397,7 @@ cdef class _Job:
             sweep.columns[place] = column
         if sweep.columns[WEIGHTS].base != NULL and not weights_are_finite(sweep.columns[WEIGHTS], sweep.n):
             _check_weights(self.data.arrays[WEIGHTS][first:first + sweep.n])
-        if sweep.out == NULL:
+        if sweep.wanted == SUMS:
             tree = _take(_idle_trees, _Tree)
             tree.reserve((sweep.n + sweep.model.tile_rows - 1) // sweep.model.tile_rows, sweep.n_sums)
             nodes = tree.nodes
@@ -2354,10 +2512,12 @@ cdef Py_ssize_t _block_rows(const Model* model, Py_ssize_t n, double nanoseconds
 
 
 cdef void compute_block(Sweep* sweep, Scratch* scratch, Nodes nodes) noexcept nogil:
-    if sweep.out != NULL:
+    if sweep.wanted == SUMS:
+        sum_block(sweep, scratch, nodes)
+    elif sweep.wanted == ROWS:
         write_block(sweep, scratch)
     else:
-        sum_block(sweep, scratch, nodes)
+        write_norms(sweep, scratch)
 
 
 cdef _Job _job(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, bint with_gradient):
@@ -2370,6 +2530,7 @@ cdef _Job _job(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, bin
     job.sweep.c = job.c
     job.sweep.n_rows = n_rows
     job.sweep.with_gradient = with_gradient
+    job.sweep.wanted = SUMS
     job.sweep.n_sums = 2 + with_gradient * data.risk.model.n_parameters
     return job
 
@@ -2662,7 +2823,7 @@ def _doors(Risk self, module):
         cdef _Bound data = _bound(self, inputs, targets, None, threads)
         theta = self.theta(theta)
         out = _result(out, (data.n,), theta, data.arrays)
-        _each(data, theta, self.losses, 1, 1, 0, out)
+        _each(data, theta, ROWS, self.losses, 1, 1, out)
         return out
 
     def per_sample_gradient(theta, inputs, targets, *, out=None, threads=None):
@@ -2670,7 +2831,7 @@ def _doors(Risk self, module):
         cdef _Bound data = _bound(self, inputs, targets, None, threads)
         theta = self.theta(theta)
         out = _result(out, (data.n, self.model.n_parameters), theta, data.arrays)
-        _each(data, theta, self.gradients, self.model.summed_rows, self.model.n_parameters, 1, out)
+        _each(data, theta, ROWS, self.gradients, self.model.summed_rows, self.model.n_parameters, out)
         return out
 
     def predict(theta, inputs, *, threads=None):
@@ -2680,8 +2841,17 @@ def _doors(Risk self, module):
             _refuse(ArrayTypeError, "predict", "a risk with a model", "one of a single expression", "per_sample_loss is what it has")
         cdef _Bound data = _bound(self, inputs, _UNUSED, None, threads)
         out = _empty((data.n, k), _REAL)
-        _each(data, self.theta(theta), self.predictions, k, k, 0, out)
+        _each(data, self.theta(theta), ROWS, self.predictions, k, k, out)
         return out.reshape(data.n) if self.scalar else out
+
+    def reduce(theta, inputs, targets, weights=None, *, want, out=None, threads=None):
+        """Return ``{name: result}``: what is wanted of all samples' gradients, in one pass and without an array of them.
+
+        want: one name or several: "squared_norms", (N,) float64, the sum of the squares of each sample's gradient.
+        out: ``{name: array}`` for results to be written to. Other arguments and errors as for `risk`; no weight matters here.
+        """
+        _bound(self, inputs, targets, weights, threads)
+        return _reduced(_bound(self, inputs, targets, None, threads), self.theta(theta), want, out)
 
     def bind(inputs, targets, weights=None, *, threads=None):
         """Return the arrays, checked once: ``f = bind(...)``, then ``f(theta)`` is `(risk, gradient)`. Arguments as for `risk`."""
@@ -2726,7 +2896,7 @@ def _doors(Risk self, module):
         ("(N, K)", "(N,)" if self.scalar else "(N, %d)" % m.n_predictions),
     )
     functions = {}
-    for function in (risk, gradient, risk_and_gradient, per_sample_loss, per_sample_gradient, predict, bind, partial_sums, merge_sums, pack, unpack):
+    for function in (risk, gradient, risk_and_gradient, per_sample_loss, per_sample_gradient, predict, reduce, bind, partial_sums, merge_sums, pack, unpack):
         for symbols, numbers in shapes:
             function.__doc__ = function.__doc__.replace(symbols, numbers)
         function.__module__ = module  # pickle looks there, and for the name, when one goes to another process
@@ -2795,25 +2965,23 @@ cdef double _finish(Risk self, _Tree tree, const real* c, out) except? -1.0:
     return canonical(mean + c[0] if self.model.penalty else mean)
 
 
-cdef int _each(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, Py_ssize_t out_rows, Py_ssize_t first_row,
-               out) except -1:
-    """Each sample's ``out_rows`` values, the function's rows from ``first_row`` on, into ``out``."""
+cdef int _each(_Bound data, theta, Wanted wanted, LaneFunction function, Py_ssize_t n_rows, Py_ssize_t out_rows, out) except -1:
+    """What is wanted of each sample, ``out_rows`` numbers, into ``out``."""
     cdef _Job job
     cdef Py_buffer view
     if data.n == 0:
         return 0
     cdef Environment environment = calm()
     try:
-        job = _job(data, theta, function, n_rows, first_row > 0)
+        job = _job(data, theta, function, n_rows, function == data.risk.gradients)
         job.out = out
         PyObject_GetBuffer(out, &view, PyBUF_STRIDES)
+        job.sweep.wanted = wanted
         job.sweep.out = <char*>view.buf
+        job.sweep.out_size = out_rows * view.itemsize
         PyBuffer_Release(&view)
-        job.sweep.first_row = first_row
         job.sweep.out_rows = out_rows
         job.sweep_rows(0, data.n)
     finally:
         restore(environment)
     return 0
-
-

@@ -54,7 +54,7 @@ class Progress:
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """A `Progress` that is cleared in the end, whatever happens."""
+    """Yield a `Progress` that is cleared in the end, whatever happens."""
     line = Progress()
     try:
         yield line

@@ -64,7 +64,7 @@ class Cache:
 
     @classmethod
     def open(cls) -> "Cache":
-        """The user's cache: $SYMGRAD_CACHE_DIR, else $XDG_CACHE_HOME/symgrad, else ~/.cache/symgrad.
+        """Return the user's cache: $SYMGRAD_CACHE_DIR, else $XDG_CACHE_HOME/symgrad, else ~/.cache/symgrad.
 
         Where that folder cannot be made, a private one for this process, with one `CacheWarning`. Raises `CacheError`
         where others could have put something into it.
@@ -83,7 +83,7 @@ class Cache:
 
     @classmethod
     def make_private(cls) -> "Cache":
-        """An empty cache in a temporary folder that is removed when this process ends."""
+        """Return an empty cache in a temporary folder that is removed when this process ends."""
         folder = Path(tempfile.mkdtemp(prefix="symgrad-"))
         if os.getpid() not in _private_folders:
             atexit.register(_remove_private_folders, os.getpid())
@@ -104,7 +104,7 @@ class Cache:
         return fallback
 
     def find(self, key: str, key_text: str) -> Entry | None:
-        """The entry of a key, its files verified; None where there is none or, with a `CacheWarning`, a damaged one."""
+        """Return the entry of a key, its files verified; None if there is none or, with a `CacheWarning`, a bad one."""
         try:
             return self._read(key, key_text)
         except _Damaged as damage:
@@ -114,7 +114,7 @@ class Cache:
             return None
 
     def publish(self, key: str, key_text: str, make: "Callable[[Path], Built]") -> Entry:
-        """The entry of a key, made by `make(folder)` in a private folder unless another process was faster.
+        """Return the entry of a key, made by `make(folder)` in a private folder unless another process was faster.
 
         Raises what `make` raises. Where this folder cannot be written, the entry goes to a private one, with a
         `CacheWarning`.
@@ -136,7 +136,7 @@ class Cache:
             self._move_away(key)
 
     def entries(self) -> tuple[Entry, ...]:
-        """All whole entries, by name and key; damaged ones are left out."""
+        """Return all whole entries, by name and key; damaged ones are left out."""
         found = []
         for folder in self._children(r"[0-9a-f]{40}"):
             with contextlib.suppress(_Damaged):
@@ -145,7 +145,7 @@ class Cache:
         return tuple(sorted(found, key=lambda entry: (entry.name, entry.key)))
 
     def clear(self) -> int:
-        """Remove every entry and kept log, but not what is being built just now; returns the number of entries."""
+        """Remove every entry and kept log, but not what is being built just now; return the number of entries."""
         entries = self._children(r"[0-9a-f]{40}")
         for folder in entries:
             self._move_away(folder.name)
@@ -153,7 +153,7 @@ class Cache:
         return len(entries)
 
     def report(self) -> tuple[tuple[str, str], ...]:
-        """What `symgrad doctor` shows: pairs of a label and a text."""
+        """Return what `symgrad doctor` shows: pairs of a label and a text."""
         entries = self.entries()
         size = sum(entry.size for entry in entries)
         return (("cache folder", str(self.folder)), ("cache entries", f"{len(entries)}, {size / 1e6:.1f} MB"))

@@ -28,6 +28,8 @@ UNSAFE_FLAGS = (
 
 @dataclass(frozen=True)
 class Step:
+    """One command of a build: ``who`` runs it on ``source``, and it has to write ``product`` beside that."""
+
     who: str
     command: Sequence[str]
     toolchain: Toolchain
@@ -73,7 +75,7 @@ class Step:
 
 
 def first_error(output: str) -> str:
-    """The line of a compiler's output that tells what is wrong."""
+    """Return the line of a compiler's output that tells what is wrong."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     cython = [line for line in lines if re.match(r"[^\s:]+\.(pyx|pxd|pxi):\d+:\d+: (?!.*is deprecated)", line)]
     compiler = [line for line in lines if re.search(r"\b(error|Error)\b.*:|: undefined reference", line)]

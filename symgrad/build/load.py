@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .library import Built
 
 FUNCTIONS = (
-    "risk", "gradient", "risk_and_gradient", "per_sample_loss", "per_sample_gradient", "predict", "bind",
+    "risk", "gradient", "risk_and_gradient", "per_sample_loss", "per_sample_gradient", "predict", "reduce", "bind",
     "partial_sums", "merge_sums", "pack", "unpack",
 )  # fmt: skip
 CONSTANTS = ("PARAMETERS", "INPUTS", "TARGETS", "N_PARAMETERS", "TILE")
@@ -48,6 +48,7 @@ class CompiledRisk:
     per_sample_loss: Callable[..., Any]
     per_sample_gradient: Callable[..., Any]
     predict: Callable[..., Any]
+    reduce: Callable[..., dict[str, Any]]
     bind: Callable[..., Any]
     partial_sums: Callable[..., dict[tuple[int, int], Any]]
     merge_sums: Callable[..., tuple[float, Any]]

@@ -61,7 +61,7 @@ class Toolchain:
 
     @classmethod
     def detect(cls, *, portable: bool = False) -> "Toolchain":
-        """Find the compiler ($CC, else cc, gcc or clang on the PATH) and describe this machine.
+        """Return this machine's toolchain: the compiler is $CC, else cc, gcc or clang on the PATH.
 
         ``portable``: what it builds runs on other processors of the architecture too, not on this one alone. Raises
         `CompilerNotFoundError`, which names what was looked for and how to get one; `BuildError` where $CFLAGS cannot
@@ -88,7 +88,7 @@ class Toolchain:
         )
 
     def report(self) -> tuple[tuple[str, str], ...]:
-        """What `symgrad doctor` shows: pairs of a label and a text."""
+        """Return what `symgrad doctor` shows: pairs of a label and a text."""
         header = python_header()
         headers = str(header) if header.is_file() else f"missing: {header} ({HEADER_PACKAGES['Python.h']})"
         return (
@@ -105,7 +105,7 @@ class Toolchain:
 
 
 def installed_version(distribution: str) -> str:
-    """The version of an installed distribution, found without importing it."""
+    """Return the version of an installed distribution, found without importing it."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -113,7 +113,7 @@ def installed_version(distribution: str) -> str:
 
 
 def python_header() -> Path:
-    """Where Python.h should be."""
+    """Return where Python.h should be."""
     return Path(sysconfig.get_path("include")) / "Python.h"
 
 
@@ -159,5 +159,5 @@ def _libc() -> str:
 
 
 def build_environment() -> dict[str, str]:
-    """English messages, and the same C text from Cython whatever the hash seed of this process."""
+    """Return the environment of a command: English messages, and one hash seed, as Cython's text depends on it."""
     return {**os.environ, "LC_ALL": "C", "PYTHONHASHSEED": "0"}

@@ -1,7 +1,7 @@
-"""What every operation is: its values, its derivatives and its lowering, a row of one table for each."""
+"""What every operation is: its values, its derivatives, its lowering, its cost and its name in C, a row for each."""
 
-from .operation import X, Y
+from .operation import Operation, Tail, X, Y
 from .stable import defined
 from .table import TABLE
 
-__all__ = ["TABLE", "X", "Y", "defined"]
+__all__ = ["TABLE", "Operation", "Tail", "X", "Y", "defined"]

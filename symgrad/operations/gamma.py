@@ -11,7 +11,7 @@ import sympy as sp
 
 from symgrad.program import Value
 
-from .operation import Operation
+from .operation import Operation, Tail, lowered
 from .stable import inside
 
 _FAR = 16.0  # where Stirling's series has all digits with as many terms as below
@@ -66,13 +66,19 @@ def _trigamma(x: Value) -> Value:
 
 
 ROWS: tuple[Operation, ...] = (
-    Operation("log_rising", None, _log_rising_pullback, _log_rising),
-    Operation(
-        "digamma_rise", None,
-        lambda c, r, x, d: (c * (_trigamma(x + d) - _trigamma(x)), c * _trigamma(x + d)), _digamma_rise,
+    lowered("log_rising", None, _log_rising_pullback, _log_rising, Tail.PLAIN),
+    lowered(
+        "digamma_rise",
+        None,
+        lambda c, r, x, d: (c * (_trigamma(x + d) - _trigamma(x)), c * _trigamma(x + d)),
+        _digamma_rise,
+        Tail.PLAIN,
     ),
-    Operation(
-        "log_beta", None,
-        lambda c, r, a, b: (-(c * a.call("digamma_rise", b)), -(c * b.call("digamma_rise", a))), _log_beta,
+    lowered(
+        "log_beta",
+        None,
+        lambda c, r, a, b: (-(c * a.call("digamma_rise", b)), -(c * b.call("digamma_rise", a))),
+        _log_beta,
+        Tail.PLAIN,
     ),
-)  # fmt: skip
+)

@@ -8,11 +8,25 @@ for forward and reverse mode algorithmic differentiation*, 2008, for real matric
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import reduce
+from typing import Any
 
-from symgrad.program import Shape, Value, size_of
+from symgrad.program import (
+    PRODUCT_STEP,
+    STEP,
+    Flops,
+    Form,
+    Place,
+    Shape,
+    ShapeRule,
+    Value,
+    flops_of_elements,
+    no_flops,
+    size_of,
+)
 
-from .operation import Operation
+from .operation import Guards, Lowering, Operation, Pullback, Tail, lowered
 
 
 def _place(x: Value, shape: Shape) -> Value:
@@ -85,18 +99,88 @@ def _softmax(x: Value) -> Value:
     return wins.choose(1.0, others) / (1 + rest)
 
 
+def _shape_of_product(shapes: Sequence[Shape], attribute: Any) -> Shape:
+    turned = attribute or (0, 0)  # which of the two is read by its columns
+    (rows, inner), (same, columns) = (s[::-1] if t else s for s, t in zip(shapes, turned, strict=True))
+    assert inner == same, f"matmul of {shapes}"
+    return rows, columns
+
+
+def _transposed(shapes: Sequence[Shape], attribute: Any) -> Shape:
+    return shapes[0][::-1]
+
+
+def _scalar(shapes: Sequence[Shape], attribute: Any) -> Shape:
+    return ()
+
+
+def _told(shapes: Sequence[Shape], attribute: Any) -> Shape:
+    return tuple(attribute)
+
+
+def _last_two(shapes: Sequence[Shape], attribute: Any) -> Shape:
+    return tuple(attribute[2:])
+
+
+def _flops_of_product(shapes: Sequence[Shape], shape: Shape) -> int:
+    return 2 * size_of(shapes[0]) * size_of(shape) // shape[0]
+
+
+def _flops_of_total(shapes: Sequence[Shape], shape: Shape) -> int:
+    return 0 if size_of(shapes[0]) == 1 else size_of(shapes[0])  # one element is its own sum
+
+
+def _joint(
+    name: str,
+    pullback: Pullback,
+    tail: Tail,
+    shape: ShapeRule,
+    place: Place,
+    form: Form,
+    flops: Flops,
+    lower: Lowering | None = None,
+    guards: Guards | None = None,
+) -> Operation:
+    """Return the row of an operation that moves or joins elements, or makes one number of all."""
+    return Operation(
+        name=name,
+        meaning=None,
+        pullback=pullback,
+        lower=lower,
+        guards=guards,
+        tail=tail,
+        shape=shape,
+        place=place,
+        flops=flops,
+        cost=PRODUCT_STEP if flops is _flops_of_product else STEP,
+        noun=name,
+        form=form,
+        text="",
+        is_condition=False,
+    )
+
+
+# fmt: off
 ROWS: tuple[Operation, ...] = (
-    Operation("matmul", None, lambda c, r, x, y: (c @ y.T, x.T @ c)),
-    Operation("transpose", None, lambda c, r, x: (c.T,)),
-    Operation("total", None, lambda c, r, x: (c,)),
-    Operation("fill", None, lambda c, r, x, shape: (c,)),
-    Operation("place", None, lambda c, r, shape: ()),
-    Operation("largest", None, _largest_pullback, guards=lambda x: ((x < x.call("largest")).call("not"),)),
-    Operation("slice", None, lambda c, r, x, part: (c.call("embed", attribute=(*part[:2], *x.shape)),), guards=_part),
-    Operation("embed", None, lambda c, r, x, part: (c.call("slice", attribute=(*part[:2], *x.shape)),)),
-    Operation("assemble", None, _assemble_pullback),
-    Operation("pick", None, lambda c, r, x, index: (c.call("put", index, attribute=x.shape), 0.0), _pick, _picked),
-    Operation("put", None, lambda c, r, x, index, shape: (c.call("pick", index), 0.0), _put),
-    Operation("logsumexp_all", None, lambda c, r, x: (c * x.call("softmax_all"),), _logsumexp),
-    Operation("softmax_all", None, lambda c, r, x: (r * (c - (c * r).call("total")),), _softmax),
+    _joint("matmul", lambda c, r, x, y: (c @ y.T, x.T @ c), Tail.PLAIN,
+           _shape_of_product, Place.WHOLE, Form.UNWRITTEN, _flops_of_product),
+    _joint("transpose", lambda c, r, x: (c.T,), Tail.PASSING, _transposed, Place.WHOLE, Form.UNWRITTEN, no_flops),
+    _joint("total", lambda c, r, x: (c,), Tail.PASSING, _scalar, Place.REDUCTION, Form.ARGUMENT, _flops_of_total),
+    _joint("fill", lambda c, r, x, shape: (c,), Tail.PASSING, _told, Place.LINE, Form.ARGUMENT, no_flops),
+    _joint("place", lambda c, r, shape: (), Tail.PASSING, _told, Place.LINE, Form.PLACE, no_flops),
+    _joint("largest", _largest_pullback, Tail.PLAIN, _scalar, Place.REDUCTION, Form.ARGUMENT, flops_of_elements,
+           guards=lambda x: ((x < x.call("largest")).call("not"),)),
+    _joint("slice", lambda c, r, x, part: (c.call("embed", attribute=(*part[:2], *x.shape)),), Tail.PASSING,
+           _last_two, Place.WHOLE, Form.UNWRITTEN, no_flops, guards=_part),
+    _joint("embed", lambda c, r, x, part: (c.call("slice", attribute=(*part[:2], *x.shape)),), Tail.PASSING,
+           _last_two, Place.WHOLE, Form.UNWRITTEN, no_flops),
+    _joint("assemble", _assemble_pullback, Tail.PASSING, _told, Place.LINE, Form.UNWRITTEN, no_flops),
+    _joint("pick", lambda c, r, x, index: (c.call("put", index, attribute=x.shape), 0.0), Tail.PLAIN,
+           _scalar, Place.WHOLE, Form.UNWRITTEN, flops_of_elements, _pick, _picked),
+    _joint("put", lambda c, r, x, index, shape: (c.call("pick", index), 0.0), Tail.PLAIN,
+           _told, Place.WHOLE, Form.UNWRITTEN, flops_of_elements, _put),
+    _joint("logsumexp_all", lambda c, r, x: (c * x.call("softmax_all"),), Tail.PLAIN,
+           _scalar, Place.WHOLE, Form.UNWRITTEN, flops_of_elements, _logsumexp),
+    lowered("softmax_all", None, lambda c, r, x: (r * (c - (c * r).call("total")),), _softmax, Tail.PLAIN),
 )
+# fmt: on

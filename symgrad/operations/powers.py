@@ -10,7 +10,7 @@ import sympy as sp
 
 from symgrad.program import Value, over
 
-from .operation import Operation, X, Y
+from .operation import Operation, Tail, X, Y, lowered, vector_function
 
 _LONG = 8  # a chain of products for a higher power would lose more than 4 ULP
 
@@ -98,10 +98,16 @@ def _pow_less_one(x: Value, y: Value) -> Value:
 
 
 ROWS: tuple[Operation, ...] = (
-    Operation("power", None, _power_pullback, _power),
+    lowered("power", None, _power_pullback, _power, Tail.PLAIN),
     # x/d, where d is a product of powers y**(p/q), and of what is no variable
-    Operation("over_product", None, _over_product_pullback, lambda x, d, *rest: x / d),
-    Operation("root_power", None, _root_power_pullback, _root_power),  # x**(n + 1/2)
-    Operation("pow", X**Y, _pow_pullback),
-    Operation("rational_power", None, _rational_power_pullback, lambda x, pq: _rational_power(x, *pq)),  # x**(p/q)
+    lowered("over_product", None, _over_product_pullback, lambda x, d, *rest: x / d, Tail.BELOW_A_BAR),
+    lowered("root_power", None, _root_power_pullback, _root_power, Tail.STEEP),  # x**(n + 1/2)
+    vector_function("pow", X**Y, _pow_pullback, Tail.STEEP | Tail.CUSPED),
+    lowered(
+        "rational_power",
+        None,
+        _rational_power_pullback,
+        lambda x, pq: _rational_power(x, *pq),
+        Tail.STEEP | Tail.CUSPED,
+    ),  # x**(p/q)
 )

@@ -12,7 +12,7 @@ import sympy as sp
 
 from symgrad.program import Value
 
-from .operation import Operation, X, Y
+from .operation import Operation, Tail, X, Y, lowered
 
 _ROOT_PI = float(sp.sqrt(sp.pi))
 _FAR = 8.0  # where the asymptotic series of erfc has all digits with as many terms as below
@@ -222,63 +222,101 @@ def _expm1_quotient_pullback(c: Value, r: Value, x: Value, y: Value) -> tuple[Va
 
 
 ROWS: tuple[Operation, ...] = (
-    Operation("hold", None, lambda c, r, x: (0.0,), lambda x: x),
+    lowered("hold", None, lambda c, r, x: (0.0,), lambda x: x, Tail.PLAIN),
     # exp(x), or 1 where x is so large that `near` is -x: there exp(x - m), m = x held
-    Operation(
+    lowered(
         "exp_capped",
         None,
         lambda c, r, x, near: (c * r, 0.0),
         lambda x, near: near.equals(x).choose(near.call("exp"), 1.0),
+        Tail.FLAT,
     ),
     # x + y, whose rounding is put back where an exponential of it is taken; that rounding, held
-    Operation("exact_sum", X + Y, lambda c, r, x, y: (c, c), lambda x, y: x + y),
-    Operation("lost_in_sum", None, lambda c, r, x, y: (0.0, 0.0), _lost),
-    Operation("log_sum", sp.log(X + Y), _log_sum_pullback, _log_sum),
+    lowered("exact_sum", X + Y, lambda c, r, x, y: (c, c), lambda x, y: x + y, Tail.PLAIN),
+    lowered("lost_in_sum", None, lambda c, r, x, y: (0.0, 0.0), _lost, Tail.PLAIN),
+    lowered("log_sum", sp.log(X + Y), _log_sum_pullback, _log_sum, Tail.PLAIN),
     # f(x + what x has lost), which is held
-    Operation("exp_with", None, lambda c, r, x, lost: (c * r, 0.0), _exp_with),
-    Operation("sigmoid_with", None, lambda c, r, x, lost: (c * x.call("density_with", lost), 0.0), _sigmoid_with),
-    Operation("softplus_with", None, lambda c, r, x, lost: (c * x.call("sigmoid_with", lost), 0.0), _softplus_with),
-    Operation(
+    lowered("exp_with", None, lambda c, r, x, lost: (c * r, 0.0), _exp_with, Tail.PLAIN),
+    lowered(
+        "sigmoid_with", None, lambda c, r, x, lost: (c * x.call("density_with", lost), 0.0), _sigmoid_with, Tail.PLAIN
+    ),
+    lowered(
+        "softplus_with", None, lambda c, r, x, lost: (c * x.call("sigmoid_with", lost), 0.0), _softplus_with, Tail.PLAIN
+    ),
+    lowered(
         "tanh_half_with",
         None,
         lambda c, r, x, lost: (c * (2 * x.call("density_with", lost)), 0.0),
         lambda x, lost: (0.5 * x).call("tanh"),
+        Tail.PLAIN,
     ),
-    Operation("density_with", None, lambda c, r, x, lost: (-(c * r * (0.5 * x).call("tanh")), 0.0), _density_with),
+    lowered(
+        "density_with", None, lambda c, r, x, lost: (-(c * r * (0.5 * x).call("tanh")), 0.0), _density_with, Tail.PLAIN
+    ),
     # exp(x + y)
-    Operation("exp_sum", None, lambda c, r, x, y: (c * r, c * r), lambda x, y: exp_difference(x, -y)),
+    lowered(
+        "exp_sum",
+        None,
+        lambda c, r, x, y: (c * r, c * r),
+        lambda x, y: exp_difference(x, -y),
+        Tail.FLAT | Tail.EXPONENTIAL,
+    ),
     # exp(x - m), m held; equal infinities differ by zero
-    Operation(
-        "exp_less", None, lambda c, r, x, m: (c * r, 0.0), lambda x, m: x.equals(m).choose(1.0, exp_difference(x, m))
+    lowered(
+        "exp_less",
+        None,
+        lambda c, r, x, m: (c * r, 0.0),
+        lambda x, m: x.equals(m).choose(1.0, exp_difference(x, m)),
+        Tail.FLAT,
     ),
     # cosh(x) exp(-m) and sinh(x) exp(-m), m held; or times exp(mean) too
-    Operation(
+    lowered(
         "cosh_less",
         None,
         lambda c, r, x, m, *mean: _slopes_of_even(c, r, x.call("sinh_less", m, *mean), mean),
         _cosh_less,
+        Tail.PLAIN,
     ),
-    Operation(
+    lowered(
         "sinh_less",
         None,
         lambda c, r, x, m, *mean: _slopes_of_even(c, r, x.call("cosh_less", m, *mean), mean),
         _sinh_less,
+        Tail.PLAIN,
     ),
-    Operation("log1mexp", None, _log1mexp_pullback, _log1mexp),
-    Operation("log_erfc", None, lambda c, r, x, halved: (-(c * (2 / _ROOT_PI * x.call("hazard"))),), _log_erfc),
-    Operation("hazard", None, _hazard_pullback, _hazard),
-    Operation("exprel", None, lambda c, r, x: (c * x.call("exprel_slope"),), _exprel),
-    Operation("exprel_slope", None, lambda c, r, x: (c * ((x.call("exp") - 2 * r) / x),), _exprel_slope),
+    lowered("log1mexp", None, _log1mexp_pullback, _log1mexp, Tail.FLAT),
+    lowered(
+        "log_erfc", None, lambda c, r, x, halved: (-(c * (2 / _ROOT_PI * x.call("hazard"))),), _log_erfc, Tail.FLAT
+    ),
+    lowered("hazard", None, _hazard_pullback, _hazard, Tail.FLAT),
+    lowered("exprel", None, lambda c, r, x: (c * x.call("exprel_slope"),), _exprel, Tail.FLAT | Tail.EXPONENTIAL),
+    lowered("exprel_slope", None, lambda c, r, x: (c * ((x.call("exp") - 2 * r) / x),), _exprel_slope, Tail.PLAIN),
     # 1 - cos(x), cosh(x) - 1
-    Operation("versine", 1 - sp.cos(X), lambda c, r, x: (c * x.call("sin"),), lambda x: _doubled_square(x, "sin")),
-    Operation("coshm1", sp.cosh(X) - 1, lambda c, r, x: (c * x.call("sinh"),), lambda x: _doubled_square(x, "sinh")),
-    Operation("direction", None, _direction_pullback, _direction),
-    Operation("powm1", None, _powm1_pullback, _powm1),  # x**y - 1
-    Operation("box_cox", None, _box_cox_pullback, _box_cox),  # (x**y - 1)/y
+    lowered(
+        "versine", 1 - sp.cos(X), lambda c, r, x: (c * x.call("sin"),), lambda x: _doubled_square(x, "sin"), Tail.PLAIN
+    ),
+    lowered(
+        "coshm1",
+        sp.cosh(X) - 1,
+        lambda c, r, x: (c * x.call("sinh"),),
+        lambda x: _doubled_square(x, "sinh"),
+        Tail.PLAIN,
+    ),
+    lowered("direction", None, _direction_pullback, _direction, Tail.PLAIN),
+    lowered("powm1", None, _powm1_pullback, _powm1, Tail.FLAT | Tail.STEEP | Tail.CUSPED),  # x**y - 1
+    lowered("box_cox", None, _box_cox_pullback, _box_cox, Tail.FLAT | Tail.STEEP),  # (x**y - 1)/y
     # expm1(x*y)/y
-    Operation("expm1_quotient", None, _expm1_quotient_pullback, lambda x, y: x * (x * y).call("exprel")),
+    lowered(
+        "expm1_quotient",
+        None,
+        _expm1_quotient_pullback,
+        lambda x, y: x * (x * y).call("exprel"),
+        Tail.FLAT | Tail.STEEP,
+    ),
     # exp(x*y)
-    Operation("exp_product", None, lambda c, r, x, y: (c * (r * y), c * (r * x)), _exp_product),
+    lowered(
+        "exp_product", None, lambda c, r, x, y: (c * (r * y), c * (r * x)), _exp_product, Tail.FLAT | Tail.EXPONENTIAL
+    ),
     # log(1 + x^2)
-    Operation("log1p_square", None, _log1p_square_pullback, _log1p_square),
+    lowered("log1p_square", None, _log1p_square_pullback, _log1p_square, Tail.PLAIN),
 )

@@ -11,30 +11,15 @@ from functools import cache, reduce
 
 import sympy as sp
 
-from symgrad.operations import TABLE, X, Y
-from symgrad.program import LEAVES, STRUCTURAL, Assignment, Builder, Program, Shape, Value, fold
+from symgrad.operations import TABLE, Tail, X, Y
+from symgrad.program import Assignment, Builder, Program, Shape, Value, fold
 from symgrad.trace import SCALAR_RULES, Tracer
 
 from .guards import ALWAYS, Guard, both, compact, condition_of, either
 from .lowering import contract
 
 _COTANGENT = sp.Symbol("c", real=True)
-# Their pullbacks only pass a cotangent on: zero stays zero, whatever the arguments are.
-_HARMLESS = (STRUCTURAL - {"matmul", "largest", "logsumexp_all", "pick", "put"}) | {"add", "sub", "neg", "select"}
-
-
-# Where cotangents vanish: in flat tails, and below the bar of a fraction. And what may have infinite slopes there.
-_FLAT = frozenset(
-    {
-        *("exp", "exp2", "exp_capped", "exp_less", "exp_sum", "exp_product", "expm1", "expm1_quotient", "exprel"),
-        *("sigmoid", "softplus", "logistic_density", "gaussian", "tanh", "sech", "erf", "erfc", "hazard"),
-        *("log_erfc", "log1mexp", "powm1", "box_cox"),
-    }
-)
-_EXPONENTIAL = frozenset({"exp", "exp2", "exp_sum", "exp_product", "expm1", "exprel", "sinh", "cosh", "gamma"})
-# Their slope is infinite at an end of their domain, where their value is not: x may stand there beside a factor zero.
-_CUSPED = frozenset({"sqrt", "rational_power", "pow", "powm1", "asin", "acos", "acosh", "asech"})
-_STEEP = _EXPONENTIAL | {"pow", "powm1", "box_cox", "expm1_quotient", "root_power", "rational_power"}
+_STEEP = Tail.STEEP | Tail.EXPONENTIAL
 
 
 def derive(traced: Program) -> Program:
@@ -65,14 +50,15 @@ def differentiate(program: Program, output: str, gradient_name: str) -> Program:
         if assignment.operation == "parameter":
             gradient[variable] = cotangent
             continue
+        row = TABLE[assignment.operation]
         shares = _pull_back(builder, program, variable, cotangent)
         guards = _guards(builder, program, variable)
         for argument, share, own in zip(assignment.arguments, shares, guards, strict=True):
             if active[argument] and builder.constant_value(share) != 0:
-                where = _kept(guard, builder, () if assignment.operation in STRUCTURAL else assignment.shape)
-                if where != ALWAYS and assignment.operation not in _HARMLESS:
+                where = _kept(guard, builder, assignment.shape if row.shape is None else ())
+                if where != ALWAYS and Tail.PASSING not in row.tail:
                     share = _guarded(builder, share, cotangent, condition_of(where, builder))
-                if assignment.operation in _CUSPED or (variable in flattened and _is_steep(program, variable, active)):
+                if Tail.CUSPED in row.tail or (variable in flattened and _is_steep(program, variable, active)):
                     share = _settled(builder, share, cotangent)
                 shape = program.assignments[argument].shape
                 where = _kept(both(where, own), builder, shape)
@@ -84,22 +70,28 @@ def differentiate(program: Program, output: str, gradient_name: str) -> Program:
 
 def _flattened(step: Assignment) -> tuple[int, ...]:
     """The arguments whose cotangents may vanish because their value is large."""
-    if step.operation in ("div", "over_product"):
+    tail = _tail(step)
+    if Tail.BELOW_A_BAR in tail:
         return step.arguments[1:]
     negative = step.operation == "power" and isinstance(step.attribute, int) and step.attribute < 0
-    return step.arguments if negative or step.operation in _FLAT else ()
+    return step.arguments if negative or Tail.FLAT in tail else ()
 
 
 def _is_steep(program: Program, variable: int, active: tuple[bool, ...]) -> bool:
     """Can the slopes of an operation be infinite where its arguments are finite?"""
     assignment = program.assignments[variable]
     if assignment.operation == "mul":
-        return any(program.assignments[a].operation in _EXPONENTIAL for a in assignment.arguments)
-    if assignment.operation in ("div", "over_product"):
+        return any(Tail.EXPONENTIAL in _tail(program.assignments[a]) for a in assignment.arguments)
+    if Tail.BELOW_A_BAR in _tail(assignment):
         return active[assignment.arguments[1]]
     if assignment.operation == "power":
         return isinstance(assignment.attribute, int) and not 0 <= assignment.attribute <= 2
-    return assignment.operation in _STEEP
+    return bool(_tail(assignment) & _STEEP)
+
+
+def _tail(step: Assignment) -> Tail:
+    """Return the tail of its operation; a leaf has none."""
+    return TABLE[step.operation].tail if step.operation in TABLE else Tail.PLAIN
 
 
 def _settled(builder: Builder, share: int, cotangent: int) -> int:
@@ -197,6 +189,3 @@ def _replayed(expression: sp.Expr, places: list[sp.Symbol]) -> Callable[[list[Va
         return numbers[root]
 
     return replay
-
-
-assert not set(LEAVES) & set(TABLE), "a leaf and an operation share a name"

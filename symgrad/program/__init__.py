@@ -2,11 +2,30 @@
 
 from .counts import count
 from .identities import fold
-from .program import CONDITIONS, LEAVES, SAMPLE_LEAVES, Assignment, Attribute, Builder, Program
-from .shapes import STRUCTURAL, Shape, shape_of, size_of
+from .program import Assignment, Attribute, Builder, Program
+from .rows import (
+    CALL,
+    LEAVES,
+    PRODUCT_STEP,
+    SAMPLE_LEAVES,
+    SCALAR_CALL,
+    STEP,
+    Flops,
+    Form,
+    Place,
+    Row,
+    ShapeRule,
+    enter,
+    flops_of_elements,
+    no_flops,
+    row_of,
+    shape_of,
+)
+from .shapes import Shape, size_of
 from .values import Value, over
 
 __all__ = [
-    "CONDITIONS", "LEAVES", "SAMPLE_LEAVES", "STRUCTURAL", "Assignment", "Attribute", "Builder", "Program", "Shape",
-    "Value", "count", "fold", "over", "shape_of", "size_of",
+    "CALL", "LEAVES", "PRODUCT_STEP", "SAMPLE_LEAVES", "SCALAR_CALL", "STEP", "Assignment", "Attribute", "Builder",
+    "Flops", "Form", "Place", "Program", "Row", "Shape", "ShapeRule", "Value", "count", "enter", "flops_of_elements",
+    "fold", "no_flops", "over", "row_of", "shape_of", "size_of",
 ]  # fmt: skip

@@ -10,11 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from .shapes import STRUCTURAL, Shape, shape_of
+from .rows import SAMPLE_LEAVES, row_of, shape_of
+from .shapes import Shape
 
-SAMPLE_LEAVES = ("input", "target", "weight", "linear")  # "linear": a linear predictor, see predictors.py
-LEAVES = ("parameter", "constant", *SAMPLE_LEAVES)
-CONDITIONS = frozenset({"lt", "le", "eq", "ne", "and", "or", "not"})  # operations whose value holds or does not
 Attribute: TypeAlias = float | int | tuple[int, ...] | None
 Fold: TypeAlias = Callable[["Builder", str, tuple[int, ...], Attribute], int | None]
 
@@ -70,7 +68,8 @@ class Program:
 class Builder:
     """Grows a program by value numbering: an operation that was computed before is the same variable.
 
-    ``fold`` is asked first, for a variable that already holds the value by an algebraic identity.
+    ``fold`` is asked first, for a variable that already holds the value by an algebraic identity. An operation that
+    has no row (see `rows`) is a LookupError.
     """
 
     def __init__(self, assignments: Iterable[Assignment] = (), fold: Fold | None = None) -> None:
@@ -89,7 +88,7 @@ class Builder:
         """
         if shape is None:
             shape = shape_of(operation, [self.assignments[a].shape for a in arguments], attribute)
-            if operation not in STRUCTURAL and shape:
+            if row_of(operation).shape is None and shape:
                 arguments = tuple(self._spread(self._unfilled(a), shape) for a in arguments)
                 if not any(self.assignments[a].shape for a in arguments):
                     return self.filled(self.emit(operation, *arguments, attribute=attribute), shape)
@@ -115,7 +114,7 @@ class Builder:
         own = self.assignments[variable].shape
         if own in ((), shape):
             return variable
-        one, is_condition = self.constant(1.0), self.assignments[variable].operation in CONDITIONS
+        one, is_condition = self.constant(1.0), row_of(self.assignments[variable].operation).is_condition
         if own[1] < shape[1]:
             variable = self.emit("matmul", variable, self.filled(one, (1, shape[1])))
         if own[0] < shape[0]:
@@ -137,6 +136,7 @@ class Builder:
         return Program(tuple(self.assignments), dict(outputs))
 
     def _append(self, assignment: Assignment) -> int:
+        row_of(assignment.operation)  # an operation without a row is refused here, and not by whoever needs its row
         attribute = assignment.attribute
         # 0.0 == -0.0 in a dictionary, and nan != nan: a constant is numbered by its bits
         exact = attribute.hex() if isinstance(attribute, float) else attribute

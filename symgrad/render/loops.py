@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from symgrad.program import CONDITIONS, LEAVES, size_of
-from symgrad.schedule import REDUCTIONS, Kernel, LaneFunction, Loop, Piece, Whole, view
+from symgrad.program import LEAVES, row_of, size_of
+from symgrad.schedule import Kernel, LaneFunction, Loop, Piece, Whole, is_reduction, view
 
 from .spelling import Printer
 
@@ -91,7 +91,7 @@ class PieceWriter:
     # ------------------------------------------------------------------------------------------------------ addresses
 
     def base(self, variable: int) -> tuple[int, int]:
-        """In whose rows a variable lies, and how many rows on."""
+        """Return in whose rows a variable lies, and how many rows on."""
         variable, offset = self._kernel.homes[variable], 0
         while (start := view(self._kernel.program, variable)) is not None:
             offset += start
@@ -99,7 +99,7 @@ class PieceWriter:
         return variable, offset
 
     def rows_of(self, variable: int, given: bool = True) -> tuple[str, int | str]:
-        """The array that holds a variable, and its first row there; not theta itself unless it may be ``given``."""
+        """Return the array that holds a variable, and its first row there; theta itself only if it may be ``given``."""
         base, offset = self.base(variable)
         assignment = self._kernel.program.assignments[base]
         if self._once and given and assignment.operation == "parameter":
@@ -116,7 +116,7 @@ class PieceWriter:
         return "c", self._kernel.slots[base] + offset
 
     def element(self, variable: int) -> str:
-        """The value of a variable, read where it is kept: in a loop over its elements, the row's."""
+        """Return the value of a variable, read where it is kept: in a loop over its elements, the row's."""
         array, row = self.rows_of(variable)
         text = self._address(array, row, self._size(variable))
         text = f"<real>{text}" if array == "theta" else text
@@ -139,7 +139,7 @@ class PieceWriter:
         return tuple(map(self._array, sorted(self._singles)))
 
     def pointer(self, variable: int, more: str = "") -> str:
-        """Where a whole matrix begins."""
+        """Return where a whole matrix begins."""
         array, row = self.rows_of(variable, given=False)
         width = "" if array == "c" else " * LANES"
         return f"&{array}[{_sum(row, more, width)}]"
@@ -148,13 +148,13 @@ class PieceWriter:
         return size_of(self._kernel.shape(self._kernel.homes[variable]))
 
     def _is_condition(self, variable: int) -> bool:
-        return self._kernel.program.assignments[self._kernel.homes[variable]].operation in CONDITIONS
+        return row_of(self._kernel.program.assignments[self._kernel.homes[variable]].operation).is_condition
 
     # ---------------------------------------------------------------------------------------------------------- loops
 
     def _loop(self, loop: Loop, comments: dict[int, str]) -> PieceText:
         program, printer, homes = self._kernel.program, self._printer, self._kernel.homes
-        grown = [v for v in loop.body if program.assignments[v].operation in REDUCTIONS]
+        grown = [v for v in loop.body if is_reduction(program.assignments[v])]
         added = {v: homes[program.assignments[v].arguments[0]] for v in grown}
         single = [v for v in loop.body if v in self._singles and v not in added]
         lasting = 2 * self._used_later(loop) if self._once else []  # used twice: it gets a line

@@ -5,16 +5,17 @@ Templates receive strings, integers, booleans and tuples of them, and compute no
 
 import textwrap
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from math import isinf, isnan
 
-from symgrad.program import CONDITIONS, Program, size_of
+from symgrad.program import Form, Program, row_of, size_of
 from symgrad.schedule import Kernel, LaneFunction, computed
 
 from .environment import SWEEPS, environment
 from .interface import Interface, Names
 from .loops import PieceWriter
-from .services import SERVICES, clears, services
-from .spelling import VECTOR_FUNCTIONS, Printer, c_functions
+from .services import clears, services
+from .spelling import Printer, c_functions
 from .table import outer_error, table
 
 Context = dict[str, object]
@@ -49,7 +50,7 @@ def context(interface: Interface, kernel: Kernel, dtype: str, rewrites: Sequence
         "constants": ", ".join(_constants(kernel.program)),
         "clears": clears(kernel),
         "c_functions": _c_functions(kernel, dtype),
-        "services": _services(kernel),
+        "services": tuple(map(asdict, services(kernel))),
         "parameters": _declared(interface.parameters),
         "inputs": _declared(interface.inputs),
         "targets": _declared(interface.targets),
@@ -119,7 +120,7 @@ def _numbers(kernel: Kernel, printer: Printer, writer: PieceWriter) -> list[str]
     program = kernel.program
     read: dict[str, list[str]] = {"real": [], "bint": []}
     for v in sorted(writer.scalars):
-        kind = "bint" if program.assignments[v].operation in CONDITIONS else "real"
+        kind = "bint" if row_of(program.assignments[v].operation).is_condition else "real"
         read[kind].append(f"{printer.name(v)} = {writer.element(v)}")
     return [line for kind, texts in read.items() for line in _declarations(kind, texts)]
 
@@ -142,22 +143,17 @@ def _comments(kernel: Kernel, interface: Interface) -> dict[int, str]:
     return {0: "  # L"} | {row: f"  # dL/d{labels[at]}" for row, at in rows.items()}
 
 
-def _services(kernel: Kernel) -> tuple[dict[str, str], ...]:
-    """Return the functions of the sweep that are called."""
-    called = ((name, SERVICES[name]) for name in services(kernel))
-    return tuple({"name": name, "result": s.result, "arguments": s.arguments} for name, s in called)
-
-
 def _c_functions(kernel: Kernel, dtype: str) -> tuple[dict[str, object], ...]:
     """Return the functions of the C library that are called, with and without vector versions."""
     variables = computed(piece for pieces in (kernel.once, *(f.pieces for f in kernel.functions)) for piece in pieces)
     suffix = "f" if dtype == "float32" else ""
+    vector = c_functions(kernel.program, variables, [Form.VECTOR_FUNCTION])
     return tuple(
         {
             "name": name,
             "symbol": name + suffix,
             "arguments": ", ".join(["real"] * arity),
-            "vector": name in VECTOR_FUNCTIONS,
+            "vector": (name, arity) in vector,
         }
         for name, arity in c_functions(kernel.program, variables)
     )

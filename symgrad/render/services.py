@@ -2,40 +2,46 @@
 
 from dataclasses import dataclass
 
-from symgrad.schedule import Kernel, Loop, computed
-
-from .spelling import OWN_FUNCTIONS
+from symgrad.program import Form, row_of
+from symgrad.schedule import Kernel, Piece, Whole, computed
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
     """A function of the sweep, as C declares it."""
 
+    name: str
     result: str
     arguments: str
 
 
 _COUNT, _ROWS = "Py_ssize_t", "const real*"
-SERVICES = {
-    "multiply": Service("void", ", ".join(["rows", _ROWS, _COUNT, _COUNT, _ROWS, _COUNT, _COUNT, _COUNT])),
-    "multiply_each": Service("void", ", ".join(["rows", _ROWS, _ROWS, _COUNT, _COUNT, _COUNT])),
-    "multiply_once": Service("void", ", ".join(["rows", *2 * [_ROWS, _COUNT, _COUNT], *3 * [_COUNT]])),
-    "copy_rows": Service("void", ", ".join(["real*", _COUNT, _COUNT, _ROWS, *5 * [_COUNT]])),
-    "digamma": Service("double", "double"),
-    "polygamma": Service("double", "int, double"),
+_OF_MATRICES = {
+    "multiply": ["rows", _ROWS, _COUNT, _COUNT, _ROWS, _COUNT, _COUNT, _COUNT],
+    "multiply_each": ["rows", _ROWS, _ROWS, _COUNT, _COUNT, _COUNT],
+    "multiply_once": ["rows", *2 * [_ROWS, _COUNT, _COUNT], *3 * [_COUNT]],
+    "copy_rows": ["real*", _COUNT, _COUNT, _ROWS, *5 * [_COUNT]],
 }
 
 
-def services(kernel: Kernel) -> tuple[str, ...]:
-    """Return the names of what a kernel's functions call of the sweep, sorted."""
-    pieces = [piece for part in (kernel.once, *(f.pieces for f in kernel.functions)) for piece in part]
-    wholes = {piece.service for piece in pieces if not isinstance(piece, Loop)}
-    operations = {kernel.program.assignments[variable].operation for variable in computed(pieces)}
-    return tuple(sorted(wholes | (operations & OWN_FUNCTIONS)))
+def services(kernel: Kernel) -> tuple[Service, ...]:
+    """Return what a kernel's functions call of the sweep, by name: for whole matrices, and functions that C has not."""
+    pieces = _pieces(kernel)
+    wholes = {piece.service for piece in pieces if isinstance(piece, Whole)}
+    called = {Service(name, "void", ", ".join(_OF_MATRICES[name])) for name in wholes}
+    for assignment in (kernel.program.assignments[v] for v in computed(pieces)):
+        row = row_of(assignment.operation)
+        if row.form is Form.OWN_FUNCTION:
+            order = [] if assignment.attribute is None else ["int"]
+            called.add(Service(row.text, "double", ", ".join([*order, *["double"] * len(assignment.arguments)])))
+    return tuple(sorted(called, key=lambda service: service.name))
 
 
 def clears(kernel: Kernel) -> bool:
-    """Does a matrix get zeros around what is copied into it?"""
-    pieces = [piece for part in (kernel.once, *(f.pieces for f in kernel.functions)) for piece in part]
-    copied = {kernel.program.assignments[s.variable].operation for s in pieces if not isinstance(s, Loop)}
+    """Return whether a matrix gets zeros around what is copied into it."""
+    copied = {kernel.program.assignments[p.variable].operation for p in _pieces(kernel) if isinstance(p, Whole)}
     return not copied <= {"matmul", "transpose", "slice"}
+
+
+def _pieces(kernel: Kernel) -> list[Piece]:
+    return [piece for pieces in (kernel.once, *(f.pieces for f in kernel.functions)) for piece in pieces]

@@ -1,42 +1,19 @@
 """Operations -> Cython text. Names are positional (``p0``, ``u1``, ``sum_3``): nothing a user wrote gets in."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isinf, isnan
 
-from symgrad.program import CONDITIONS, LEAVES, STRUCTURAL, Assignment, Program
+from symgrad.program import Assignment, Form, Place, Program, Row, row_of
 
 WIDEST = 88  # characters of an expression that is written inside another one
 
-# Nouns for temporaries; an operation that is not here is its own noun.
-_NOUNS = {
-    "add": "sum",
-    "sub": "difference",
-    "mul": "product",
-    "div": "quotient",
-    "neg": "negative",
-    "sqrt": "root",
-    "abs": "size",
-    "select": "choice",
-    **dict.fromkeys(CONDITIONS, "condition"),
-}
-# Names in C, where they differ from the operation's.
-_C_NAMES = {"abs": "fabs", "gamma": "tgamma"}
-# Written in the module itself (templates/special.pyx.jinja), since the C library has none.
-OWN_FUNCTIONS = frozenset({"digamma", "polygamma"})
-# Functions of the C library of which glibc's libmvec (2.35) has vector versions for x86-64.
-VECTOR_FUNCTIONS = frozenset(
-    {
-        *("exp", "exp2", "expm1", "log", "log10", "log1p", "log2", "pow", "hypot", "erf", "erfc"),
-        *("sin", "cos", "tan", "asin", "acos", "atan", "atan2"),
-        *("sinh", "cosh", "asinh", "acosh", "atanh"),
-    }
-)
-
 _SUM, _PRODUCT, _SIGN, _ATOM = 1, 2, 3, 4  # how tightly an expression binds
-_INFIX = {"add": (" + ", _SUM), "sub": (" - ", _SUM), "mul": (" * ", _PRODUCT), "div": (" / ", _PRODUCT)}
-_COMPARISONS = {"lt": "<", "le": "<=", "eq": "==", "ne": "!=", "and": "&", "or": "|"}
+_INFIX = {Form.SUM: _SUM, Form.PRODUCT: _PRODUCT}
+_INLINED = frozenset({*_INFIX, Form.COMPARISON, Form.NEGATION, Form.NOT, Form.ARGUMENT})
+# The functions of the C library.
+_LIBRARY = frozenset({Form.VECTOR_FUNCTION, Form.C_FUNCTION})
 _LEAF_NAMES = {"parameter": "p", "input": "u", "target": "y", "weight": "w", "linear": "linear"}
 
 
@@ -48,12 +25,12 @@ class Text:
     binds: int = _ATOM
 
     def inside(self, binds: int) -> str:
-        """The text as an operand of something that binds so tightly."""
+        """Return the text as an operand of something that binds so tightly."""
         return self.text if self.binds >= binds else f"({self.text})"
 
 
 def number(value: float, dtype: str) -> Text:
-    """A literal that reads back to the same bits (in double; rounded once where the module works in float)."""
+    """Return a literal that reads back to the same bits (in double; rounded once where the module works in float)."""
     if isnan(value):
         return Text("NAN")
     text = "INFINITY" if isinf(value) else repr(abs(value))
@@ -61,13 +38,13 @@ def number(value: float, dtype: str) -> Text:
     return Text(f"-{text}", _SIGN) if value < 0 or repr(value).startswith("-") else Text(text)
 
 
-def c_functions(program: Program, variables: Iterable[int]) -> tuple[tuple[str, int], ...]:
-    """``(name, number of arguments)`` of the C library's functions that these variables call, sorted."""
-    called = set()
-    for variable in variables:
-        assignment = program.assignments[variable]
-        if _is_call(assignment) and assignment.operation not in OWN_FUNCTIONS:
-            called.add((_C_NAMES.get(assignment.operation, assignment.operation), len(assignment.arguments)))
+def c_functions(
+    program: Program, variables: Iterable[int], forms: Collection[Form] = _LIBRARY
+) -> tuple[tuple[str, int], ...]:
+    """``(name, number of arguments)`` of the functions of these forms (C library) that variables call, sorted."""
+    assignments = [program.assignments[v] for v in variables]
+    rows = [row_of(assignment.operation) for assignment in assignments]
+    called = {(row.text, len(a.arguments)) for row, a in zip(rows, assignments, strict=True) if row.form in forms}
     return tuple(sorted(called))
 
 
@@ -85,11 +62,11 @@ class Printer:
         self._seen: Counter[str] = Counter()
 
     def name(self, variable: int) -> str:
-        """Leaves are named by place, temporaries by what they are and a running number, in the order of asking."""
+        """Return a variable's name: leaves are named by place, others by what they are and a running number."""
         variable = self._homes[variable]
         if variable not in self._names:
             assignment = self._program.assignments[variable]
-            noun = _LEAF_NAMES.get(assignment.operation) or _NOUNS.get(assignment.operation, assignment.operation)
+            noun = _LEAF_NAMES.get(assignment.operation) or row_of(assignment.operation).noun
             if assignment.operation in _LEAF_NAMES:
                 number = "" if assignment.operation == "weight" else assignment.attribute
                 name = f"{noun}{number}"
@@ -101,7 +78,7 @@ class Printer:
         return self._names[variable]
 
     def operand(self, variable: int) -> Text:
-        """A variable where it is used: a constant as its literal, an element's place as the loop's, others by name."""
+        """Return a variable as it is used: a constant as its literal, a place as the loop's, others by name."""
         assignment = self._program.assignments[self._homes[variable]]
         if assignment.operation == "constant":
             assert isinstance(assignment.attribute, int | float)
@@ -109,7 +86,7 @@ class Printer:
         return Text("<real>row") if assignment.operation == "place" else Text(self.name(variable))
 
     def lines(self, body: Iterable[int], kept: Iterable[int]) -> tuple[tuple[tuple[int, str], ...], Mapping[int, Text]]:
-        """``((variable, text), ...)`` for a body, in order; and the texts of kept variables that need no line.
+        """Return ``((variable, text), ...)`` of a body, in order, and the texts of kept variables that need no line.
 
         A variable that is used once is written where it is used, if the line stays short and no branch of a
         choice would get work to do: the compiler turns a choice between values into a select.
@@ -131,8 +108,8 @@ class Printer:
 
     def _inlined(self, variable: int) -> bool:
         """Arithmetic and tests are written inside other lines; calls and choices have a line of their own."""
-        operation = self._program.assignments[variable].operation
-        return operation in _INFIX or operation in CONDITIONS or operation in ("neg", "fill")
+        row = row_of(self._program.assignments[variable].operation)
+        return row.form in _INLINED and row.place is Place.LINE
 
     def _arguments(self, variable: int) -> tuple[int, ...]:
         return tuple(self._homes[a] for a in self._program.assignments[variable].arguments)
@@ -145,55 +122,58 @@ class Printer:
     def _expression(self, variable: int, texts: Mapping[int, Text]) -> Text:
         assignment = self._program.assignments[variable]
         operands = [texts.get(a) or self.operand(a) for a in self._arguments(variable)]
-        operation = assignment.operation
-        if operation in _INFIX:
-            sign, binds = _INFIX[operation]
+        row = row_of(assignment.operation)
+        if row.form in _INFIX:
+            binds = _INFIX[row.form]
             left, right = operands
-            return Text(f"{left.inside(binds)}{sign}{right.inside(binds + 1)}", binds)
-        if operation in _COMPARISONS:
-            left, right = operands
-            return Text(f"({left.inside(_SUM)} {_COMPARISONS[operation]} {right.inside(_SUM)})")
-        return _OTHERS.get(operation, _call)(assignment, operands)
+            return Text(f"{left.inside(binds)} {row.text} {right.inside(binds + 1)}", binds)
+        return _FORMS[row.form](row, assignment, operands)
 
 
-def _call(assignment: Assignment, operands: list[Text]) -> Text:
+def _comparison(row: Row, assignment: Assignment, operands: list[Text]) -> Text:
+    left, right = operands
+    return Text(f"({left.inside(_SUM)} {row.text} {right.inside(_SUM)})")
+
+
+def _call(row: Row, assignment: Assignment, operands: list[Text]) -> Text:
     arguments = [operand.text for operand in operands]
     if assignment.attribute is not None:
         arguments.insert(0, str(assignment.attribute))
-    return Text(f"{_C_NAMES.get(assignment.operation, assignment.operation)}({', '.join(arguments)})")
+    return Text(f"{row.text}({', '.join(arguments)})")
 
 
-def _neg(assignment: Assignment, operands: list[Text]) -> Text:
+def _neg(row: Row, assignment: Assignment, operands: list[Text]) -> Text:
     return Text(f"-{operands[0].inside(_ATOM)}", _SIGN)
 
 
-def _not(assignment: Assignment, operands: list[Text]) -> Text:
+def _not(row: Row, assignment: Assignment, operands: list[Text]) -> Text:
     return Text(f"(not {operands[0].inside(_ATOM)})")
 
 
-def _select(assignment: Assignment, operands: list[Text]) -> Text:
+def _select(row: Row, assignment: Assignment, operands: list[Text]) -> Text:
     condition, yes, no = operands
     return Text(f"{yes.text} if {condition.text} else {no.text}", 0)
 
 
-def _itself(assignment: Assignment, operands: list[Text]) -> Text:
+def _itself(row: Row, assignment: Assignment, operands: list[Text]) -> Text:
     return operands[0]
 
 
-def _row(assignment: Assignment, operands: list[Text]) -> Text:
+def _row(row: Row, assignment: Assignment, operands: list[Text]) -> Text:
     return Text("<real>row")
 
 
-_OTHERS: dict[str, Callable[[Assignment, list[Text]], Text]] = {
-    "neg": _neg,
-    "not": _not,
-    "select": _select,
-    "fill": _itself,
-    "place": _row,
-    "total": _itself,  # what is added to the sum, or compared with the greatest, in each turn
-    "largest": _itself,
+def _unwritten(row: Row, assignment: Assignment, operands: list[Text]) -> Text:
+    raise ValueError(f"the operation {row.name} is not written in a line: it is lowered before, or a step of its own")
+
+
+_FORMS: dict[Form, Callable[[Row, Assignment, list[Text]], Text]] = {
+    Form.COMPARISON: _comparison,
+    Form.NEGATION: _neg,
+    Form.NOT: _not,
+    Form.CHOICE: _select,
+    Form.ARGUMENT: _itself,  # of a sum, what is added; of a greatest element, what is compared: in each turn
+    Form.PLACE: _row,
+    Form.UNWRITTEN: _unwritten,
+    **dict.fromkeys((*_LIBRARY, Form.OWN_FUNCTION), _call),
 }
-
-
-def _is_call(assignment: Assignment) -> bool:
-    return assignment.operation not in (*LEAVES, *STRUCTURAL, *_INFIX, *_COMPARISONS, *_OTHERS)

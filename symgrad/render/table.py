@@ -2,16 +2,12 @@
 
 from collections.abc import Iterable
 
-from symgrad.program import count
-from symgrad.schedule import Kernel, computed
+from symgrad.schedule import Kernel
 
 from .loops import PieceWriter
-from .spelling import OWN_FUNCTIONS, VECTOR_FUNCTIONS
 
 Row = tuple[int, ...]
 _WIDTH = 110
-# A function of the C library takes about so many nanoseconds for a sample, where other operations take a fraction.
-_CALL_COST, _OPERATION_COST, _PRODUCT_COST = 2.0, 0.15, 0.013
 
 
 def table(kernel: Kernel, writer: PieceWriter, scalar: bool, weight_row: int) -> tuple[str, ...]:
@@ -34,7 +30,7 @@ def table(kernel: Kernel, writer: PieceWriter, scalar: bool, weight_row: int) ->
         f"lanes={kernel.lanes}",
         f"depth={kernel.depth}",
         f"batch={kernel.batch}",
-        f"cost={_cost(kernel)}",
+        f"cost={kernel.cost}",
     ]
     segments = tuple((s.row, s.at, s.size) for s in kernel.segments)
     whole = segments == ((1, 0, kernel.starts[-1]),)
@@ -59,17 +55,3 @@ def outer_error(kernel: Kernel, dtype: str) -> str:
     """Return the error of a gradient that is summed as a product: of a tile's additions, none compensated."""
     additions = kernel.lanes + kernel.depth * max((outer.p for outer in kernel.outers), default=0)
     return f"{additions * {'float64': 2.0**-53, 'float32': 2.0**-24}[dtype]:.0e}"
-
-
-def _cost(kernel: Kernel) -> int:
-    """Return about how many nanoseconds a sample and its gradient take; at least one."""
-    (gradients,) = (function for function in kernel.functions if function.name == "gradients")
-    products = sum(2 * o.m * o.p * o.k for o in kernel.outers) + sum(4 * p.size for p in kernel.predictors)
-    products += sum(16 * part.size for part in kernel.scaled)
-    cost = products * _PRODUCT_COST + 3 * gradients.rows * _OPERATION_COST
-    for variable in computed(gradients.pieces):
-        operation = kernel.program.assignments[variable].operation
-        own = operation in OWN_FUNCTIONS or operation in ("lgamma", "gamma")
-        each = _CALL_COST * (20 if own else 1) if own or operation in VECTOR_FUNCTIONS else _OPERATION_COST
-        cost += count(kernel.program, variable) * (_PRODUCT_COST if operation == "matmul" else each)
-    return max(1, round(cost))

@@ -2,6 +2,8 @@
 
 from .kernel import Kernel, LaneFunction, Loop, Outer, Piece, Whole, computed
 from .plan import schedule
-from .steps import REDUCTIONS, view
+from .steps import is_reduction, view
 
-__all__ = ["REDUCTIONS", "Kernel", "LaneFunction", "Loop", "Outer", "Piece", "Whole", "computed", "schedule", "view"]
+__all__ = [
+    "Kernel", "LaneFunction", "Loop", "Outer", "Piece", "Whole", "computed", "is_reduction", "schedule", "view",
+]  # fmt: skip

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TypeAlias
 
-from symgrad.program import Program, Shape, size_of
+from symgrad.program import PRODUCT_STEP, STEP, Program, Shape, count, row_of, size_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +147,17 @@ class Kernel:
     def batch(self) -> int:
         """Calls whose values are added to a row's pairs while these are in registers; one beside products of a call."""
         return 1 if self.outers or self.scaled or any(f.singles for f in self.functions) else BATCH
+
+    @property
+    def cost(self) -> int:
+        """About how many nanoseconds a sample and its gradient take; at least one."""
+        (gradients,) = (function for function in self.functions if function.name == "gradients")
+        products = sum(2 * o.m * o.p * o.k for o in self.outers) + sum(4 * p.size for p in self.predictors)
+        products += sum(16 * part.size for part in self.scaled)
+        cost = products * PRODUCT_STEP + 3 * gradients.rows * STEP
+        for variable in computed(gradients.pieces):
+            cost += count(self.program, variable) * row_of(self.program.assignments[variable].operation).cost
+        return max(1, round(cost))
 
     @property
     def starts(self) -> tuple[int, ...]:

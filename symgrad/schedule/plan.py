@@ -8,7 +8,7 @@ from .kernel import Kernel, LaneFunction, Loop, Outer, Piece, Predictor, Scaled,
 from .predictors import separate_predictors
 from .products import separate_products
 from .scratch import Rows
-from .steps import REDUCTIONS, Step, is_elementwise, same_elements, sequence, view
+from .steps import Step, is_elementwise, is_reduction, same_elements, sequence, view
 
 DEPTH = 16  # calls of a lane function that make a tile: bounds the error of the compensated sum
 # Operations in one loop: beyond, a processor no longer sees from one pass into the next, and waits for each result.
@@ -172,12 +172,12 @@ class _Scheduler:
         crossing: dict[int, None] = {}
         for number, step in enumerate(steps):
             for variable in step.variables:
-                operation = self._program.assignments[variable].operation
+                assignment = self._program.assignments[variable]
                 for argument in self._arguments(variable):
                     base = self._base(argument)
                     if not step.size or base != argument or home.get(base, number) != number:
                         crossing[base] = None
-                if not step.size or operation in ("assemble", *REDUCTIONS):
+                if not step.size or assignment.operation == "assemble" or is_reduction(assignment):
                     crossing[variable] = None
         return list(crossing)
 
@@ -234,7 +234,7 @@ class _Scheduler:
         return places, rows.end
 
     def _is_reduction(self, variable: int) -> bool:
-        return self._program.assignments[variable].operation in REDUCTIONS
+        return is_reduction(self._program.assignments[variable])
 
     def _size(self, variable: int) -> int:
         return size_of(self._program.assignments[variable].shape)

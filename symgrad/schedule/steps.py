@@ -8,10 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
-from symgrad.program import LEAVES, STRUCTURAL, Assignment, Program, size_of
-
-REDUCTIONS = frozenset({"total", "largest"})
-_ELEMENTWISE = frozenset({"fill", "place", "assemble"})  # that are listed as structural, and yet are lines of a loop
+from symgrad.program import LEAVES, Assignment, Place, Program, row_of, size_of
 
 
 @dataclass(slots=True)
@@ -53,13 +50,13 @@ def view(program: Program, variable: int) -> int | None:
 
 
 def is_elementwise(assignment: Assignment) -> bool:
-    """Return whether it is a line of a loop over its own elements.
+    """Is it a line of a loop over its own elements? (An assembled matrix is one of the loop over its scalars.)"""
+    return row_of(assignment.operation).place is Place.LINE
 
-    (An assembled matrix is one of the loop over its scalars.)
-    """
-    return assignment.operation not in LEAVES and (
-        assignment.operation not in STRUCTURAL or assignment.operation in _ELEMENTWISE
-    )
+
+def is_reduction(assignment: Assignment) -> bool:
+    """Return whether it is done in a loop over its argument's elements, and is there when that has ended."""
+    return row_of(assignment.operation).place is Place.REDUCTION
 
 
 class Sequencer:
@@ -93,7 +90,7 @@ class Sequencer:
         """The number of elements of the loop that it is a line of; 0 for a step of its own."""
         if assignment.operation == "assemble":
             return 1
-        if assignment.operation in REDUCTIONS:
+        if is_reduction(assignment):
             return size_of(self._program.assignments[assignment.arguments[0]].shape)
         return size_of(assignment.shape) if is_elementwise(assignment) else 0
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 
 import sympy as sp
-from sympy.codegen import cfunctions
 from sympy.logic.boolalg import ITE, And, BooleanFalse, BooleanTrue, Not, Or, Xor
 
 from symgrad import functions
+from symgrad.operations import TABLE, X, Y
 
 from .tracer import Rule, Tracer, double, operation
 
@@ -182,27 +182,17 @@ def _polygamma(tracer: Tracer, node: sp.Basic) -> int:
     return tracer.builder.emit("polygamma", x, attribute=int(order))
 
 
+# What a row's meaning is, if that is one function of the placeholders, is traced to the row.
 _NAMES: dict[type, str] = {
-    Not: "not",
-    sp.Abs: "abs",
-    sp.ceiling: "ceil",
-    **{
-        function: function.__name__
-        for function in (
-            *(sp.exp, sp.log, sp.sin, sp.cos, sp.tan, sp.cot, sp.sec, sp.csc, sp.sinc),
-            *(sp.asin, sp.acos, sp.atan, sp.acot, sp.asec, sp.acsc, sp.atan2),
-            *(sp.sinh, sp.cosh, sp.tanh, sp.coth, sp.sech, sp.csch),
-            *(sp.asinh, sp.acosh, sp.atanh, sp.acoth, sp.asech, sp.acsch),
-            *(sp.sign, sp.floor, sp.erf, sp.erfc, sp.loggamma, sp.gamma),
-            *(cfunctions.log1p, cfunctions.expm1, cfunctions.exp2, cfunctions.log2, cfunctions.log10, cfunctions.hypot),
-            *(functions.sigmoid, functions.softplus, functions.logsumexp, functions.log_cosh, functions.xlogy),
-        )
-    },
-    sp.Mod: "mod",
+    type(row.meaning): row.name
+    for row in TABLE.values()
+    if isinstance(row.meaning, sp.Function) and row.meaning.args in ((X,), (X, Y))
 }
 
 SCALAR_RULES: dict[type, Rule] = {
     **{kind: Rule(operation(name), numeric=True) for kind, name in _NAMES.items()},
+    Not: Rule(operation("not"), numeric=True),
+    functions.logsumexp: Rule(operation("logsumexp"), numeric=True),
     sp.Add: Rule(_add, numeric=True),
     sp.Mul: Rule(_mul, _factors, numeric=True),
     sp.Pow: Rule(_pow, _base, numeric=True),

@@ -19,10 +19,10 @@ from symgrad.declare.grammar import SUPPORTED_FUNCTIONS, SUPPORTED_MATRICES
 from symgrad.operations import TABLE, X, Y, matrices
 from symgrad.passes import lower
 from symgrad.passes.differentiate import differentiate
-from symgrad.program import LEAVES, STRUCTURAL, Attribute, Builder, Program, fold
-from symgrad.render.spelling import OWN_FUNCTIONS, VECTOR_FUNCTIONS
+from symgrad.program import LEAVES, Attribute, Builder, Program, fold
 from symgrad.trace.risk_to_program import RULES
 from tests.helpers.evaluate import DIGITS, DOUBLES, output, ulps
+from tests.helpers.rows import OWN_FUNCTIONS, STRUCTURAL, VECTOR_FUNCTIONS
 
 Z = sp.Symbol("z", real=True)
 CONDITIONS = ("lt", "le", "eq", "ne", "and", "or", "not")

@@ -6,8 +6,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from symgrad.program import CONDITIONS, LEAVES, SAMPLE_LEAVES, Assignment, Builder, Program, Shape
+from symgrad.program import LEAVES, SAMPLE_LEAVES, Assignment, Builder, Program, Shape
 from tests.helpers.evaluate import EXACT, operation_count, run
+from tests.helpers.rows import CONDITIONS
 
 
 def line() -> Program:

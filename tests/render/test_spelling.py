@@ -13,9 +13,10 @@ import sympy as sp
 from symgrad.declare import EmpiricalRisk
 from symgrad.pipeline import generate
 from symgrad.program import LEAVES, Assignment, Builder, Program, fold
-from symgrad.render.spelling import CONDITIONS, WIDEST, Printer, c_functions, number
+from symgrad.render.spelling import WIDEST, Printer, c_functions, number
 from symgrad.schedule.steps import same_elements
 from tests.helpers.evaluate import DOUBLES, run
+from tests.helpers.rows import CONDITIONS
 
 SCOPE: dict[str, Any] = {"double": np.float64, "fabs": abs}
 SCOPE |= {"INFINITY": np.float64(math.inf), "NAN": np.float64(math.nan)}

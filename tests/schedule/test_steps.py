@@ -5,11 +5,12 @@ from math import inf, prod
 
 import pytest
 
-from symgrad.program import LEAVES, STRUCTURAL, Builder, Program, Shape, count, fold, shape_of, size_of
-from symgrad.schedule import REDUCTIONS, view
+from symgrad.program import LEAVES, Builder, Program, Shape, count, fold, shape_of, size_of
+from symgrad.schedule import view
 from symgrad.schedule.scratch import Rows
 from symgrad.schedule.steps import Step, is_elementwise, same_elements, sequence
 from tests.helpers.matrix_programs import LABELS, Grower
+from tests.helpers.rows import REDUCTIONS, STRUCTURAL
 
 WHOLES = ("matmul", "transpose", "slice", "embed")
 LINES = ("fill", "place")

@@ -23,7 +23,7 @@ RULES: tuple[StableForm, ...] = (*_FIRST, *SHIFTS)
 
 
 def stabilise(program: Program) -> tuple[Program, tuple[str, ...]]:
-    """The program in its stable forms, and the names of the rules that were used, each once."""
+    """Return the program in its stable forms, and the names of the rules that were used, each once."""
     used = dict[str, None]()
     for rules in (_FIRST, RULES):
         rewriting = _Rewriting(rules, used)
