@@ -27,7 +27,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "declare": ("errors", "functions"),
     "losses": ("errors", "functions", "declare"),
     "operations": ("functions", "program"),
-    "trace": ("errors", "functions", "program", "declare"),
+    "trace": ("errors", "functions", "program", "operations", "declare"),
     "passes": ("program", "operations", "trace"),
     "schedule": ("program",),
     "explain": ("declare", "schedule"),

@@ -3,24 +3,9 @@
 from .counts import count
 from .identities import fold
 from .program import Assignment, Attribute, Builder, Program
-from .rows import (
-    CALL,
-    LEAVES,
-    PRODUCT_STEP,
-    SAMPLE_LEAVES,
-    SCALAR_CALL,
-    STEP,
-    Flops,
-    Form,
-    Place,
-    Row,
-    ShapeRule,
-    enter,
-    flops_of_elements,
-    no_flops,
-    row_of,
-    shape_of,
-)
+from .rows import CALL, LEAVES, PRODUCT_STEP, SAMPLE_LEAVES, SCALAR_CALL, STEP, Flops, Form, Place, Row, ShapeRule
+
+from .rows import enter, flops_of_elements, no_flops, row_of, shape_of  # isort: skip
 from .shapes import Shape, size_of
 from .values import Value, over
 
