@@ -21,6 +21,7 @@ C_HEAD, MATRICES, BLOCKS = f"{SWEEP}/arithmetic.h.jinja", f"{SWEEP}/matrices.pyx
 PARTS_TEMPLATE, SCATTER = f"{SWEEP}/parts.pyx.jinja", f"{SWEEP}/scatter.h.jinja"
 ROWS_OF_INPUTS, LINES = f"{SWEEP}/multiples.pyx.jinja", f"{SWEEP}/predictors.h.jinja"
 PREDICTORS = "symgrad/schedule/predictors.py"
+REDUCE = f"{SWEEP}/reduce.pyx.jinja"
 OUTERS, TURN, SPECIAL = f"{SWEEP}/outers.pyx.jinja", f"{SWEEP}/turn.h.jinja", f"{SWEEP}/special.pyx.jinja"
 ARITHMETIC, POWERS = "symgrad/operations/arithmetic.py", "symgrad/operations/powers.py"
 EXPONENTIALS, CIRCULAR = "symgrad/operations/exponentials.py", "symgrad/operations/circular.py"
@@ -35,6 +36,7 @@ ARRAYS = ("tests/compiled/test_arrays.py",)
 THREADS = ("tests/compiled/test_threads.py",)
 NETWORKS = ("tests/compiled/test_matrices_networks.py",)
 SHAPES = ("tests/compiled/test_matrices_edges.py", "tests/compiled/test_matrices_agree.py")
+NORMS = ("tests/compiled/test_reduce.py",)
 NUMERICS = ("tests/compiled/test_numerics.py",)
 ROWS = ("tests/operations/test_table.py",)
 PULLBACK = ("tests/operations/test_table.py::test_a_pullback_is_sympys_own_derivative",)
@@ -198,6 +200,16 @@ MUTANTS: tuple[Mutant, ...] = (
            " and s.at == last.at + last.size", "", SHAPES),
     Mutant("a thread's memory is laid out for another model", SCRATCH, "if self.number == m.number:",
            "if self.number:", ("tests/build/test_sweep.py",)),
+    # reductions of gradients
+    Mutant("a square's rounding error is lost", REDUCE, "low[0] += fma_double(x, x, -square)", "pass", NORMS),
+    Mutant("the loss is in the norm", REDUCE, "values[(s.row + loss) * lanes], s.size - loss",
+           "values[s.row * lanes], s.size", NORMS),
+    Mutant("the last numbers of a row are not in the norm", REDUCE, "for j in range(n - n % EIGHT, n):",
+           "for j in range(n, n):", NORMS),
+    Mutant("one of eight sums is lost", REDUCE, "for i in range(1, EIGHT):", "for i in range(2, EIGHT):", NORMS),
+    Mutant("factors beyond the range are believed", REDUCE, "if doubtful:", "if not model.factored:", NORMS),
+    Mutant("factors whose squares vanish are believed", REDUCE, "vanished(row, o.k, lanes, right)", "False", NORMS),
+    Mutant("products of several columns have the norm of one", PLAN, "m.outers[i].p == 1 and not", "not", NORMS),
     # functions that the C library lacks
     Mutant("Stirling's series too early", SPECIAL, "if x >= 10.0:", "if x >= 1.5:", NUMERICS),
     Mutant("a root known to one double", SPECIAL, "(x - 1.4616321449683622) - 9.549995429965697e-17",
