@@ -26,8 +26,9 @@ KEY, TEXT = "0123456789abcdef" * 4, "all that went into the key"
 NAME = "queue"
 SOURCE = '''"""A module with the names of a generated one."""
 import numpy as np
-ArrayError = ValueError
-ArrayTypeError = TypeError
+class _sweep:
+    ArrayError = ValueError
+    ArrayTypeError = TypeError
 PARAMETERS = (("A", ()), ("W", (2, 3)))
 INPUTS = (("x", ()),)
 TARGETS = ()
@@ -35,12 +36,12 @@ N_PARAMETERS = 7
 TILE = 1024
 def risk(theta):
     if theta is None:
-        raise ArrayTypeError("theta is None")
+        raise _sweep.ArrayTypeError("theta is None")
     if len(theta) != 7:
-        raise ArrayError("theta has another length")
+        raise _sweep.ArrayError("theta has another length")
     return float(np.sum(theta))
 gradient = risk_and_gradient = per_sample_loss = per_sample_gradient = predict = bind = pack = unpack = risk
-partial_sums = merge_sums = risk
+partial_sums = merge_sums = reduce = risk
 '''
 
 

@@ -221,15 +221,19 @@ def test_cache_lists_and_clears(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
     monkeypatch.setenv("SYMGRAD_CACHE_DIR", str(tmp_path / "own"))
     assert run("cache list")[1] == f"0 compiled modules, 0.00 MB, in {tmp_path / 'own'}\n"
     run("verify decay.py --samples 1")
-    (entry,) = (tmp_path / "own").glob("[0-9a-f]*/entry.json")
-    os.utime(next(entry.parent.glob("*.so")), (1, 1))
-    size = f"{sum(path.stat().st_size for path in entry.parent.iterdir()) / 1e6:.2f} MB"
-    head, line, total = run("cache list")[1].splitlines()
+    entries = sorted(path.parent for path in (tmp_path / "own").glob("[0-9a-f]*/entry.json"))
+    assert len(entries) == 2  # the model, and what it is linked with
+    (entry,) = (folder for folder in entries if (folder / "decay.pyx").exists())
+    os.utime(next(entry.glob("*.so")), (1, 1))
+    bytes_of = {folder: sum(path.stat().st_size for path in folder.iterdir()) for folder in entries}
+    size, whole = (f"{number / 1e6:.2f} MB" for number in (bytes_of[entry], sum(bytes_of.values())))
+    head, sweep, line, total = run("cache list")[1].splitlines()
     assert head.split() == ["key", "name", "size", "age"]
-    assert re.fullmatch(rf"{entry.parent.name[:12]}  decay  +{size}  \d{{5}} days", line)
-    assert total == f"1 compiled module, {size}, in {tmp_path / 'own'}"
+    assert sweep.split()[1] == "_sweep"
+    assert re.fullmatch(rf"{entry.name[:12]}  decay  +{size}  \d{{5}} days", line)
+    assert total == f"2 compiled modules, {whole}, in {tmp_path / 'own'}"
     status, out, _ = run("cache clear")
-    assert (status, out) == (0, f"removed 1 compiled module, {size}, from {tmp_path / 'own'}\n")
+    assert (status, out) == (0, f"removed 2 compiled modules, {whole}, from {tmp_path / 'own'}\n")
     assert not entry.exists()
 
 

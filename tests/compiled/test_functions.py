@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import re
 import shutil
 import subprocess
 import sys
@@ -175,17 +176,18 @@ def test_unpack_of_what_does_not_fit(layer: Any) -> None:
 def test_every_function_says_what_it_takes(plane: Any) -> None:
     for name in FUNCTIONS:
         function = getattr(plane, name)
-        text = function.__doc__
+        assert (function.__name__, function.__qualname__, function.__module__) == (name, name, "plane")
+        text = inspect.getdoc(function)
+        assert text is not None
+        assert text.startswith("Return ")
         assert len(text.splitlines()[-1]) > 10
-        try:
-            parameters = list(inspect.signature(function).parameters)
-        except ValueError:
-            parameters = []
-        first = text.splitlines()[0]
-        for argument in ("theta", "inputs", "targets", "weights", "out", "threads"):
-            if argument in first:
-                assert argument in parameters or not parameters
-        assert parameters or first.startswith(f"{name}(")
+        parameters = inspect.signature(function).parameters
+        assert parameters
+        assert set(parameters) <= {
+            "theta", "inputs", "targets", "weights", "want", "out", "threads", "first", "parts", "values",
+        }  # fmt: skip
+        for argument in re.findall(r"^(theta|inputs|targets|weights|want|out|first)\b.*?:", text, re.MULTILINE):
+            assert argument in parameters
     assert plane.module.__doc__.startswith("plane")
     for call in (lambda: plane.risk(THETA), lambda: plane.risk(THETA, 1, 2, 3, 4), lambda: plane.risk(theta=1, data=2)):
         with pytest.raises(TypeError, match=r"argument"):

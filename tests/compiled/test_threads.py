@@ -126,7 +126,7 @@ def started(plane: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         entries.append(arguments)
         return start_new_thread(function, arguments)
 
-    monkeypatch.setattr(plane.module, "start_new_thread", start)
+    monkeypatch.setattr(plane.module._sweep, "start_new_thread", start)
     return entries
 
 
@@ -155,7 +155,7 @@ def test_as_many_threads_as_asked_for_at_most(plane: Any, data: tuple[Any, Any, 
 
 
 def nanoseconds_a_row(module: Any) -> int:
-    return int(re.search(r"    COST = (\d+) ", module.source)[1])  # type: ignore[index]
+    return int(re.search(r" cost=(\d+),", module.source)[1])  # type: ignore[index]
 
 
 def test_a_thread_stays_for_the_next_call(plane: Any, data: tuple[Any, Any, Any], started: list[Any]) -> None:
@@ -189,7 +189,7 @@ def test_a_thread_that_comes_too_late_changes_nothing(
     """Nobody waits for it, and it has nothing of the call that it was started for."""
     expected = plane.gradient(THETA, *data, threads=1).tobytes()
     late: list[Any] = []
-    monkeypatch.setattr(plane.module, "start_new_thread", lambda help, arguments: late.append((help, arguments)))
+    monkeypatch.setattr(plane.module._sweep, "start_new_thread", lambda help, arguments: late.append((help, arguments)))
     assert plane.gradient(THETA, *data, threads=3).tobytes() == expected
     nodes = plane.partial_sums(THETA, *data, threads=3)
     assert len(late) > 4  # of several sweeps of partial_sums too
@@ -218,7 +218,7 @@ def test_a_thread_that_the_system_refuses_is_done_without(
 
     expected = plane.gradient(THETA, *data, threads=1).tobytes()
     time.sleep(0.01)  # none waits any more
-    monkeypatch.setattr(plane.module, "start_new_thread", refuse)
+    monkeypatch.setattr(plane.module._sweep, "start_new_thread", refuse)
     assert plane.gradient(THETA, *data, threads=3).tobytes() == expected
 
 
@@ -242,7 +242,7 @@ def test_an_error_in_another_thread_is_the_callers(
     """The other thread does all: it runs before the caller has taken a block."""
     weights = data[2].copy()
     weights[-1] = np.nan
-    monkeypatch.setattr(plane.module, "start_new_thread", lambda help, arguments: help(*arguments))
+    monkeypatch.setattr(plane.module._sweep, "start_new_thread", lambda help, arguments: help(*arguments))
     with pytest.raises(ArrayError, match=r"^weights: expected finite numbers, got nan; "):
         plane.gradient(THETA, *data[:2], weights, threads=2)
     expected = plane.gradient(THETA, *data, threads=1).tobytes()

@@ -10,11 +10,14 @@ import jinja2.meta
 import pytest
 import sympy as sp
 
-from symgrad import functions, gallery
+from symgrad import functions, gallery, pipeline
 from symgrad.declare import EmpiricalRisk, Loss, Model
 from symgrad.pipeline import generate
-from symgrad.render import render
-from symgrad.render.module import context, environment
+from symgrad.render import Interface, render, render_sweep
+from symgrad.render import environment as templates
+from symgrad.render.environment import environment
+from symgrad.render.module import context
+from symgrad.schedule import Kernel
 
 NAMES = ["lambda", "double", r"\alpha", "x'", "ü", 'x; system("id") //', '"""', "\n", "{{7*7}}", "{% raw %}", "*/"]
 NAMES += ["a  b", "\\", "'", "\x00", "#", "'''", "%s", "two words", "\t", "\u2028", "__import__('os')"]
@@ -73,8 +76,13 @@ LINEAR = EmpiricalRisk.from_expression(
 RISKS = [*gallery.RISKS, SPECIAL, ELEMENTS, MATRICES, MORE, LINEAR, named(NAMES)]
 
 
+def interface_of(risk: EmpiricalRisk) -> tuple[Interface, Kernel]:
+    kernel = generate(risk).kernel
+    return pipeline._interface(risk, kernel), kernel
+
+
 def keys_of(risk: EmpiricalRisk, dtype: str = "float64") -> dict[str, Any]:
-    return context(risk, generate(risk).kernel, dtype)
+    return context(*interface_of(risk), dtype, ("a stable form",))
 
 
 def parts(value: Any) -> Iterator[dict[str, Any]]:
@@ -85,25 +93,70 @@ def parts(value: Any) -> Iterator[dict[str, Any]]:
         yield from parts(part)
 
 
-def test_the_keys_supplied_are_exactly_the_keys_used() -> None:
+def used_by(names: list[str]) -> tuple[set[str], set[str]]:
+    """The variables that templates ask for, and the attributes of these."""
     used: set[str] = set()
     inside: set[str] = set()
-    for template in environment().list_templates(extensions=["jinja"]):
+    for name in names:
         assert environment().loader is not None
-        source = environment().loader.get_source(environment(), template)[0]  # type: ignore[union-attr]
-        tree = environment().parse(source)
+        tree = environment().parse(environment().loader.get_source(environment(), name)[0])  # type: ignore[union-attr]
         used |= jinja2.meta.find_undeclared_variables(tree)
         inside |= {node.attr for node in tree.find_all(jinja2.nodes.Getattr)}
+    return used, inside
+
+
+NAMES_OF_TEMPLATES = environment().list_templates(extensions=["jinja"])
+OF_THE_SWEEP = [name for name in NAMES_OF_TEMPLATES if name.startswith("sweep/")]
+OF_A_MODEL = [name for name in NAMES_OF_TEMPLATES if name not in OF_THE_SWEEP]
+
+
+def test_the_keys_supplied_are_exactly_the_keys_used() -> None:
+    assert OF_A_MODEL == ["lanes.pyx.jinja", "model.pyx.jinja"]
+    used, inside = used_by(OF_A_MODEL)
     contexts = [keys_of(risk) for risk in (SPECIAL, MATRICES, MORE, LINEAR)]
     for keys in contexts:
-        assert used - {"function"} == set(keys)  # the loop in module.pyx.jinja binds `function` for lanes.pyx.jinja
+        assert used - {"function"} == set(keys)  # the loop in model.pyx.jinja binds `function` for lanes.pyx.jinja
+        assert len(keys) <= 25
     supplied = {key for keys in contexts for value in keys.values() for part in parts(value) for key in part}
-    assert inside - {"index0", "last"} == supplied - {"variable"}
+    assert inside == supplied
+
+
+def test_the_sweep_depends_on_the_dtype_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gets four numbers and words that follow from it, and needs each."""
+    supplied: list[dict[str, Any]] = []
+
+    class Watching:
+        def get_template(self, name: str) -> "Watching":
+            assert name == "sweep/sweep.pyx.jinja"
+            return self
+
+        def render(self, **keys: Any) -> str:
+            supplied.append(keys)
+            return environment().get_template("sweep/sweep.pyx.jinja").render(**keys)
+
+    monkeypatch.setattr(templates, "environment", Watching)
+    texts = {render_sweep(dtype) for dtype in ("float64", "float32")}
+    assert len(texts) == 2
+    used, inside = used_by(OF_THE_SWEEP)
+    assert used == {"dtype", "real", "shrink_exponent", "least_exponent"}
+    assert inside <= {"first", "last", "index0"}  # of the loops that write code for registers
+    assert [set(keys) for keys in supplied] == [used, used]
+    for missing in used:
+        keys = {name: value for name, value in supplied[0].items() if name != missing}
+        with pytest.raises(jinja2.UndefinedError, match=missing):
+            environment().get_template("sweep/sweep.pyx.jinja").render(**keys)
+
+
+def test_the_templates_of_a_model_are_small() -> None:
+    """What does not depend on a risk is in the sweep."""
+    loader = environment().loader
+    assert loader is not None
+    lines = {name: loader.get_source(environment(), name)[0].count("\n") for name in NAMES_OF_TEMPLATES}
+    assert sum(lines[name] for name in OF_A_MODEL) <= 120
+    assert max(lines.values()) <= 250
 
 
 RICH = [keys_of(MATRICES), keys_of(MORE), keys_of(LINEAR)]
-# Parts that are alike have the same keys, of which some places read fewer.
-UNREAD = {"functions": {"ends"}, "once_stages": {"heads"}, "turns": {"variable"}}
 
 
 @pytest.mark.parametrize("key", sorted(RICH[0]))
@@ -113,7 +166,7 @@ def test_a_key_that_is_missing_is_an_error(key: str) -> None:
     for keys in RICH:
         without = {name: value for name, value in keys.items() if name != key}
         try:
-            environment().get_template("module.pyx.jinja").render(without)
+            environment().get_template("model.pyx.jinja").render(without)
         except jinja2.UndefinedError as error:
             missing.append(key in str(error))
     assert missing
@@ -132,9 +185,9 @@ WITH_PARTS = {
 def test_a_key_of_a_part_that_is_missing_is_an_error(place: str) -> None:
     keys = WITH_PARTS[place]
     names = {name for part in parts(keys[place]) for name in part}
-    for name in names - UNREAD.get(place, set()):
+    for name in names:
         with pytest.raises(jinja2.UndefinedError, match=name):
-            environment().get_template("module.pyx.jinja").render({**keys, place: without(keys[place], name)})
+            environment().get_template("model.pyx.jinja").render({**keys, place: without(keys[place], name)})
 
 
 def without(value: Any, name: str) -> Any:
@@ -160,7 +213,7 @@ def test_templates_receive_strings_integers_booleans_and_tuples(risk: EmpiricalR
 
 @pytest.mark.parametrize("risk", RISKS, ids=lambda risk: risk.name)
 def test_the_same_risk_gives_the_same_bytes(risk: EmpiricalRisk) -> None:
-    first, second = (render(risk, generate(risk).kernel, "float64") for _ in range(2))
+    first, second = (render(*interface_of(risk), "float64") for _ in range(2))
     assert first == second
     assert first.isascii()
     assert "\t" not in first
@@ -210,6 +263,7 @@ def test_the_text_says_what_it_was_told() -> None:
     source = generate(SPECIAL).source
     kernel = generate(SPECIAL).kernel
     assert f"For each sample {kernel.counts['loss']} operations for the loss, {kernel.counts['gradient']}" in source
-    assert "cdef double digamma(" in source
+    assert '_sweep.SERVICES["digamma"], "digamma/float64"' in source
+    assert '_sweep.SERVICES["digamma"], "digamma/float32"' in generate(SPECIAL, dtype="float32").source
     assert "digamma" not in generate(gallery.RISKS[0]).source
     assert "typedef float real;" in generate(SPECIAL, dtype="float32").source

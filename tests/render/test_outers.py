@@ -1,10 +1,12 @@
 """Gradients of matrices as products over lanes: what is turned, and that the parts give the product.
 
-The templates' loops over rows are written here once more, in NumPy, from what the context says alone.
+The sweep's own plan is looked at (`plan_outer`, compiled alone), and its loops over rows are written here once more, in
+NumPy, from what the plan says alone.
 """
 
 from itertools import pairwise
 from math import prod
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,9 +16,8 @@ import sympy as sp
 from symgrad.declare import EmpiricalRisk
 from symgrad.pipeline import generate
 from symgrad.render.loops import PieceWriter
-from symgrad.render.outers import outer_context
-from symgrad.render.spelling import Printer
 from symgrad.schedule import Kernel
+from tests.helpers.planned import plan_of, planner, table_of
 from tests.schedule.test_plan import RISKS
 
 LANES = 5
@@ -30,18 +31,28 @@ def layer(rows: int, columns: int, width: int) -> EmpiricalRisk:
     return EmpiricalRisk.from_expression(loss, inputs=[X, Y], targets=[], parameters=[W, U], name="layer")
 
 
+def repeated() -> EmpiricalRisk:
+    """One operand in products with two others of its shape, and both of those in a product with a third."""
+    W, U, V = (sp.MatrixSymbol(name, 3, 4) for name in "WUV")
+    X, Z = sp.MatrixSymbol("X", 4, 1), sp.MatrixSymbol("Z", 4, 1)
+    parts = (W * X, U * X, V * Z)
+    loss = sum(((sp.Trace(part.applyfunc(sp.tanh).T * part)) for part in parts), sp.Integer(0))
+    return EmpiricalRisk.from_expression(loss, inputs=[X, Z], targets=[], parameters=[W, U, V], name="repeated")
+
+
 SIZES = [(40, 3, 1), (3, 40, 1), (8, 8, 1), (7, 9, 2), (1, 5, 3), (5, 1, 3), (17, 33, 1)]
 LAYERS = {f"{m}x{k}_{p}": generate(layer(m, k, p)).kernel for m, k, p in SIZES}
-KERNELS = {**LAYERS, **{risk.name: kernel for risk in RISKS if (kernel := generate(risk).kernel).outers}}
+KERNELS = {
+    **LAYERS,
+    **{risk.name: kernel for risk in (*RISKS, repeated()) if (kernel := generate(risk).kernel).outers},
+}
 
 each_kernel = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
-each_line = pytest.mark.parametrize("line", [8, 16])
 
 
-def context_of(kernel: Kernel, line: int) -> tuple[dict[str, Any], PieceWriter]:
-    (gradients,) = (f for f in kernel.functions if f.name == "gradients")
-    writer = PieceWriter(kernel, Printer(kernel.program, "float64", kernel.homes), gradients)
-    return outer_context(kernel, writer, line), writer
+@pytest.fixture(scope="module", params=["float64", "float32"])
+def sweep(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
+    return planner(request.param, tmp_path_factory.mktemp("plan"))
 
 
 def rows_of_arrays(kernel: Kernel) -> dict[str, Any]:
@@ -54,20 +65,23 @@ def rows_of_arrays(kernel: Kernel) -> dict[str, Any]:
     return {"values": draw.normal(size=(gradients.rows + gradients.scratch, LANES)), "data": data}
 
 
+def rows_from(arrays: dict[str, Any], row: int) -> Any:
+    """All rows from one on, as a table counts them: ~r is row r of the data."""
+    return arrays["values"][row:] if row >= 0 else arrays["data"][~row:]
+
+
 @each_kernel
-@each_line
-def test_the_parts_give_the_sum_of_products(kernel: Kernel, line: int) -> None:
-    context, writer = context_of(kernel, line)
+def test_the_parts_give_the_sum_of_products(kernel: Kernel, sweep: ModuleType) -> None:
+    plan, (_, writer) = plan_of(sweep, kernel), table_of(kernel)
     arrays = rows_of_arrays(kernel)
     turned = {}
-    for part in context["turns"]:
-        array = arrays[part["array"]]
-        places = part["row"] + np.add.outer(np.arange(part["p"]) * part["down"], np.arange(part["k"]) * part["right"])
-        turned[part["place"]] = array[places].transpose(0, 2, 1)  # (p, lanes, k)
+    for part in plan["turns"]:
+        places = np.add.outer(np.arange(part["p"]) * part["down"], np.arange(part["k"]) * part["right"])
+        turned[part["place"]] = rows_from(arrays, part["row"])[places].transpose(0, 2, 1)  # (p, lanes, k)
     found, true = np.zeros(kernel.starts[-1]), np.zeros(kernel.starts[-1])
-    for outer, text in zip(kernel.outers, context["outers"], strict=True):
+    for outer, text in zip(kernel.outers, plan["outers"], strict=True):
         for i in range(text["rows"]):
-            rows = arrays[text["array"]][text["row"] + i * text["down"] + np.arange(text["p"]) * text["right"]]
+            rows = rows_from(arrays, text["row"])[i * text["down"] + np.arange(text["p"]) * text["step"]]
             for j in range(text["columns"]):
                 at = text["at"] + i * text["node_down"] + j * text["node_right"]
                 found[at] += (rows * turned[text["turned"]][:, :, j]).sum()
@@ -75,8 +89,7 @@ def test_the_parts_give_the_sum_of_products(kernel: Kernel, line: int) -> None:
         left, right = ours.reshape(outer.m, outer.p, -1), theirs.reshape(outer.p, outer.k, -1)
         true[outer.at : outer.at + outer.m * outer.k] += np.einsum("ipl,pkl->ik", left, right).ravel()
         for side, array in (("left", ours), ("right", theirs)):  # as they are, for the samples' own gradients
-            start = text[f"{side}_row"]
-            assert (arrays[text[f"{side}_array"]][start : start + len(array)] == array).all()
+            assert (rows_from(arrays, text[side])[: len(array)] == array).all()
     np.testing.assert_allclose(found, true, rtol=1e-13, atol=1e-13)
 
 
@@ -88,49 +101,52 @@ def matrix(kernel: Kernel, writer: PieceWriter, arrays: dict[str, Any], variable
 
 
 @each_kernel
-@each_line
-def test_turned_operands_and_products_have_room_of_their_own(kernel: Kernel, line: int) -> None:
+def test_turned_operands_and_products_have_room_of_their_own(kernel: Kernel, sweep: ModuleType) -> None:
     """Padded to whole lines; and an operand of several products is turned once."""
-    context, _ = context_of(kernel, line)
+    plan = plan_of(sweep, kernel)
+    assert plan["line"] == (16 if sweep.__name__.endswith("32") else 8)
 
     def padded(columns: int) -> int:
-        return -(-columns // line) * line
+        return -(-columns // plan["line"]) * plan["line"]
 
-    turned = [(part["place"], part["p"] * padded(part["k"])) for part in context["turns"]]
-    products = [(text["place"], text["rows"] * padded(text["columns"])) for text in context["outers"]]
-    for spans, total in ((turned, context["turned"]), (products, context["products"])):
+    turned = [(part["place"], part["p"] * padded(part["k"])) for part in plan["turns"]]
+    products = [(text["place"], text["rows"] * padded(text["columns"])) for text in plan["outers"]]
+    for spans, total in ((turned, plan["turned"]), (products, plan["products"])):
         assert spans[0][0] == 0
         assert all(start + size == following for (start, size), (following, _) in pairwise(spans))
         assert sum(size for _, size in spans) == total
-    sources = [(part["array"], part["row"], part["p"], part["k"], part["down"]) for part in context["turns"]]
+    sources = [(part["row"], part["p"], part["k"], part["down"]) for part in plan["turns"]]
     assert len(set(sources)) == len(sources)
-    assert {text["turned"] for text in context["outers"]} == {place for place, _ in turned}
+    assert {text["turned"] for text in plan["outers"]} == {place for place, _ in turned}
 
 
 @each_kernel
-def test_the_first_to_fill_a_place_does_not_add(kernel: Kernel) -> None:
+def test_the_first_to_fill_a_place_does_not_add(kernel: Kernel, sweep: ModuleType) -> None:
     """The others do; and unless every place is filled, all of them are cleared before."""
-    context, _ = context_of(kernel, 8)
+    plan = plan_of(sweep, kernel)
     filled = {s.at + k for s in kernel.segments for k in range(s.size)}
-    for text in context["outers"]:
+    filled |= {s.at + k for s in kernel.scaled for k in range(s.size)}
+    for text in plan["outers"]:
         places = set(range(text["at"], text["at"] + text["m"] * text["k"]))
         assert bool(places & filled) == bool(text["more"])
         assert places <= filled or not places & filled
         filled |= places
-    assert context["covered"] == (len(filled) == kernel.starts[-1])
+    assert plan["covered"] == (len(filled) == kernel.starts[-1])
 
 
-def test_what_is_turned_is_the_smaller_operand() -> None:
+@pytest.mark.parametrize("sweep", ["float64"], indirect=True)  # in lines of 16, 40 columns may cost less than 3
+def test_what_is_turned_is_the_smaller_operand(sweep: ModuleType) -> None:
     """Turning is dear: of an (m, 1) and a (1, k) operand with as many multiplications either way, the shorter."""
     for (m, k, p), kernel in zip(SIZES, LAYERS.values(), strict=True):
         if max(m, k) < 5 * min(m, k):
             continue
-        context, _ = context_of(kernel, 8)
-        assert all(part["k"] == min(m, k) for part in context["turns"]), (m, k, p)
+        assert all(part["k"] == min(m, k) for part in plan_of(sweep, kernel)["turns"]), (m, k, p)
 
 
-def test_a_kernel_without_products_has_none() -> None:
+def test_a_kernel_without_products_has_none(sweep: ModuleType) -> None:
     kernel = generate(RISKS[0]).kernel
-    context, _ = context_of(kernel, 8)
+    plan = plan_of(sweep, kernel)
     assert not kernel.outers
-    assert context == {"outers": (), "turns": (), "turned": 0, "products": 0, "covered": True}
+    assert "outers" not in table_of(kernel)[0]
+    assert (plan["outers"], plan["turns"], plan["turned"], plan["products"]) == ([], [], 0, 0)
+    assert plan["covered"]
