@@ -1825,15 +1825,27 @@ cdef double fold_eight(const double* high, const double* low) noexcept nogil:
 
 cdef hot add_products(const double* left, const double* left_low, const double* right, const double* right_low, pairs high, pairs low,
                       Py_ssize_t lanes, bint* doubtful) noexcept nogil:
-    """Products of pairs onto each lane's pair. Doubtful: one has left the range of full precision, and its terms may not have."""
+    """Products of pairs onto each lane's pair. Doubtful: one, or a factor, has left the range of full precision, and its terms may not have."""
     cdef Py_ssize_t lane, outside = 0
     cdef double product
     for lane in range(lanes):
         product = left[lane] * right[lane]
-        outside += not SMALLEST_SQUARE <= product <= GREATEST and left[lane] != 0.0 and right[lane] != 0.0
+        outside += not (product == 0.0 and (left[lane] == 0.0 or right[lane] == 0.0)
+                        or SMALLEST_SQUARE <= product <= GREATEST and SMALLEST_SQUARE <= left[lane] <= GREATEST
+                        and SMALLEST_SQUARE <= right[lane] <= GREATEST)
         low[lane] += fma_double(left[lane], right[lane], -product) + (left[lane] * right_low[lane] + left_low[lane] * right[lane])
         add_exactly(&high[lane], &low[lane], product)
     doubtful[0] = doubtful[0] or outside > 0
+
+
+cdef bint vanished(const real* values, Py_ssize_t n_rows, Py_ssize_t lanes, const double* norms) noexcept nogil:
+    """Is a lane's sum of squares zero, and not each of its values?"""
+    cdef Py_ssize_t row, lane, others = 0
+    for lane in range(lanes):
+        if norms[lane] == 0.0:
+            for row in range(n_rows):
+                others += values[row * lanes + lane] != 0.0
+    return others > 0
 
 
 cdef hot norms_from_factors(const Model* model, Scratch* scratch, double* to, Py_ssize_t count, bint* doubtful) noexcept nogil:
@@ -1844,6 +1856,8 @@ cdef hot norms_from_factors(const Model* model, Scratch* scratch, double* to, Py
     cdef const Segment* s
     cdef Outer* o
     cdef Multiple* f
+    cdef const real* column
+    cdef const real* row
     memset(high, 0, sizeof(high))
     memset(low, 0, sizeof(low))
     for i in range(model.n_segments):
@@ -1856,9 +1870,12 @@ cdef hot norms_from_factors(const Model* model, Scratch* scratch, double* to, Py
         memset(left_low, 0, sizeof(left))
         memset(right, 0, sizeof(right))
         memset(right_low, 0, sizeof(right))
-        add_squares(row_of(model, o.left, scratch.values, scratch.data, lanes), o.m, lanes, left, left_low)
-        add_squares(row_of(model, o.right, scratch.values, scratch.data, lanes), o.k, lanes, right, right_low)
+        column = row_of(model, o.left, scratch.values, scratch.data, lanes)
+        row = row_of(model, o.right, scratch.values, scratch.data, lanes)
+        add_squares(column, o.m, lanes, left, left_low)
+        add_squares(row, o.k, lanes, right, right_low)
         add_products(left, left_low, right, right_low, high, low, lanes, doubtful)
+        doubtful[0] = doubtful[0] or vanished(column, o.m, lanes, left) or vanished(row, o.k, lanes, right)
     for i in range(model.n_scaled):
         f = &model.scaled[i]
         for lane in range(count):

@@ -36,7 +36,7 @@ def test_a_mutant_is_planted_in_the_copy_and_taken_out_again(tmp_path: Path) -> 
     with planted(mutant, tmp_path):
         assert path.read_text() == before.replace(mutant.old, mutant.new) != before
     assert path.read_text() == before
-    assert (tmp_path / "symgrad" / "templates" / "sweep.pyx.jinja").is_file()
+    assert (tmp_path / "symgrad" / "templates" / "sweep" / "sums.pyx.jinja").is_file()
     with pytest.raises(ValueError, match="2 of 'a'; 1 expected"):
         mutated("a a", Mutant("twice", "x", "a", "b", ()))
 

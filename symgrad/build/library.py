@@ -62,7 +62,9 @@ def sweep_key(dtype: str, toolchain: Toolchain) -> tuple[str, str]:
     return _hashed(
         {
             "sweep": dtype,
-            "templates": _digest(("symgrad.templates", ".jinja")),
+            "symgrad": _digest(
+                ("symgrad.templates", "*.jinja"), ("symgrad", "build/*.py"), ("symgrad", "render/environment.py")
+            ),
             "jinja2": installed_version("jinja2"),
             "toolchain": asdict(toolchain),
         }
@@ -194,13 +196,13 @@ class _Workshop:
 @cache
 def sources_digest() -> str:
     """Return the sha256 in hex of symgrad's own modules and templates, names included."""
-    return _digest(("symgrad", ".py"), ("symgrad.templates", ".jinja"))
+    return _digest(("symgrad", "*.py"), ("symgrad.templates", "*.jinja"))
 
 
 def _digest(*packages: tuple[str, str]) -> str:
     digest = hashlib.sha256()
-    for package, suffix in packages:
-        for file in sorted((root := Path(str(resources.files(package)))).rglob(f"*{suffix}")):
+    for package, pattern in packages:
+        for file in sorted((root := Path(str(resources.files(package)))).rglob(pattern)):
             content = file.read_bytes()
             digest.update(f"{package}/{file.relative_to(root).as_posix()} {len(content)}\n".encode() + content)
     return digest.hexdigest()

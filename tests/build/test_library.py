@@ -8,10 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from symgrad.build import EXTENSION_SUFFIX, Built, Toolchain, build, build_beside, cache_key, load_module
+from symgrad.build import (
+    EXTENSION_SUFFIX,
+    Built,
+    Toolchain,
+    build,
+    build_sweep,
+    cache_key,
+    load_module,
+    sweep_key,
+    translate,
+)
 from symgrad.build import library as room
 from symgrad.build.library import sources_digest
 from symgrad.errors import BuildError, CompilerNotFoundError
+from tests.helpers.building import load_part
 
 SOURCE = '"""∇R"""\ndef twice(x):\n    return 2 * x\n'
 
@@ -38,7 +49,7 @@ def cython_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
     def put(c_text: str) -> None:
         (tmp_path / "given.c").write_text(c_text, encoding="utf-8")
-        body = f'while [ "$1" != -o ]; do shift; done; cp "{tmp_path}/given.c" "$2"'
+        body = f'for last; do :; done; last=${{last#*=}}; cp "{tmp_path}/given.c" "${{last%.pyx}}.c"'
         monkeypatch.setattr(sys, "executable", str(script(tmp_path / "cython", body)))
 
     return put
@@ -59,7 +70,7 @@ def test_a_build_leaves_library_source_and_log(built: Built) -> None:
         built.library.name, built.source.name, built.log.name,
     }  # fmt: skip
     assert built.source.read_text("utf-8") == SOURCE
-    assert "Cython.Compiler" in built.log.read_text("utf-8")
+    assert "cython_process.py" in built.log.read_text("utf-8")
     assert "-shared" in built.log.read_text("utf-8")
     assert set(built.timings) == {"cython", "compiler"}
     assert load_module(built.library, "größe").twice(21) == 42
@@ -74,32 +85,64 @@ def test_the_library_has_the_same_bytes_in_another_folder_and_under_another_hash
     assert str(built.library.parent).encode() not in built.library.read_bytes()
 
 
-def test_build_beside_replaces_a_library_by_a_rename(toolchain: Toolchain, tmp_path: Path) -> None:
-    pyx = tmp_path / "decay.pyx"
-    pyx.write_text(SOURCE, encoding="utf-8")
-    target = tmp_path / f"decay{EXTENSION_SUFFIX}"
-    target.write_bytes(b"the old one")
-    with target.open("rb") as mapped:  # as a process has it that loaded it
-        assert build_beside(pyx, toolchain) == target
-        assert mapped.read() == b"the old one"
-    assert load_module(target, "decay").twice(4) == 8
-    assert {path.name for path in tmp_path.iterdir()} == {pyx.name, target.name}
+HALF = "def half(x):\n    return x / 2\n"
 
 
-def test_build_beside_leaves_the_old_library_when_the_build_fails(
-    toolchain: Toolchain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(room.tempfile, "tempdir", str(tmp_path))
-    folder = tmp_path / "generated"
-    folder.mkdir()
-    pyx, target = folder / "decay.pyx", folder / f"decay{EXTENSION_SUFFIX}"
-    pyx.write_text("def broken(:\n", encoding="utf-8")
-    target.write_bytes(b"the old one")
-    with pytest.raises(BuildError, match=r"decay\.pyx:1:11"):
-        build_beside(pyx, toolchain)
-    assert target.read_bytes() == b"the old one"
-    assert {path.name for path in folder.iterdir()} == {pyx.name, target.name}
-    assert len(list(tmp_path.glob("symgrad-decay-*/decay.log"))) == 1
+def test_one_process_translates_several_texts_to_what_each_gives_alone(toolchain: Toolchain, tmp_path: Path) -> None:
+    folders = tmp_path / "together", tmp_path / "alone"
+    for folder in folders:
+        folder.mkdir()
+    texts = translate({"twice": SOURCE, "half": HALF}, toolchain, folders[0])
+    assert {path.name for path in texts.values()} == {"twice.c", "half.c"}
+    (log,) = folders[0].glob("*.log")
+    assert log.read_text("utf-8").count("[exit status 0]") == 1
+    for name, text in (("twice", SOURCE), ("half", HALF)):
+        alone = translate({name: text}, toolchain, folders[1])[name]
+        assert alone.read_bytes() == texts[name].read_bytes()
+    built = build(HALF, "half", toolchain, folder=folders[1], translated=texts["half"])
+    assert load_module(built.library, "half").half(3) == 1.5
+    assert (built.source.read_text("utf-8"), built.timings["cython"]) == (HALF, 0.0)
+    assert texts["half"].is_file()  # it belongs to the caller
+    assert translate({}, toolchain, tmp_path) == {}
+
+
+def test_a_text_that_cannot_be_translated_is_named(toolchain: Toolchain, tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match=r"first error: bad\.pyx:1:11"):
+        translate({"bad": "def broken(:\n", "half": HALF}, toolchain, tmp_path)
+
+
+def test_what_is_linked_in_is_asked_for_last_and_stays(toolchain: Toolchain, tmp_path: Path) -> None:
+    """One library with two modules; the object comes from elsewhere, and the folder keeps nothing of it."""
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "model").mkdir()
+    half = build_sweep(HALF, "half", toolchain, folder=tmp_path / "shared")
+    assert half.library == tmp_path / "shared" / "half.o"
+    assert {path.name for path in half.library.parent.iterdir()} == {"half.o", "half.pyx", "half.log"}
+    asked: list[set[str]] = []
+
+    def sweep() -> Path:
+        asked.append({path.name for path in (tmp_path / "model").iterdir()})
+        return half.library
+
+    built = build(SOURCE, "twice", toolchain, folder=tmp_path / "model", sweep=sweep)
+    assert asked == [{"twice.pyx", "twice.log", "twice.c", "twice.o"}]
+    assert {path.name for path in built.library.parent.iterdir()} == {"twice.pyx", "twice.log", built.library.name}
+    assert half.library.is_file()
+    assert load_module(built.library, "twice").twice(4) == 8
+    assert load_part(built.library, "half").half(3) == 1.5
+
+
+def test_what_cannot_be_linked_is_an_error_with_command_and_log(toolchain: Toolchain, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "shared.o").write_bytes(b"no object")
+    with pytest.raises(BuildError) as caught:
+        build(SOURCE, "decay", toolchain, folder=tmp_path / "model", sweep=lambda: tmp_path / "shared.o")
+    for part in (
+        "the C compiler failed on decay.pyx",
+        "-shared decay.o sweep.o",
+        str(tmp_path / "model" / "decay.log"),
+    ):
+        assert part in str(caught.value)
 
 
 # --- the toolchain -------------------------------------------------------------------------------------------------
@@ -185,6 +228,8 @@ def test_every_part_of_the_toolchain_is_in_the_key(name: str, toolchain: Toolcha
     value = getattr(toolchain, name)
     changed = dataclasses.replace(toolchain, **{name: value + "+" if isinstance(value, str) else (*value, ("a", "b"))})
     assert cache_key("f", "float64", changed)[0] != cache_key("f", "float64", toolchain)[0]
+    assert sweep_key("float64", changed)[0] != sweep_key("float64", toolchain)[0]
+    assert sweep_key("float64", dataclasses.replace(toolchain)) == sweep_key("float64", toolchain)
     assert cache_key("f", "float64", dataclasses.replace(toolchain)) == cache_key("f", "float64", toolchain)
 
 
@@ -242,6 +287,36 @@ def test_the_digest_sees_every_module_of_the_package(tmp_path: Path, monkeypatch
     assert len(digests) == 2 + len(modules)
 
 
+def test_all_that_makes_the_sweep_is_in_its_key(
+    toolchain: Toolchain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its templates, what they are given, and how it is built; but not what models are made of alone."""
+    package = Path(room.__file__).parents[1]
+    for module in ("build/library.py", "build/processors.py", "render/environment.py", "trace/matrices.py"):
+        (tmp_path / module).parent.mkdir(exist_ok=True)
+        (tmp_path / module).write_bytes((package / module).read_bytes())
+    (tmp_path / "templates" / "sweep").mkdir(parents=True)
+    (tmp_path / "templates" / "sweep" / "sums.pyx.jinja").touch()
+    found = {"symgrad": tmp_path, "symgrad.templates": tmp_path / "templates"}
+    monkeypatch.setattr(room.resources, "files", found.__getitem__)
+    keys = {sweep_key("float64", toolchain)[0], sweep_key("float32", toolchain)[0]}
+    for changed in (
+        "build/library.py",
+        "build/processors.py",
+        "render/environment.py",
+        "templates/sweep/sums.pyx.jinja",
+    ):
+        with (tmp_path / changed).open("a") as file:
+            file.write("#\n")
+        keys.add(sweep_key("float64", toolchain)[0])
+    real = room.installed_version
+    monkeypatch.setattr(room, "installed_version", lambda name: real(name) + "+" * (name == "jinja2"))
+    keys.add(sweep_key("float64", toolchain)[0])
+    assert len(keys) == 7
+    (tmp_path / "trace/matrices.py").unlink()
+    assert sweep_key("float64", toolchain)[0] in keys
+
+
 def test_what_the_compiler_reads_from_the_environment_is_in_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CPATH", "/somewhere/include")
     assert ("CPATH", "/somewhere/include") in Toolchain.detect().environment
@@ -266,7 +341,7 @@ def test_nothing_else_changes_the_key(tmp_path: Path) -> None:
 def test_broken_cython_names_command_line_log_and_source(tmp_path: Path) -> None:
     text = failure("def f():\n    cdef double x = 'a' +\n", tmp_path)
     assert "first error: decay.pyx:2:25: Expected" in text
-    for part in (sys.executable, "--module-name", str(tmp_path / "decay.log"), str(tmp_path / "decay.pyx")):
+    for part in (sys.executable, "_symgrad.decay=decay.pyx", str(tmp_path / "decay.log"), str(tmp_path / "decay.pyx")):
         assert part in text
     assert "decay.pyx:2:25" in (tmp_path / "decay.log").read_text("utf-8")
     assert (tmp_path / "decay.pyx").is_file()
@@ -277,7 +352,13 @@ def test_broken_c_names_command_line_log_and_source(tmp_path: Path, cython_write
     text = failure(SOURCE, tmp_path)
     assert "first error: decay.c:2:" in text
     assert "nothing_of_that_name" in text
-    for part in ("-march=native", "-shared", str(tmp_path / "decay.log"), str(tmp_path / "decay.pyx"), "exit status 1"):
+    for part in (
+        "-march=native",
+        "-c decay.c",
+        str(tmp_path / "decay.log"),
+        str(tmp_path / "decay.pyx"),
+        "exit status 1",
+    ):
         assert part in text
 
 

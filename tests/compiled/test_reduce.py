@@ -103,6 +103,39 @@ def test_norms_are_finite_wherever_the_truth_is() -> None:
     assert module.reduce(theta, inputs[:0], targets[:0], want="squared_norms")["squared_norms"].shape == (0,)
 
 
+def test_norms_of_products_are_right_wherever_the_truth_is() -> None:
+    """Of a gradient that is column times row: where squares of one of them vanish, are subnormal, or overflow."""
+    W, V, u = sp.MatrixSymbol("W", 9, 20), sp.MatrixSymbol("V", 3, 9), sp.MatrixSymbol("u", 20, 1)
+    t, z = sp.MatrixSymbol("t", 3, 1), sp.MatrixSymbol("z", 3, 1)
+    loss = sg.Loss(((z - t).T * (z - t))[0, 0] / 2, prediction=z, target=t)
+    module = sg.compile(sg.EmpiricalRisk(sg.Model(V * W * u, inputs=[u], parameters=[W, V]), loss, name="products"))
+    assert "outers=" in module.source
+    rng = np.random.default_rng(SEED)
+    sizes = [
+        (1e-170, 1e100),
+        (1e-200, 1e200),
+        (1e-170, 1e30),
+        (1e-158, 1e150),
+        (1e-100, 1e-45),
+        (0, 1e200),
+        (1, 0),
+        (1, 1),
+    ]
+    inputs, targets = (rng.normal(size=(len(sizes), n)) for n in (20, 3))
+    for sample, (input_size, target_size) in enumerate(sizes):
+        inputs[sample] *= input_size
+        targets[sample] *= target_size
+    theta = rng.normal(size=module.N_PARAMETERS)
+    exact = _exact(module.per_sample_gradient(theta, inputs, targets))
+    assert np.count_nonzero(exact) == len(sizes) - 1
+    together = module.reduce(theta, inputs, targets, want="squared_norms")["squared_norms"]
+    for sample in range(len(sizes)):
+        rows = slice(sample, sample + 1)
+        alone = module.reduce(theta, inputs[rows], targets[rows], want="squared_norms")["squared_norms"]
+        for norm in (alone[0], together[sample]):
+            assert norm == pytest.approx(exact[sample], rel=8 * U, abs=2.0**-1073)
+
+
 def test_what_is_wrong_is_named_before_anything_is_written() -> None:
     module = _compiled("gauss1")
     arguments = _arguments("gauss1", module, 5)

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from symgrad import gallery
-from symgrad.build import Toolchain, build
+from symgrad.build import Toolchain
 from symgrad.pipeline import generate
+from tests.helpers.building import build_model
 
 SCRIPT = Path(__file__).with_name("sanitise.py")
 # The loops over lanes are optimised all the same: each asks for it.
@@ -40,7 +41,7 @@ def sanitised(source: str, name: str, folder: Path, rows: Path) -> subprocess.Co
     """Build a module's text with sanitizers, and call all its functions in a process of its own."""
     toolchain = Toolchain.detect()
     preloaded = runtimes(toolchain)
-    built = build(source, name, replace(toolchain, flags=(*toolchain.flags, *FLAGS)), folder=folder)
+    built = build_model(source, name, replace(toolchain, flags=(*toolchain.flags, *FLAGS)), folder)
     settings = {
         "LD_PRELOAD": preloaded, "ASAN_OPTIONS": "detect_leaks=0:detect_odr_violation=0",
         "UBSAN_OPTIONS": "print_stacktrace=1", "PYTHONMALLOC": "malloc",  # so that objects have guards too
