@@ -2923,7 +2923,7 @@ cdef object _unpacked(dict shapes, theta):
 
 
 cdef double _mean(_Bound data, theta, out) except? -1.0:
-    """The risk; its gradient goes to ``out``, if that is not None."""
+    """Return the risk; its gradient goes to ``out``, if that is not None."""
     cdef _Job job
     cdef Risk risk = data.risk
     if data.n == 0:
@@ -2938,7 +2938,7 @@ cdef double _mean(_Bound data, theta, out) except? -1.0:
 
 
 cdef double _finish(Risk self, _Tree tree, const real* c, out) except? -1.0:
-    """The mean from all samples' sums, plus the penalty: the risk; the gradient goes to ``out``."""
+    """Return the risk, from all samples' sums and the penalty; the gradient goes to ``out``."""
     cdef const double* sums = tree.nodes.sums
     cdef const double* shrunk = tree.nodes.shrunk
     cdef double total = sums[0] + sums[1], unit = 1.0

@@ -42,6 +42,8 @@ ROWS = ("tests/operations/test_table.py",)
 PULLBACK = ("tests/operations/test_table.py::test_a_pullback_is_sympys_own_derivative",)
 DIGITS = ("tests/operations/test_table.py::test_a_row_keeps_its_digits_in_doubles",)
 KINKS = ("tests/operations/test_table.py::test_kinks_limits_and_nan",)
+PLANNED = ("tests/render/test_outers.py",)
+SEGMENTS = ("tests/render/test_table.py",)
 IEEE = ("tests/compiled/test_arithmetic.py",)
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -185,19 +187,19 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a second product replaces the first", OUTERS, "if more:\n        add_exactly",
            "if more and not more:\n        add_exactly", SHAPES),
     # what a model's table says
-    Mutant("a turned operand is taken for another", PLAN, "other.row == t.row and", "", SHAPES),
-    Mutant("products of a tile lie on one another", PLAN, "m.products += o.rows * padded(o.columns)", "pass", SHAPES),
+    Mutant("a turned operand is taken for another", PLAN, "other.row == t.row and", "", PLANNED),
+    Mutant("products of a tile lie on one another", PLAN, "m.products += o.rows * padded(o.columns)", "pass", PLANNED),
     Mutant("a gradient stays turned", PLAN, "o.right, 1, o.k, o.k, o.m, 1, o.k", "o.right, 1, o.k, o.k, o.m, o.m, 1",
-           SHAPES),
+           PLANNED),
     Mutant("what was filled before is forgotten", PLAN, "m.outers[i].more = fill(", "m.outers[i].more = 0 * fill(",
-           SHAPES),
+           PLANNED),
     Mutant("a parameter that nothing depends on is not cleared", PLAN, "m.covered = m.covered and filled[i]", "pass",
-           SHAPES),
+           PLANNED),
     Mutant("columns beside a predictor are not read", PLAN, "m.columns[m.n_columns] = Segment(at, at, first - at)",
-           "m.columns[m.n_columns] = Segment(at, at, 0)", LINEAR),
-    Mutant("columns after a predictor are not read", PLAN, "at = first + size", "at = m.input_columns", LINEAR),
+           "m.columns[m.n_columns] = Segment(at, at, 0)", SEGMENTS),
+    Mutant("columns after a predictor are not read", PLAN, "at = first + size", "at = m.input_columns", SEGMENTS),
     Mutant("rows that follow one another in the values alone are one", PLAN,
-           " and s.at == last.at + last.size", "", SHAPES),
+           " and s.at == last.at + last.size", "", SEGMENTS),
     Mutant("a thread's memory is laid out for another model", SCRATCH, "if self.number == m.number:",
            "if self.number:", ("tests/build/test_sweep.py",)),
     # reductions of gradients

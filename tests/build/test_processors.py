@@ -207,6 +207,14 @@ def test_the_version_for_all_processors_has_their_instructions_alone(blocks: lis
     assert [name for name, found in in_each.items() if found.count("sse2") < len(found) // len(VERSIONS)] == []
 
 
+def test_model_and_sweep_are_both_there_by_the_names_of_their_versions(curve: Built) -> None:
+    for name in ("curve", "_sweep"):
+        for version in runnable():
+            module = load_part(curve.library, f"{name}_{version}")
+            assert module.__name__.endswith(name) or module.__name__.endswith(f"{name}_{version}")
+            assert hasattr(module, "Risk" if name == "_sweep" else "gradient")
+
+
 # --- the results ---------------------------------------------------------------------------------------------------
 
 

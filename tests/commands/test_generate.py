@@ -1,15 +1,11 @@
 """`symgrad generate` and `symgrad check`, and the modules they are for: the committed ones and freshly built ones."""
 
-import ast
-import hashlib
 import json
-import os
 import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +17,10 @@ from symgrad.cli import main
 from symgrad.commands import generate as generating
 from symgrad.commands.source import read_risks
 from symgrad.errors import BuildError
+from symgrad.pipeline import Generated, generate
 from symgrad.pipeline import compile as compile_risk
-from symgrad.pipeline import generate
+from symgrad.render import render_sweep
 
-GENERATED = Path(__file__).resolve().parents[2] / "generated"
 DECAY = """
 import sympy as sp
 import symgrad as sg
@@ -69,16 +65,24 @@ def files(folder: str = "generated") -> set[str]:
 # --- generate ------------------------------------------------------------------------------------------------------
 
 
-def stand_in(source: Path, toolchain: object) -> Path:
-    """Takes the compiler's place where it does not matter what it makes."""
-    library = source.with_name(source.stem + EXTENSION_SUFFIX)
-    library.write_bytes(b"built from " + source.read_bytes())
-    return library
+SWEEPS = {"_sweep.pyx", "_sweep_float32.pyx"}
 
 
 @pytest.fixture
-def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generating, "build_beside", stand_in)
+def no_compiler(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file takes a library's place where it does not matter what the compiler makes."""
+    cache = tmp_path_factory.mktemp("cache")
+
+    def stand_in(
+        risks: object, generated: Mapping[str, Generated], dtype: str, toolchain: object, done: Callable[[int], None]
+    ) -> dict[str, Path]:
+        libraries = {name: cache / f"{name}{EXTENSION_SUFFIX}" for name in generated}
+        for name, library in libraries.items():
+            library.write_text(f"built from {generated[name].source}", encoding="utf-8")
+        done(len(libraries))
+        return libraries
+
+    monkeypatch.setattr(generating, "build_all", stand_in)
 
 
 @pytest.mark.usefixtures("no_compiler")
@@ -86,10 +90,15 @@ def test_generate_writes_source_library_and_package(run: Run) -> None:
     write("two.py", TWO)
     status, out, err = run("generate two.py")
     assert (status, err) == (0, "")
-    assert files() == {f"{n}{s}" for n in ("decay", "slow_decay") for s in (".pyx", EXTENSION_SUFFIX)} | {"__init__.py"}
+    models = {f"{n}{s}" for n in ("decay", "slow_decay") for s in (".pyx", EXTENSION_SUFFIX)}
+    assert files() == models | SWEEPS | {"__init__.py"}
     generated = generate(read_risks(["two.py:decay"])[0])
     assert Path("generated/decay.pyx").read_bytes() == generated.source.encode()
-    assert b"for decay" not in Path(f"generated/slow_decay{EXTENSION_SUFFIX}").read_bytes()
+    for dtype, name in (("float64", "_sweep"), ("float32", "_sweep_float32")):
+        assert Path(f"generated/{name}.pyx").read_text("utf-8") == render_sweep(dtype)
+    for name in ("decay", "slow_decay"):
+        built = Path(f"generated/{name}{EXTENSION_SUFFIX}").read_text("utf-8")
+        assert built == "built from " + Path(f"generated/{name}.pyx").read_text("utf-8")
     lines, operations = generated.source.count("\n"), generated.kernel.counts["loss"]
     assert f"generated/decay.pyx: {lines} lines; for each sample {operations} operations" in out
     assert out.splitlines()[-1] == "from generated import decay, slow_decay"
@@ -123,7 +132,7 @@ def test_generate_leaves_the_packages_own_file_alone(run: Run) -> None:
 def test_generate_without_building(run: Run) -> None:
     status, out, _ = run("generate decay.py --no-build --dtype float32")
     assert status == 0
-    assert files() == {"__init__.py", "decay.pyx"}
+    assert files() == {"__init__.py", "decay.pyx"} | SWEEPS
     assert "ctypedef float real" in Path("generated/decay.pyx").read_text("utf-8")
     assert "Not built" in out
     assert "import" not in out
@@ -155,6 +164,8 @@ def test_generate_writes_over_nothing_that_it_has_not_written(run: Run) -> None:
     [
         ("decay", "two risks are called 'decay', bad.py:decay and bad.py:slow"),
         ("__init__", "got '__init__'"),
+        ("_sweep", "got '_sweep', which a generated module itself imports"),
+        ("_sweep_float32", "got '_sweep_float32', which a generated module itself imports"),
         ("class", "the Python keyword 'class'"),
     ],
 )
@@ -178,16 +189,36 @@ def test_all_or_nothing_is_written(monkeypatch: pytest.MonkeyPatch, run: Run) ->
     run("generate two.py")
     before = {path: path.read_bytes() for path in Path("generated").iterdir()}
 
-    def fails_once(source: Path, toolchain: object) -> Path:
-        if source.stem == "slow_decay":
-            raise BuildError("the C compiler failed on slow_decay.pyx")
-        return stand_in(source, toolchain)
+    def fails(*arguments: object) -> dict[str, Path]:
+        raise BuildError("the C compiler failed on slow_decay.pyx")
 
-    monkeypatch.setattr(generating, "build_beside", fails_once)
+    monkeypatch.setattr(generating, "build_all", fails)
     write("two.py", TWO.replace("-k * x", "-k * x**2"))
     status, out, err = run("generate two.py")
     assert (status, out) == (2, "")
     assert "symgrad generate: the C compiler failed on slow_decay.pyx" in err
+    assert {path: path.read_bytes() for path in Path("generated").iterdir()} == before
+
+
+def test_a_build_that_fails_leaves_what_was_there_and_a_log(
+    here: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    """One of two modules is built; the compiler fails on the other."""
+    monkeypatch.setenv("SYMGRAD_CACHE_DIR", str(here / "cache"))
+    write("cc", '#!/bin/sh\ncase "$*" in *slow_decay*) echo "error: no such thing"; exit 1;; esac\nexec gcc "$@"\n')
+    Path("cc").chmod(0o755)
+    monkeypatch.setenv("CC", str(here / "cc"))
+    monkeypatch.setenv("CFLAGS", "-O0")
+    write("two.py", TWO)
+    run("generate two.py --no-build")
+    library = Path(f"generated/slow_decay{EXTENSION_SUFFIX}")
+    library.write_bytes(b"the old one")
+    before = {path: path.read_bytes() for path in Path("generated").iterdir()}
+    status, _, err = run("generate two.py")
+    assert status == 2
+    assert "the C compiler failed on slow_decay.pyx" in err
+    (log,) = re.findall(r"log: +(.*)", err)
+    assert "error: no such thing" in Path(log).read_text("utf-8")
     assert {path: path.read_bytes() for path in Path("generated").iterdir()} == before
 
 
@@ -204,7 +235,7 @@ def in_step(run: Run) -> None:
 def test_check_is_silent_about_what_is_in_step(run: Run) -> None:
     write("generated/by_hand.pyx", "# not symgrad's\n")
     status, out, err = run("check two.py")
-    assert (status, out, err) == (0, "generated: 2 files in step with two.py\n", "")
+    assert (status, out, err) == (0, "generated: 4 files in step with two.py\n", "")
 
 
 @pytest.mark.usefixtures("in_step")
@@ -241,7 +272,7 @@ def test_check_finds_what_is_missing_and_what_is_left_over(run: Run) -> None:
     assert "generated/decay.pyx: missing" in out
     assert "generated/slow_decay.pyx: no risk of decay.py makes it" in out
     assert mend(out, run) == 2
-    assert files() == {"__init__.py", "decay.pyx"}
+    assert files() == {"__init__.py", "decay.pyx"} | SWEEPS
     assert run("check decay.py")[0] == 0
 
 
@@ -263,68 +294,6 @@ def test_check_sees_line_ends_and_precision(run: Run) -> None:
     status, out, _ = run("check two.py --dtype float32")
     assert status == 1
     assert "symgrad generate two.py -o generated --dtype float32" in out
-
-
-# --- the committed modules -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", gallery.names())
-def test_the_committed_source_is_what_is_generated_now(name: str) -> None:
-    """To mend it: symgrad generate symgrad.gallery -o generated"""
-    committed = (GENERATED / f"{name}.pyx").read_bytes()
-    assert committed == generate(gallery.load(name).risk).source.encode()
-    assert committed.isascii()
-
-
-def test_the_committed_folder_holds_nothing_else() -> None:
-    assert {path.stem for path in GENERATED.glob("*.pyx")} == set(gallery.names())
-    tree = ast.parse((GENERATED / "__init__.py").read_text("utf-8"))
-    assert [type(statement) for statement in tree.body] == [ast.Expr]
-    assert ast.get_docstring(tree)
-
-
-def test_nothing_of_this_machine_is_in_the_committed_source() -> None:
-    for path in GENERATED.glob("*.pyx"):
-        text = path.read_text("utf-8")
-        assert not re.search(r"/home/|/root/|/tmp/|/work/|\b20[2-9]\d-\d\d", text), path.name
-
-
-# What a process with another hash seed generates, one of them twice, in float64 and float32: the digests by name.
-DIGESTS = """if True:
-    import hashlib, json, sys
-    from symgrad import gallery, generate
-    from symgrad.gallery import RISKS
-    def digests(risks):
-        return {
-            f"{risk.name} {dtype}": hashlib.sha256(generate(risk, dtype=dtype).source.encode()).hexdigest()
-            for risk in risks for dtype in ("float64", "float32")
-        }
-    first = digests(RISKS)
-    assert sys.flags.hash_randomization or digests(RISKS[::-1]) == first
-    print(json.dumps(first))
-"""
-
-
-def test_the_text_is_the_same_for_any_hash_seed_folder_day_and_locale(tmp_path: Path) -> None:
-    def digests(seed: int) -> dict[str, str]:
-        folder = tmp_path / ("one" if seed % 2 else "another folder/é")
-        folder.mkdir(parents=True, exist_ok=True)
-        # Half a day to either side: a date in the text would not be the same everywhere.
-        zone = "XXX+14" if seed % 3 else "XXX-14"
-        environment = {**os.environ, "PYTHONHASHSEED": str(seed), "TZ": zone, "LC_ALL": "C" if seed % 5 else "C.UTF-8"}
-        command = [sys.executable, "-c", DIGESTS]
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
-        result: dict[str, str] = json.loads(done.stdout)
-        return result
-
-    with ThreadPoolExecutor(2) as pool:
-        first, *others = pool.map(digests, range(8))
-    assert len(first) == 2 * len(gallery.names())
-    assert all(other == first for other in others)
-    texts = {name: generate(gallery.load(name).risk).source for name in gallery.names()}
-    assert {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()} == {
-        key.removesuffix(" float64"): digest for key, digest in first.items() if key.endswith(" float64")
-    }
 
 
 # --- used without symgrad ------------------------------------------------------------------------------------------
