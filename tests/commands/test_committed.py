@@ -16,6 +16,7 @@ from symgrad import gallery
 from symgrad.pipeline import generate
 from symgrad.render import SWEEPS as SWEEP_NAMES
 from symgrad.render import render_sweep
+from symgrad.render.environment import environment
 
 GENERATED = Path(__file__).resolve().parents[2] / "generated"
 
@@ -40,6 +41,32 @@ def test_the_committed_folder_holds_nothing_else() -> None:
     tree = ast.parse((GENERATED / "__init__.py").read_text("utf-8"))
     assert [type(statement) for statement in tree.body] == [ast.Expr]
     assert ast.get_docstring(tree)
+
+
+def test_a_models_file_is_its_mathematics() -> None:
+    for name, most in (("gauss1", 200), ("digits", 330)):
+        assert (GENERATED / f"{name}.pyx").read_text("utf-8").count("\n") <= most
+
+
+def test_what_stands_in_every_model_is_the_templates_frame() -> None:
+    """No line of any length is repeated in all models, but those that say how a model meets the sweep."""
+    stripped = [
+        {line.strip() for line in (GENERATED / f"{name}.pyx").read_text("utf-8").splitlines()}
+        for name in gallery.names()
+    ]
+    loader = environment().loader
+    assert loader is not None
+    frame = [
+        re.compile(".*".join(re.escape(part) for part in re.split(r"\{\{.*?\}\}", line.strip())))
+        for name in ("model.pyx.jinja", "lanes.pyx.jinja")
+        for line in loader.get_source(environment(), name)[0].splitlines()
+        if re.sub(r"\{\{.*?\}\}", "", line).strip()  # something but what is put in
+    ]
+    repeated = {line for line in set.intersection(*stripped) if len(line) > 30}
+    assert len(repeated) > 20
+    assert {line for line in repeated if not any(form.fullmatch(line) for form in frame)} == {
+        "w = data[WEIGHT_ROW * LANES + lane]"  # a sample's weight
+    }
 
 
 def test_nothing_of_this_machine_is_in_the_committed_source() -> None:
