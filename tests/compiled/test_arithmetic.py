@@ -11,6 +11,7 @@ import sympy as sp
 
 import symgrad as sg
 from symgrad.build import Toolchain
+from symgrad.render import SWEEPS, render_sweep
 
 a, b, x, y, p = sp.symbols("a b x y p")
 MODEL = sg.Model(a * x + b, inputs=[x], parameters=[a, b])
@@ -20,23 +21,29 @@ SEEN = ("-Ofast", "-ffast-math", "-ffinite-math-only")
 SEEN_IN_GCC = ("-funsafe-math-optimizations", "-freciprocal-math", "-fno-signed-zeros")
 
 
-def compiled_preamble(flags: list[str], folder: Path) -> "subprocess.CompletedProcess[str]":
+def compiled_preamble(source: str, flags: list[str], folder: Path) -> "subprocess.CompletedProcess[str]":
     """The compiler's word on what stands in C at the head of a generated module."""
-    block = re.search(r'cdef extern from \*:\n    """\n(.*?)"""', sg.generate(LINE).source, re.DOTALL)
+    block = re.search(r'cdef extern from \*:\n    """\n(.*?)\n    """', source, re.DOTALL)
     assert block is not None
-    (folder / "preamble.c").write_text("#include <stddef.h>\ntypedef ptrdiff_t Py_ssize_t;\n" + block[1])
+    head = "#include <stddef.h>\n#include <stdlib.h>\n#include <string.h>\ntypedef ptrdiff_t Py_ssize_t;\n"
+    (folder / "preamble.c").write_text(head + block[1] + "\n")
     command = [*Toolchain.detect().cc, *flags, "-fsyntax-only", "preamble.c"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def test_the_source_itself_refuses_flags_that_break_its_arithmetic(tmp_path: Path) -> None:
+SOURCES = {"a model": sg.generate(LINE).source, **{f"the sweep in {d}": render_sweep(d) for d in SWEEPS}}
+
+
+@pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
+def test_the_source_itself_refuses_flags_that_break_its_arithmetic(source: str, tmp_path: Path) -> None:
     """Whoever compiles the C of a generated module without symgrad is told so too."""
     is_gcc = "Free Software Foundation" in Toolchain.detect().version
     for flag in (*SEEN, *(SEEN_IN_GCC if is_gcc else ())):
-        refused = compiled_preamble(["-O3", flag], tmp_path)
+        refused = compiled_preamble(source, ["-O3", flag], tmp_path)
         assert refused.returncode != 0, flag
         assert "need IEEE arithmetic" in refused.stderr
-    harmless = compiled_preamble(["-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"], tmp_path)
+    flags = ["-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
+    harmless = compiled_preamble(source, flags, tmp_path)
     assert harmless.returncode == 0, harmless.stderr
 
 
