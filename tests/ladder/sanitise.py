@@ -40,12 +40,15 @@ def good(module: Any, theta: Any, inputs: Any, targets: Any) -> None:
             getattr(module, name)(theta, u, y)
         module.risk_and_gradient(theta, u, y, weights)
         module.predict(theta, u)
+        module.reduce(theta, u, y, want="squared_norms")
+        module.merge_sums(theta, module.partial_sums(theta, u, y, weights))
         for threads in (1, 3):
             module.bind(u, y, weights, threads=threads)(theta)
         module.bind(u, y)(theta)
     for u, y in zip(layouts(inputs[:70]), layouts(targets[:70]), strict=True):
         for name in FUNCTIONS:
             getattr(module, name)(theta, u, y)
+        module.reduce(theta, u, y, want="squared_norms")
     for label in (np.nan, np.inf, -np.inf, -1.0, 1e308, 0.5, 2.0**31, -(2.0**63)):  # a class label that is none
         for name in FUNCTIONS:
             getattr(module, name)(theta, inputs[:5] * label, np.full_like(targets[:5], label))

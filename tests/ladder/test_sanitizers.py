@@ -7,20 +7,24 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from symgrad import gallery
 from symgrad.build import Toolchain
+from symgrad.declare import EmpiricalRisk, n_leaves
 from symgrad.pipeline import generate
+from tests.helpers import risks_of_before
 from tests.helpers.building import build_model
 
 SCRIPT = Path(__file__).with_name("sanitise.py")
 # The loops over lanes are optimised all the same: each asks for it.
 FLAGS = ("-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer")
-# A formula with branches, and one of matrices with a label as an index.
-NAMES = ("stackloss_huber", "iris_softmax")
+# A formula with branches, one of matrices with a label as an index, linear predictors, many rows and few lanes.
+GALLERY = ("stackloss_huber", "iris_softmax")
+MADE_UP = (risks_of_before.LINEAR_200, risks_of_before.WAVES_60, risks_of_before.NETWORK)
 
 
 def runtimes(toolchain: Toolchain) -> str:
@@ -50,11 +54,20 @@ def sanitised(source: str, name: str, folder: Path, rows: Path) -> subprocess.Co
     return subprocess.run(command, env={**os.environ, **settings}, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_nothing_to_report(name: str, tmp_path: Path) -> None:
-    example = gallery.load(name)
-    np.savez(tmp_path / "rows.npz", theta=example.theta, inputs=example.inputs, targets=example.targets)
-    done = sanitised(generate(example.risk).source, name, tmp_path, tmp_path / "rows.npz")
+def rows_of(risk: EmpiricalRisk) -> dict[str, Any]:
+    if risk.name in GALLERY:
+        example = gallery.load(risk.name)
+        return {"theta": example.theta, "inputs": example.inputs, "targets": example.targets}
+    random = np.random.default_rng(11)
+    sizes = [n_leaves(part) for part in (risk.parameters, risk.inputs, risk.targets)]
+    shapes = (sizes[0], (100, sizes[1]), (100, sizes[2]))
+    return {name: random.normal(size=shape) for name, shape in zip(("theta", "inputs", "targets"), shapes, strict=True)}
+
+
+@pytest.mark.parametrize("risk", [*(gallery.load(name).risk for name in GALLERY), *MADE_UP], ids=lambda risk: risk.name)
+def test_nothing_to_report(risk: EmpiricalRisk, tmp_path: Path) -> None:
+    np.savez(tmp_path / "rows.npz", **rows_of(risk))
+    done = sanitised(generate(risk).source, risk.name, tmp_path, tmp_path / "rows.npz")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "done\n"
     assert not re.search("runtime error|AddressSanitizer", done.stderr), done.stderr
