@@ -1,4 +1,4 @@
-"""log(gamma(x + d)) - log(gamma(x)) and what belongs to it, as operations.
+"""log(gamma(x + d)) - log(gamma(x)), binomial coefficients, and what belongs to them, as operations.
 
 The difference loses what d adds as soon as x is large; Stirling's series, subtracted term by term, does not: with
 s = x + d, (x - 1/2) log(1 + d/x) + d log(s) - d + w(s) - w(x), w(x) = 1/(12x) - 1/(360x^3) + ... (Abramowitz and
@@ -11,11 +11,14 @@ import sympy as sp
 
 from symgrad.program import Value
 
-from .operation import Operation, Tail, lowered
+from .operation import Operation, Tail, X, Y, lowered
 from .stable import inside
 
 _FAR = 16.0  # where Stirling's series has all digits with as many terms as below
 _TERMS = 7
+_GROWING = Tail.EXPONENTIAL
+_ONE_OVER_E, _ONE_OVER_TWO_PI = float(sp.exp(-1)), float(1 / (2 * sp.pi))
+_REST_OF_ONE_OVER_E = float((sp.exp(-1) - sp.Rational(_ONE_OVER_E)).evalf(30))
 
 
 def _power_difference(x: Value, s: Value, n: int) -> Value:
@@ -61,6 +64,74 @@ def _log_rising_pullback(c: Value, r: Value, x: Value, d: Value) -> tuple[Value,
     return inside(is_defined, c * x.call("digamma_rise", d)), inside(is_defined, c * (x + d).call("digamma"))
 
 
+def _stirling(x: Value) -> Value:
+    """Return w(x), what log(gamma(x + 1)) has beyond x log(x) - x + log(2 pi x)/2, for x >= 15."""
+    one, square, series = 1 / x, 1 / (x * x), x.number(0.0)
+    for k in range(_TERMS, 0, -1):
+        series = series * square + float(sp.bernoulli(2 * k) / (2 * k * (2 * k - 1)))
+    return series * one
+
+
+def _factorial(n: Value) -> Value:
+    """gamma(n + 1), or n gamma(n) where n + 1 could be rounded by much."""
+    is_large = n >= 1
+    return is_large.choose(n, 1.0) * is_large.choose(n, n + 1).call("gamma")
+
+
+def _choices(n: Value, k: Value, m: Value, off_n: Value | float, off_m: Value | float) -> Value:
+    """Return n!/(k! m!) for n = k + m, of which n lacks off_n and m lacks off_m by rounding.
+
+    Far out by Stirling's formula, with powers that overflow no sooner than the result: for large k and m
+    (n/k)^k (n/m)^m sqrt(n/(2 pi k m)), for one small d of the two (n/l)^l (n/e)^d sqrt(n/l)/d!. What the quotients lose
+    as doubles, times the exponents, is put back. (The smaller of k and m is exact: n - k is, where k > n/2.)
+    """
+    d, l = k.call("min", m), k.call("max", m)  # noqa: E741
+    is_far, are_far = (l >= _FAR).call("and", n >= _FAR - 1), d >= _FAR
+    root = are_far.choose(n / d, n * _ONE_OVER_E)
+    of_product = n.call("fma", _ONE_OVER_E, -root) + n * _REST_OF_ONE_OVER_E
+    off_root = are_far.choose((-root).call("fma", d, n), of_product * d)
+    quotient = n / l
+    lost = (-quotient).call("fma", l, n) / quotient + off_root / root
+    lost = lost + off_m * (quotient.call("log") - 1) + off_n
+    correction = (lost + _stirling(n) - _stirling(l) - are_far.choose(_stirling(d), 0.0)).call("exp")
+    scale = (quotient * are_far.choose(_ONE_OVER_TWO_PI / d, 1.0)).call("sqrt") / are_far.choose(1.0, _factorial(d))
+    half = root.call("pow", 0.5 * d)
+    far = quotient.call("pow", l) * (half * scale) * half * correction
+    near = _factorial(n) / (_factorial(k) * _factorial(m))
+    near = near + near * (off_n * (abs(n) + 0.5).call("log") - off_m * (abs(m) + 0.5).call("log"))
+    return is_far.choose(far, near)
+
+
+def _beta(a: Value, b: Value) -> Value:
+    """gamma(a) gamma(b)/gamma(a + b) = (a + b)/(a b) over the number of choices of a from a + b."""
+    s = a + b
+    return s / a / b / _choices(s, a, b, a.call("lost_in_sum", b), 0.0)
+
+
+def _is_negative_integer(x: Value) -> Value:
+    return (x < 0).call("and", x.call("floor").equals(x))
+
+
+def _binomial(n: Value, k: Value) -> Value:
+    m = n - k
+    is_zero = _is_negative_integer(k).call("or", _is_negative_integer(m)).call("and", n >= 0)
+    return is_zero.choose(0.0, _choices(n, k, m, 0.0, n.call("lost_in_sum", -k)))
+
+
+def _log_binomial(n: Value, k: Value) -> Value:
+    """The logarithms of the factors of `_choices`, of which none cancels another."""
+    m = n - k
+    d, l = k.call("min", m), k.call("max", m)  # noqa: E741
+    powers = d * (n / d).call("log") - l * (-d / n).call("log1p")
+    far = powers + 0.5 * (_ONE_OVER_TWO_PI * (n / l) / d).call("log") + (_stirling(n) - _stirling(l) - _stirling(d))
+    return (d >= _FAR).choose(far, (l + 1).call("log_rising", d) - (d + 1).call("loggamma"))
+
+
+def _binomial_slopes(c: Value, n: Value, k: Value) -> tuple[Value, Value]:
+    m = n - k
+    return c * (m + 1).call("digamma_rise", k), c * (k + 1).call("digamma_rise", m - k)
+
+
 def _trigamma(x: Value) -> Value:
     return x.call("polygamma", attribute=1)
 
@@ -74,6 +145,18 @@ ROWS: tuple[Operation, ...] = (
         _digamma_rise,
         Tail.PLAIN,
     ),
+    lowered("factorial", sp.factorial(X), lambda c, r, n: (c * (r * (n + 1).call("digamma")),), _factorial, _GROWING),
+    lowered(
+        "beta",
+        sp.beta(X, Y),
+        lambda c, r, a, b: (-(c * (r * a.call("digamma_rise", b))), -(c * (r * b.call("digamma_rise", a)))),
+        _beta,
+        Tail.FLAT | Tail.STEEP,
+    ),
+    lowered(
+        "binomial", sp.binomial(X, Y), lambda c, r, n, k: _binomial_slopes(c * r, n, k), _binomial, Tail.FLAT | _GROWING
+    ),
+    lowered("log_binomial", None, lambda c, r, n, k: _binomial_slopes(c, n, k), _log_binomial, Tail.PLAIN),
     lowered(
         "log_beta",
         None,

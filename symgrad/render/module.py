@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from functools import cache
 from math import isinf
+from typing import Any
 
 import jinja2
 
@@ -91,7 +92,7 @@ def context(risk: EmpiricalRisk, kernel: Kernel, dtype: str, rewrites: Sequence[
         **outers,
         **predictor_context(kernel, StageWriter(kernel, printer, gradients)),
         **_uses(kernel, once, lane_functions),
-        "math_names": _math_names(kernel.program, bool(c_names["special_functions"])),
+        "math_names": _math_names(kernel.program, c_names["special_functions"]),
         **once,
         **c_names,
     }
@@ -193,7 +194,7 @@ def _computed(kernel: Kernel) -> set[int]:
     return computed(stage for stages in (kernel.once, *(f.stages for f in kernel.functions)) for stage in stages)
 
 
-def _c_names(kernel: Kernel, dtype: str) -> Context:
+def _c_names(kernel: Kernel, dtype: str) -> dict[str, Any]:
     """The functions of the C library that are called, with and without vector versions; and the module's own."""
     suffix = "f" if dtype == "float32" else ""
 
@@ -208,14 +209,15 @@ def _c_names(kernel: Kernel, dtype: str) -> Context:
     }
 
 
-def _math_names(program: Program, special: bool) -> str:
+def _math_names(program: Program, special: Sequence[str]) -> str:
     """What is cimported from libc.math: constants that the code holds, and the special functions' own needs."""
     constants = [
         a.attribute for a in program.assignments if a.operation == "constant" and isinstance(a.attribute, float)
     ]
     greatest = any(a.operation == "largest" for a in program.assignments)
     names = ["NAN"] + ["INFINITY"] * (greatest or any(map(isinf, constants)))
-    return ", ".join(names + ["floor as c_floor", "log as c_log", "pow as c_pow", "tan as c_tan"] * special)
+    names += ["floor as c_floor", "log as c_log", "pow as c_pow", "tan as c_tan"] * bool(special)
+    return ", ".join(names + ["sqrt as c_sqrt"] * ("erfinv" in special))
 
 
 def _cost(kernel: Kernel) -> int:
