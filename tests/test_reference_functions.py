@@ -14,7 +14,8 @@ from symgrad import functions
 from symgrad.declare import EmpiricalRisk
 from symgrad.declare.grammar import CONDITIONS, SUPPORTED_FUNCTIONS
 from symgrad.oracle import Reference, Sample
-from symgrad.oracle.functions import FUNCTIONS, Rule
+from symgrad.oracle.functions import FUNCTIONS
+from symgrad.oracle.rule import Rule
 
 a, b, c = sp.symbols("a b c")
 INF, NAN = math.inf, math.nan

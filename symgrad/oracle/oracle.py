@@ -23,14 +23,15 @@ import sympy as sp
 from symgrad.declare import EmpiricalRisk, show
 
 from .forms import PROMISED, promised
-from .functions import SLOW, TELL_ZEROS, OutOfReach
+from .functions import TELL_ZEROS, OutOfReach
 from .record import record, record_value
 from .rounding import Place, Rounding
 from .run import Run, context_of
+from .special import SLOW
 from .tape import Grid, Tape, Value, flat, scalar
 
 MOST_DIGITS = 3200
-_SLOW_DIGITS = 400
+_SLOW_DIGITS = 400  # a second at 3200
 _NOTHING = mpmath.mpf(10) ** -330  # two results below this round to the same double, zero
 _LONG = 60  # characters of a formula, for a person
 _AGREEMENT, _ENOUGH = 0.6, 30  # two evaluations agree if they share this part of the lower one's digits, or so many
