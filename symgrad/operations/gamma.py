@@ -7,6 +7,8 @@ Stegun 6.1.41; Didonato and Morris, *ACM TOMS* 18, 1992, treat the beta function
 
 from __future__ import annotations
 
+import math
+
 import sympy as sp
 
 from symgrad.program import Value
@@ -17,6 +19,7 @@ from .stable import inside
 _FAR = 16.0  # where Stirling's series has all digits with as many terms as below
 _TERMS = 7
 _GROWING = Tail.EXPONENTIAL
+_PI = math.pi
 _ONE_OVER_E, _ONE_OVER_TWO_PI = float(sp.exp(-1)), float(1 / (2 * sp.pi))
 _REST_OF_ONE_OVER_E = float((sp.exp(-1) - sp.Rational(_ONE_OVER_E)).evalf(30))
 
@@ -78,44 +81,75 @@ def _factorial(n: Value) -> Value:
     return is_large.choose(n, 1.0) * is_large.choose(n, n + 1).call("gamma")
 
 
-def _choices(n: Value, k: Value, m: Value, off_n: Value | float, off_m: Value | float) -> Value:
-    """Return n!/(k! m!) for n = k + m, of which n lacks off_n and m lacks off_m by rounding.
+def _choices(n: Value, k: Value, m: Value, off_n: Value | float, off_l: Value | float) -> Value:
+    """Return n!/(k! m!) for n = k + m and k, m >= 0; n lacks off_n by rounding, and the larger of k and m off_l.
 
     Far out by Stirling's formula, with powers that overflow no sooner than the result: for large k and m
     (n/k)^k (n/m)^m sqrt(n/(2 pi k m)), for one small d of the two (n/l)^l (n/e)^d sqrt(n/l)/d!. What the quotients lose
-    as doubles, times the exponents, is put back. (The smaller of k and m is exact: n - k is, where k > n/2.)
+    as doubles, times the exponents, is put back.
     """
     d, l = k.call("min", m), k.call("max", m)  # noqa: E741
-    is_far, are_far = (l >= _FAR).call("and", n >= _FAR - 1), d >= _FAR
+    are_far = d >= _FAR
     root = are_far.choose(n / d, n * _ONE_OVER_E)
     of_product = n.call("fma", _ONE_OVER_E, -root) + n * _REST_OF_ONE_OVER_E
     off_root = are_far.choose((-root).call("fma", d, n), of_product * d)
     quotient = n / l
     lost = (-quotient).call("fma", l, n) / quotient + off_root / root
-    lost = lost + off_m * (quotient.call("log") - 1) + off_n
+    lost = lost + off_l * (quotient.call("log") - 1) + off_n
     correction = (lost + _stirling(n) - _stirling(l) - are_far.choose(_stirling(d), 0.0)).call("exp")
     scale = (quotient * are_far.choose(_ONE_OVER_TWO_PI / d, 1.0)).call("sqrt") / are_far.choose(1.0, _factorial(d))
     half = root.call("pow", 0.5 * d)
     far = quotient.call("pow", l) * (half * scale) * half * correction
-    near = _factorial(n) / (_factorial(k) * _factorial(m))
-    near = near + near * (off_n * (abs(n) + 0.5).call("log") - off_m * (abs(m) + 0.5).call("log"))
-    return is_far.choose(far, near)
+    near = _factorial(n) / (_factorial(d) * _factorial(l))
+    near = near + near * (off_n * (n + 0.5).call("log") - off_l * (l + 0.5).call("log"))
+    return (l >= _FAR).choose(far, near)
+
+
+def _sine_over(x: Value, off: Value | float) -> Value:
+    """Return sin(pi (x + off))/(pi x), by the distance to the nearest whole number."""
+    whole = (x + 0.5).call("floor")
+    sine, half = (_PI * (x - whole + off)).call("sin"), 0.5 * whole
+    return x.equals(0).choose(1.0, half.equals(half.call("floor")).choose(sine, -sine) / (_PI * x))
+
+
+def _all_choices(n: Value, k: Value, m: Value, off_n: Value | float, off_m: Value | float) -> Value:
+    """Return gamma(n + 1)/(gamma(k + 1) gamma(m + 1)) for n = k + m of any sign, of which n and m lack what is told.
+
+    gamma(x + 1) gamma(1 - x) = pi x/sin(pi x) turns negative arguments. Of |n|, |k| and |m| the largest is the sum of
+    the others, and the smallest is exact.
+    """
+    (size_n, size_k, size_m), above = (abs(n), abs(k), abs(m)), n >= 0
+    any_below, all_below = (k < 0).call("or", m < 0), (k < 0).call("and", m < 0)
+    n_wins = all_below.call("or", above.call("and", any_below.call("not")))
+    k_wins = above.call("eq", k >= m)  # by signs: sizes that differ may be one double
+    off_n, off_m = above.choose(off_n, -1.0 * off_n), (m >= 0).choose(off_m, -1.0 * off_m)
+    one, two = n_wins.choose(size_k, size_n), n_wins.call("or", k_wins).choose(size_m, size_k)
+    off_one, off_two = n_wins.choose(0.0, off_n), n_wins.call("or", k_wins).choose(off_m, 0.0)
+    choices = _choices(
+        n_wins.choose(size_n, size_k.call("max", size_m)),
+        one,
+        two,
+        n_wins.choose(off_n, k_wins.choose(0.0, off_m)),
+        (one >= two).choose(off_one, off_two),
+    )
+    factor = (k < 0).choose(_sine_over(k, 0.0), 1.0) * (m < 0).choose(_sine_over(m, -1.0 * off_m), 1.0)
+    lower, upper = k.call("min", m), k.call("max", m)
+    is_whole, half = upper.equals(upper.call("floor")).call("and", (k >= m).choose(0.0, off_m).equals(0)), 0.5 * upper
+    ratio = n / lower * half.equals(half.call("floor")).choose(1.0, -1.0)  # that of the sines, without poles
+    below = is_whole.call("and", upper >= 0).choose(ratio, factor / _sine_over(n, -1.0 * off_n))
+    factor = above.choose(factor, below)
+    turned = all_below.call("or", any_below.call("and", above))
+    return factor.equals(0).choose(0.0, factor * turned.choose(1 / choices, choices))
 
 
 def _beta(a: Value, b: Value) -> Value:
     """gamma(a) gamma(b)/gamma(a + b) = (a + b)/(a b) over the number of choices of a from a + b."""
     s = a + b
-    return s / a / b / _choices(s, a, b, a.call("lost_in_sum", b), 0.0)
-
-
-def _is_negative_integer(x: Value) -> Value:
-    return (x < 0).call("and", x.call("floor").equals(x))
+    return s / a / b / _all_choices(s, a, b, a.call("lost_in_sum", b), 0.0)
 
 
 def _binomial(n: Value, k: Value) -> Value:
-    m = n - k
-    is_zero = _is_negative_integer(k).call("or", _is_negative_integer(m)).call("and", n >= 0)
-    return is_zero.choose(0.0, _choices(n, k, m, 0.0, n.call("lost_in_sum", -k)))
+    return _all_choices(n, k, n - k, 0.0, n.call("lost_in_sum", -k))
 
 
 def _log_binomial(n: Value, k: Value) -> Value:
@@ -129,7 +163,12 @@ def _log_binomial(n: Value, k: Value) -> Value:
 
 def _binomial_slopes(c: Value, n: Value, k: Value) -> tuple[Value, Value]:
     m = n - k
-    return c * (m + 1).call("digamma_rise", k), c * (k + 1).call("digamma_rise", m - k)
+    return _times(c, (m + 1).call("digamma_rise", k)), _times(c, (k + 1).call("digamma_rise", m - k))
+
+
+def _times(c: Value, slope: Value) -> Value:
+    """Return the product, where a slope of zero wins over a value that has overflowed."""
+    return slope.equals(0).choose(0.0, c * slope)
 
 
 def _trigamma(x: Value) -> Value:
@@ -149,7 +188,7 @@ ROWS: tuple[Operation, ...] = (
     lowered(
         "beta",
         sp.beta(X, Y),
-        lambda c, r, a, b: (-(c * (r * a.call("digamma_rise", b))), -(c * (r * b.call("digamma_rise", a)))),
+        lambda c, r, a, b: (-_times(c * r, a.call("digamma_rise", b)), -_times(c * r, b.call("digamma_rise", a))),
         _beta,
         Tail.FLAT | Tail.STEEP,
     ),

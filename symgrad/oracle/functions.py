@@ -12,10 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .rule import Partial, Real, Rule, Value, unary
+from .rule import MAX_MAGNITUDE, OutOfReach, Partial, Real, Rule, Value, unary
 from .special import POLES_AT_ZERO, SPECIAL
 
-MAX_MAGNITUDE = 20_000  # bits before the point beyond which exp or sin of an argument would cost megabytes
 # Functions whose cost does not grow with their argument's exponent (arguments of Mod are checked where they meet).
 _CHEAP = frozenset(
     [
@@ -27,10 +26,6 @@ _CHEAP = frozenset(
 # Functions that tell a zero from one of the other sign.
 TELL_ZEROS = POLES_AT_ZERO | {"atan2", "acot", "cot", "csc", "coth", "csch", "acsch", "asec", "acsc", "acoth"}
 _UNDEFINED_ERRORS = (ZeroDivisionError, ValueError, OverflowError, NotImplementedError, TypeError)
-
-
-class OutOfReach(ArithmeticError):
-    """An argument so large that the function's value cannot be computed: there is no ground truth, which is not NaN."""
 
 
 def apply(function: Value, m: Any, *arguments: Real) -> Real:

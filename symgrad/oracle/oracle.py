@@ -23,9 +23,10 @@ import sympy as sp
 from symgrad.declare import EmpiricalRisk, show
 
 from .forms import PROMISED, promised
-from .functions import TELL_ZEROS, OutOfReach
+from .functions import TELL_ZEROS
 from .record import record, record_value
 from .rounding import Place, Rounding
+from .rule import OutOfReach
 from .run import Run, context_of
 from .special import SLOW
 from .tape import Grid, Tape, Value, flat, scalar

@@ -9,6 +9,11 @@ from typing import Any
 Real = Any  # an mpf of the context at hand: mpmath ships no types
 Value = Callable[..., Real]  # (context, *arguments)
 Partial = Callable[..., Real]  # (context, value, *arguments)
+MAX_MAGNITUDE = 20_000  # bits before the point beyond which exp or sin of an argument would cost megabytes
+
+
+class OutOfReach(ArithmeticError):
+    """An argument so large that the function's value cannot be computed: there is no ground truth, which is not NaN."""
 
 
 @dataclass(frozen=True, slots=True)

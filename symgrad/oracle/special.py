@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .rule import Real, Rule, nowhere, unary
+from .rule import MAX_MAGNITUDE, OutOfReach, Real, Rule, nowhere, unary
 
 
 def _erfinv(m: Any, x: Real) -> Real:
@@ -29,12 +29,31 @@ def _gamma(m: Any, x: Real) -> Real:
     return m.inf if x == 0 else m.gamma(x)  # the other poles have two signs: mpmath raises, so NaN
 
 
+def _exact_sum(m: Any, *xs: Real) -> Real:
+    """The sum without rounding: whether it is a pole, and which, may hang on its last bit."""
+    total = m.zero
+    for x in xs:
+        if m.isnormal(total) and m.isnormal(x) and abs(m.mag(total) - m.mag(x)) > MAX_MAGNITUDE:
+            raise OutOfReach
+        total = m.fadd(total, x, exact=True)
+    return total
+
+
 def _beta(m: Any, a: Real, b: Real) -> Real:
-    return m.inf if a == 0 or b == 0 else m.gammaprod([a, b], [a + b])
+    return m.inf if a == 0 or b == 0 else m.gammaprod([a, b], [_exact_sum(m, a, b)])
 
 
 def _binomial(m: Any, n: Real, k: Real) -> Real:
-    return m.gammaprod([n + 1], [k + 1, n - k + 1])
+    return m.gammaprod([_exact_sum(m, n, 1)], [_exact_sum(m, k, 1), _exact_sum(m, n, m.fneg(k, exact=True), 1)])
+
+
+def _rise(m: Any, x: Real, y: Real) -> Real:
+    """digamma(y) - digamma(x), with as many digits more as the difference loses."""
+    gap = _exact_sum(m, y, m.fneg(x, exact=True))
+    if gap == 0:
+        return m.zero
+    with m.extraprec(20 + max(0, m.mag(x) - m.mag(gap)) if m.isnormal(x) and m.isnormal(gap) else 0):
+        return polygamma(m, m.zero, y) - polygamma(m, m.zero, x)
 
 
 def _loggamma(m: Any, x: Real) -> Real:
@@ -67,15 +86,15 @@ SPECIAL: dict[str, Rule] = {
     "beta": Rule(
         _beta,
         (
-            lambda m, v, a, b: v * (polygamma(m, m.zero, a) - polygamma(m, m.zero, a + b)),
-            lambda m, v, a, b: v * (polygamma(m, m.zero, b) - polygamma(m, m.zero, a + b)),
+            lambda m, v, a, b: v * _rise(m, _exact_sum(m, a, b), a),
+            lambda m, v, a, b: v * _rise(m, _exact_sum(m, a, b), b),
         ),
     ),
     "binomial": Rule(
         _binomial,
         (
-            lambda m, v, n, k: v * (polygamma(m, m.zero, n + 1) - polygamma(m, m.zero, n - k + 1)),
-            lambda m, v, n, k: v * (polygamma(m, m.zero, n - k + 1) - polygamma(m, m.zero, k + 1)),
+            lambda m, v, n, k: v * _rise(m, _exact_sum(m, n, m.fneg(k, exact=True), 1), _exact_sum(m, n, 1)),
+            lambda m, v, n, k: v * _rise(m, _exact_sum(m, k, 1), _exact_sum(m, n, m.fneg(k, exact=True), 1)),
         ),
     ),
     "factorial": unary(lambda m, n: m.gamma(n + 1), lambda m, v, n: v * polygamma(m, m.zero, n + 1)),
