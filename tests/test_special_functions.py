@@ -52,10 +52,7 @@ _FACTORIAL += [9.44421034591402, 63.3, 127.7, 170.0, 170.62]
 
 @dataclass(frozen=True)
 class Function:
-    """A function: its SymPy and its mpmath, where it is tried, and the most ULP of value, slopes and logarithm.
-
-    The slopes of the gamma forms have a difference of digammas as a factor, which loses digits where both are near.
-    """
+    """A function: its SymPy and its mpmath, where it is tried, and the most ULP of value, slopes and logarithm."""
 
     symbolic: Callable[..., Any]
     exact: Callable[..., Any]
@@ -67,8 +64,8 @@ class Function:
 
 FUNCTIONS = {
     "erfinv": Function(sp.erfinv, _erfinv, [(s * x,) for x in _ERFINV for s in (1, -1)], 2, 6, None),
-    "beta": Function(sp.beta, _beta, _BETA, 8, 1024, 128),
-    "binomial": Function(sp.binomial, _binomial, _BINOMIAL, 8, 1024, 64),
+    "beta": Function(sp.beta, _beta, _BETA, 8, 32, 128),
+    "binomial": Function(sp.binomial, _binomial, _BINOMIAL, 8, 32, 64),
     "factorial": Function(sp.factorial, lambda n: mpmath.gamma(n + 1), [(n,) for n in _FACTORIAL], 5, 64, 16),
 }
 

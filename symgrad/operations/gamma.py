@@ -161,9 +161,21 @@ def _log_binomial(n: Value, k: Value) -> Value:
     return (d >= _FAR).choose(far, (l + 1).call("log_rising", d) - (d + 1).call("loggamma"))
 
 
+def _rise(x: Value, d: Value) -> Value:
+    """Return digamma(x + d) - digamma(x), for positive x too small for `digamma_rise` by the terms that lead there.
+
+    digamma(x) = digamma(x + 1) - 1/x: each step adds 1/x - 1/(x + d), and none cancels another.
+    """
+    s, total = x + d, x * 0.0
+    for k in range(int(_FAR) - 1, -1, -1):
+        total = total + d / (x + k) / (s + k)
+    total = total + (x + _FAR).call("digamma_rise", d)
+    return (x > 0).call("and", s > 0).choose(total, x.call("digamma_rise", d))
+
+
 def _binomial_slopes(c: Value, n: Value, k: Value) -> tuple[Value, Value]:
     m = n - k
-    return _times(c, (m + 1).call("digamma_rise", k)), _times(c, (k + 1).call("digamma_rise", m - k))
+    return _times(c, _rise(m + 1, k)), _times(c, _rise(k + 1, m - k))
 
 
 def _times(c: Value, slope: Value) -> Value:
@@ -188,7 +200,7 @@ ROWS: tuple[Operation, ...] = (
     lowered(
         "beta",
         sp.beta(X, Y),
-        lambda c, r, a, b: (-_times(c * r, a.call("digamma_rise", b)), -_times(c * r, b.call("digamma_rise", a))),
+        lambda c, r, a, b: (-_times(c * r, _rise(a, b)), -_times(c * r, _rise(b, a))),
         _beta,
         Tail.FLAT | Tail.STEEP,
     ),
