@@ -20,7 +20,7 @@ import numpy as np
 from cpython.buffer cimport PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
-from libc.math cimport NAN, floor as c_floor, log as c_log, pow as c_pow, tan as c_tan
+from libc.math cimport NAN, floor as c_floor, log as c_log, pow as c_pow, sqrt as c_sqrt, tan as c_tan
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
@@ -1041,6 +1041,72 @@ cdef double rising(double s, int count, double far) noexcept nogil:
     return product
 
 
+cdef double[14] _NEAR_ZERO = [
+    0.11314166859159029, -0.07607360776328573, 0.07345020539520401, 0.008446011584224939, 0.03159332043375326,
+    0.031145242581416724, 0.036522988083139016, 0.042832578482160585, 0.05173148498700453, 0.06495961132717862,
+    0.08655212936268364, 0.1275561753044084, 0.23201366653465907, -0.11377307454724199]
+cdef double[19] _LOW_TAIL = [
+    -3.110271960181403e-05, 8.586484310155117e-05, -3.4233254539799847e-06, -0.0004057833275302307,
+    0.0010946627472780588, -0.0016683056994806528, 0.0014681701086483262, 0.00017847233646102494,
+    -0.0034899796989255978, 0.007575686632993037, -0.009850669354128656, 0.005981921914926645, 0.009077265851255475,
+    -0.03851624411945475, 0.0794679885013056, -0.11753215948227433, 0.12002191405834384, 0.9780175956182791,
+    4.68839185316698e-17]
+cdef double[20] _TAIL = [
+    2.0638787721107145e-09, -1.5879768773937534e-08, 6.332563938296081e-08, -1.8280899307834052e-07,
+    4.372564934580116e-07, -8.962840357011035e-07, 1.4982454318886848e-06, -1.5632734889042277e-06,
+    -1.6104887566337293e-06, 1.6340571109231046e-05, -6.484243304853288e-05, 0.00020030436296278537,
+    -0.0005371023142141135, 0.001289864804706257, -0.002773453422069077, 0.005152084518818597,
+    -0.007155583524971529, 0.0008943139900670659, 1.0495530231710473, 8.984748809850264e-18]
+cdef double[21] _FAR_TAIL = [
+    2.23517339500595e-15, -3.5225374071585194e-14, 2.735311237555981e-13, -1.5139045568120166e-12,
+    7.348255523459749e-12, -3.446942474508424e-11, 1.5805317644074125e-10, -7.028797538088116e-10,
+    3.0291588092684102e-09, -1.2658678959021255e-08, 5.117542184410686e-08, -1.9893670977838154e-07,
+    7.34826341442134e-07, -2.5166180627339907e-06, 7.5276828385378775e-06, -1.5866466826195098e-05,
+    -1.404859221287993e-05, 0.00047750810208215243, -0.004280684042397348, 1.0318530176641192,
+    -1.4520685273641323e-16]
+
+
+cdef double erfinv(double x) noexcept nogil:
+    """The inverse of erf: near 0 a polynomial of x^2, in three parts of the tails one of s = sqrt(-log(1 - |x|)).
+
+    1 - |x| is exact for |x| >= 1/2, so a tail keeps its digits; what s is rounded by is put back to first order.
+    """
+    cdef double size = -x if x < 0.0 else x, log_tail, s, high, low, value
+    if size < 0.5:
+        return x if x == 0.0 else x + x * polynomial(_NEAR_ZERO, 14, x * x)
+    if not size < 1.0:
+        return x / 0.0 if size == 1.0 else NAN
+    log_tail = -c_log(1.0 - size)
+    s = c_sqrt(log_tail)
+    high = <float>s
+    low = s - high
+    low = ((log_tail - high * high) - 2.0 * high * low - low * low) / (2.0 * s)
+    if s < 1.5:
+        value = 0.6367161372196165 + polynomial(_LOW_TAIL, 19, (s - 1.0) + low)
+    elif s < 2.875:
+        value = 1.6681883160584965 + polynomial(_TAIL, 20, (s - 2.0) + low)
+    else:
+        value = 3.7513593440414827 + polynomial(_FAR_TAIL, 21, (s - 4.0) + low)
+    return -value if x < 0.0 else value
+
+
+cdef double polynomial(const double* coefficients, int count, double x) noexcept nogil:
+    """Horner's rule, the highest power first."""
+    cdef double value = 0.0
+    cdef int k
+    for k in range(count):
+        value = value * x + coefficients[k]
+    return value
+
+
+# What lane functions may call, beside the C library: these, and products of matrices.
+SERVICES = {
+    "digamma": PyCapsule_New(<void*>digamma, "digamma/float64", NULL),
+    "polygamma": PyCapsule_New(<void*>polygamma, "polygamma/float64", NULL),
+    "erfinv": PyCapsule_New(<void*>erfinv, "erfinv/float64", NULL),
+}
+
+
 cdef hot multiply(rows to, const real* a, Py_ssize_t down, Py_ssize_t right, const real* b, Py_ssize_t m, Py_ssize_t k, Py_ssize_t n) noexcept nogil:
     """to = a @ b for each lane: a (m, k) is the same for all, with the strides down and right; b (k, n) has rows of lanes."""
     cdef Py_ssize_t i, j, height, panel, slice, first, part, width = n * MATRIX_LANES
@@ -1092,15 +1158,12 @@ cdef void copy_rows(real* to, Py_ssize_t to_down, Py_ssize_t to_right, const rea
             memcpy(&to[(i * to_down + j * to_right) * width], &from_[(i * down + j * right) * width], width * sizeof(real))
 
 
-# What lane functions may call, beside the C library.
-SERVICES = {
+SERVICES.update({
     "multiply": PyCapsule_New(<void*>multiply, "multiply/float64", NULL),
     "multiply_each": PyCapsule_New(<void*>multiply_each, "multiply_each/float64", NULL),
     "multiply_once": PyCapsule_New(<void*>multiply_once, "multiply_once/float64", NULL),
     "copy_rows": PyCapsule_New(<void*>copy_rows, "copy_rows/float64", NULL),
-    "digamma": PyCapsule_New(<void*>digamma, "digamma/float64", NULL),
-    "polygamma": PyCapsule_New(<void*>polygamma, "polygamma/float64", NULL),
-}
+})
 
 
 cdef struct Nodes:  # of the tree of sums: a row is a pair, high and low
