@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import sympy as sp
 
 from symgrad.program import SCALAR_CALL, STEP, Form, Value
@@ -9,7 +11,7 @@ from symgrad.program import SCALAR_CALL, STEP, Form, Value
 from .operation import Operation, Tail, X, function, lowered, own_function, vector_function
 from .stable import inside
 
-_SLOPE_OF_ERF = float(2 / sp.sqrt(sp.pi))
+_SLOPE_OF_ERF, _HALF_ROOT_PI = float(2 / sp.sqrt(sp.pi)), float(sp.sqrt(sp.pi) / 2)
 
 
 def _gaussian(x: Value) -> Value:
@@ -25,6 +27,13 @@ def _loggamma(x: Value) -> Value:
     return (x > 0).choose(x.call("lgamma"), x.equals(0).choose(float("inf"), float("nan")))
 
 
+def _erfinv_pullback(c: Value, r: Value, x: Value) -> tuple[Value]:
+    """c sqrt(pi)/2 exp(r^2), in the tails by exp(-r^2) = erfc(|r|) hazard(|r|): erfc(|r|) is 1 - |x|, without error."""
+    size = abs(x)
+    share = (size < 0.5).choose(r.call("gaussian"), (1 - size) * abs(r).call("hazard"))
+    return (c * size.equals(1).choose(math.inf, _HALF_ROOT_PI / share),)
+
+
 def _polygamma_pullback(c: Value, r: Value, x: Value, order: int) -> tuple[Value]:
     return (c * x.call("polygamma", attribute=order + 1),)
 
@@ -32,6 +41,7 @@ def _polygamma_pullback(c: Value, r: Value, x: Value, order: int) -> tuple[Value
 ROWS: tuple[Operation, ...] = (
     vector_function("erf", sp.erf(X), lambda c, r, x: (c * (_SLOPE_OF_ERF * x.call("gaussian")),), Tail.FLAT),
     vector_function("erfc", sp.erfc(X), lambda c, r, x: (-(c * (_SLOPE_OF_ERF * x.call("gaussian"))),), Tail.FLAT),
+    own_function("erfinv", sp.erfinv(X), _erfinv_pullback, Tail.PLAIN),
     lowered("gaussian", sp.exp(-(X**2)), lambda c, r, x: (-2 * x * (c * r),), _gaussian, Tail.FLAT),
     function("fma", None, lambda c, r, x, y, z: (c * y, c * x, c), Tail.PLAIN, Form.C_FUNCTION, "fma", "fma", STEP),
     function(

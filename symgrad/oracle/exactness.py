@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .functions import STEPS, Real
+from .functions import STEPS
+from .rule import Real
 from .tape import Operation
 
 _SPARE = 20  # a rounded number ends in so many zero bits once in a million times

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .functions import FUNCTIONS, Real, Rule, divide
+from .functions import FUNCTIONS, divide
+from .rule import Real, Rule
 from .tape import Tape
 
 Forms = tuple[Tape, dict[int, int]]  # the tape, and the new slot of each old one

@@ -10,14 +10,11 @@ is NaN. Conventions at kinks are symgrad's (``docs/architecture.md``): ``Abs'`` 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-Real = Any  # an mpf of the context at hand: mpmath ships no types
-Value = Callable[..., Real]  # (context, *arguments)
-Partial = Callable[..., Real]  # (context, value, *arguments)
+from .rule import MAX_MAGNITUDE, OutOfReach, Partial, Real, Rule, Value, unary
+from .special import POLES_AT_ZERO, SPECIAL
 
-MAX_MAGNITUDE = 20_000  # bits before the point beyond which exp or sin of an argument would cost megabytes
 # Functions whose cost does not grow with their argument's exponent (arguments of Mod are checked where they meet).
 _CHEAP = frozenset(
     [
@@ -26,27 +23,9 @@ _CHEAP = frozenset(
         *("Heaviside", "floor", "ceiling", "Mod", "re", "im", "conjugate"),
     ]
 )
+# Functions that tell a zero from one of the other sign.
+TELL_ZEROS = POLES_AT_ZERO | {"atan2", "acot", "cot", "csc", "coth", "csch", "acsch", "asec", "acsc", "acoth"}
 _UNDEFINED_ERRORS = (ZeroDivisionError, ValueError, OverflowError, NotImplementedError, TypeError)
-
-
-class OutOfReach(ArithmeticError):
-    """An argument so large that the function's value cannot be computed: there is no ground truth, which is not NaN."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """The value of one function and its partial derivatives, one for each argument.
-
-    ``each`` stands in for ``partials`` where the number of arguments is free: it gives the partial for an index.
-    """
-
-    value: Value
-    partials: tuple[Partial, ...] = ()
-    each: Callable[[int], Partial] | None = None
-
-    def partial(self, index: int) -> Partial:
-        """Return the derivative by the argument at ``index``, as a function of all arguments."""
-        return self.each(index) if self.each is not None else self.partials[index]
 
 
 def apply(function: Value, m: Any, *arguments: Real) -> Real:
@@ -159,28 +138,6 @@ def _sinc_slope(m: Any, v: Real, x: Real) -> Real:
         return (m.cos(x) - m.sin(x) / x) / x
 
 
-def _gamma(m: Any, x: Real) -> Real:
-    return m.inf if x == 0 else m.gamma(x)  # the other poles have two signs: mpmath raises, so NaN
-
-
-def _loggamma(m: Any, x: Real) -> Real:
-    if x == 0:
-        return m.inf
-    return m.loggamma(x) if x > 0 else m.nan
-
-
-def polygamma(m: Any, n: Real, x: Real) -> Real:
-    """Return the n-th derivative of digamma, n = 0, 1, ...; at 0 the limit from the right."""
-    if not m.isint(n) or n < 0:
-        return m.nan
-    order = int(n)
-    if x == 0:
-        return m.inf if order % 2 else -m.inf
-    if x == m.inf:
-        return m.inf if order == 0 else m.zero
-    return m.psi(order, x)
-
-
 def _integers(m: Any, p: Real, q: Real) -> tuple[int, int, int]:
     """(P, Q, e) with p = P * 2**e and q = Q * 2**e, exactly."""
     (sp, mp, ep, _), (sq, mq, eq, _) = p._mpf_, q._mpf_
@@ -249,25 +206,17 @@ def _flat(m: Any, v: Real, *xs: Real) -> Real:
     return m.zero
 
 
-def _nowhere(m: Any, v: Real, *xs: Real) -> Real:
-    return m.nan
-
-
-def _unary(value: Value, slope: Partial) -> Rule:
-    return Rule(value, (slope,))
-
-
 ELEMENTARY: dict[str, Rule] = {
-    "exp": _unary(lambda m, x: m.exp(x), lambda m, v, x: v),
-    "log": _unary(_log, lambda m, v, x: divide(m, m.one, x) if x >= 0 else m.nan),
+    "exp": unary(lambda m, x: m.exp(x), lambda m, v, x: v),
+    "log": unary(_log, lambda m, v, x: divide(m, m.one, x) if x >= 0 else m.nan),
     "Pow": Rule(power, (_power_base, _power_exponent)),
-    "Sqrt": _unary(lambda m, x: m.sqrt(x), lambda m, v, x: divide(m, m.one, 2 * v)),
-    "Cbrt": _unary(lambda m, x: power(m, x, m.one / 3), lambda m, v, x: power(m, x, m.mpf(-2) / 3) / 3),
-    "log1p": _unary(_log1p, lambda m, v, x: divide(m, m.one, 1 + x) if x >= -1 else m.nan),
-    "expm1": _unary(lambda m, x: m.expm1(x), lambda m, v, x: m.exp(x)),
-    "exp2": _unary(lambda m, x: power(m, m.mpf(2), x), lambda m, v, x: v * m.log(2)),
-    "log2": _unary(lambda m, x: _log(m, x) / m.log(2), lambda m, v, x: divide(m, 1 / m.log(2), x) if x >= 0 else m.nan),
-    "log10": _unary(
+    "Sqrt": unary(lambda m, x: m.sqrt(x), lambda m, v, x: divide(m, m.one, 2 * v)),
+    "Cbrt": unary(lambda m, x: power(m, x, m.one / 3), lambda m, v, x: power(m, x, m.mpf(-2) / 3) / 3),
+    "log1p": unary(_log1p, lambda m, v, x: divide(m, m.one, 1 + x) if x >= -1 else m.nan),
+    "expm1": unary(lambda m, x: m.expm1(x), lambda m, v, x: m.exp(x)),
+    "exp2": unary(lambda m, x: power(m, m.mpf(2), x), lambda m, v, x: v * m.log(2)),
+    "log2": unary(lambda m, x: _log(m, x) / m.log(2), lambda m, v, x: divide(m, 1 / m.log(2), x) if x >= 0 else m.nan),
+    "log10": unary(
         lambda m, x: _log(m, x) / m.log(10), lambda m, v, x: divide(m, 1 / m.log(10), x) if x >= 0 else m.nan
     ),
     "hypot": Rule(
@@ -279,24 +228,22 @@ ELEMENTARY: dict[str, Rule] = {
 }
 
 CIRCULAR: dict[str, Rule] = {
-    "sin": _unary(lambda m, x: m.sin(x), lambda m, v, x: m.cos(x)),
-    "cos": _unary(lambda m, x: m.cos(x), lambda m, v, x: -m.sin(x)),
-    "tan": _unary(lambda m, x: divide(m, m.sin(x), m.cos(x)), lambda m, v, x: divide(m, m.one, m.cos(x) ** 2)),
-    "cot": _unary(lambda m, x: divide(m, m.cos(x), m.sin(x)), lambda m, v, x: divide(m, -m.one, m.sin(x) ** 2)),
-    "sec": _unary(lambda m, x: divide(m, m.one, m.cos(x)), lambda m, v, x: divide(m, m.sin(x), m.cos(x) ** 2)),
-    "csc": _unary(lambda m, x: divide(m, m.one, m.sin(x)), lambda m, v, x: divide(m, -m.cos(x), m.sin(x) ** 2)),
-    "sinc": _unary(_sinc, _sinc_slope),
-    "asin": _unary(lambda m, x: _inside(m, x, -1, 1, lambda: m.asin(x)), lambda m, v, x: divide(m, m.one, _root(m, x))),
-    "acos": _unary(
-        lambda m, x: _inside(m, x, -1, 1, lambda: m.acos(x)), lambda m, v, x: divide(m, -m.one, _root(m, x))
-    ),
-    "atan": _unary(lambda m, x: m.atan(x), lambda m, v, x: 1 / (1 + x * x)),
-    "acot": _unary(lambda m, x: m.pi / 2 if x == 0 else m.atan(1 / x), lambda m, v, x: -1 / (1 + x * x)),
-    "asec": _unary(
+    "sin": unary(lambda m, x: m.sin(x), lambda m, v, x: m.cos(x)),
+    "cos": unary(lambda m, x: m.cos(x), lambda m, v, x: -m.sin(x)),
+    "tan": unary(lambda m, x: divide(m, m.sin(x), m.cos(x)), lambda m, v, x: divide(m, m.one, m.cos(x) ** 2)),
+    "cot": unary(lambda m, x: divide(m, m.cos(x), m.sin(x)), lambda m, v, x: divide(m, -m.one, m.sin(x) ** 2)),
+    "sec": unary(lambda m, x: divide(m, m.one, m.cos(x)), lambda m, v, x: divide(m, m.sin(x), m.cos(x) ** 2)),
+    "csc": unary(lambda m, x: divide(m, m.one, m.sin(x)), lambda m, v, x: divide(m, -m.cos(x), m.sin(x) ** 2)),
+    "sinc": unary(_sinc, _sinc_slope),
+    "asin": unary(lambda m, x: _inside(m, x, -1, 1, lambda: m.asin(x)), lambda m, v, x: divide(m, m.one, _root(m, x))),
+    "acos": unary(lambda m, x: _inside(m, x, -1, 1, lambda: m.acos(x)), lambda m, v, x: divide(m, -m.one, _root(m, x))),
+    "atan": unary(lambda m, x: m.atan(x), lambda m, v, x: 1 / (1 + x * x)),
+    "acot": unary(lambda m, x: m.pi / 2 if x == 0 else m.atan(1 / x), lambda m, v, x: -1 / (1 + x * x)),
+    "asec": unary(
         lambda m, x: _inside(m, 1 / x, -1, 1, lambda: m.acos(1 / x)),
         lambda m, v, x: divide(m, m.one, abs(x) * _root_outside(m, x)),
     ),
-    "acsc": _unary(
+    "acsc": unary(
         lambda m, x: _inside(m, 1 / x, -1, 1, lambda: m.asin(1 / x)),
         lambda m, v, x: divide(m, -m.one, abs(x) * _root_outside(m, x)),
     ),
@@ -307,64 +254,55 @@ CIRCULAR: dict[str, Rule] = {
 }
 
 HYPERBOLIC: dict[str, Rule] = {
-    "sinh": _unary(lambda m, x: m.sinh(x), lambda m, v, x: m.cosh(x)),
-    "cosh": _unary(lambda m, x: m.cosh(x), lambda m, v, x: m.sinh(x)),
-    "tanh": _unary(lambda m, x: m.tanh(x), lambda m, v, x: m.cosh(x) ** -2),
-    "coth": _unary(lambda m, x: divide(m, m.one, m.tanh(x)), lambda m, v, x: divide(m, -m.one, m.sinh(x) ** 2)),
-    "sech": _unary(lambda m, x: 1 / m.cosh(x), lambda m, v, x: -m.tanh(x) / m.cosh(x)),
-    "csch": _unary(lambda m, x: divide(m, m.one, m.sinh(x)), lambda m, v, x: divide(m, -m.one, m.sinh(x) * m.tanh(x))),
-    "asinh": _unary(lambda m, x: m.asinh(x), lambda m, v, x: 1 / m.hypot(m.one, x)),
-    "acosh": _unary(
+    "sinh": unary(lambda m, x: m.sinh(x), lambda m, v, x: m.cosh(x)),
+    "cosh": unary(lambda m, x: m.cosh(x), lambda m, v, x: m.sinh(x)),
+    "tanh": unary(lambda m, x: m.tanh(x), lambda m, v, x: m.cosh(x) ** -2),
+    "coth": unary(lambda m, x: divide(m, m.one, m.tanh(x)), lambda m, v, x: divide(m, -m.one, m.sinh(x) ** 2)),
+    "sech": unary(lambda m, x: 1 / m.cosh(x), lambda m, v, x: -m.tanh(x) / m.cosh(x)),
+    "csch": unary(lambda m, x: divide(m, m.one, m.sinh(x)), lambda m, v, x: divide(m, -m.one, m.sinh(x) * m.tanh(x))),
+    "asinh": unary(lambda m, x: m.asinh(x), lambda m, v, x: 1 / m.hypot(m.one, x)),
+    "acosh": unary(
         lambda m, x: _inside(m, x, 1, m.inf, lambda: m.acosh(x)),
         lambda m, v, x: divide(m, m.one, _root_outside(m, x)) if x >= 1 else m.nan,
     ),
-    "atanh": _unary(
+    "atanh": unary(
         lambda m, x: x * m.inf if abs(x) == 1 else _inside(m, x, -1, 1, lambda: m.atanh(x)),
         lambda m, v, x: divide(m, m.one, (1 - x) * (1 + x)) if abs(x) <= 1 else m.nan,
     ),
-    "acoth": _unary(
+    "acoth": unary(
         lambda m, x: x * m.inf if abs(x) == 1 else _inside(m, 1 / x, -1, 1, lambda: m.atanh(1 / x)),
         lambda m, v, x: divide(m, -m.one, (abs(x) - 1) * (abs(x) + 1)) if abs(x) >= 1 else m.nan,
     ),
-    "asech": _unary(
+    "asech": unary(
         lambda m, x: m.inf if x == 0 else _inside(m, x, 0, 1, lambda: m.acosh(1 / x)),
         lambda m, v, x: divide(m, -m.one, x * _root(m, x)) if x >= 0 else m.nan,
     ),
-    "acsch": _unary(
+    "acsch": unary(
         lambda m, x: m.inf if x == 0 else m.asinh(1 / x),
         lambda m, v, x: divide(m, -m.one, abs(x) * m.hypot(m.one, x)),
     ),
 }
 
 STEPS: dict[str, Rule] = {
-    "Abs": _unary(lambda m, x: abs(x), lambda m, v, x: m.sign(x)),
-    "sign": _unary(lambda m, x: m.sign(x), _flat),
+    "Abs": unary(lambda m, x: abs(x), lambda m, v, x: m.sign(x)),
+    "sign": unary(lambda m, x: m.sign(x), _flat),
     "Max": _fold(lambda a, b: a > b),
     "Min": _fold(lambda a, b: a < b),
     "Heaviside": Rule(_step, (_flat, lambda m, v, x, at_zero: m.one if x == 0 else m.zero)),
-    "floor": _unary(lambda m, x: m.floor(x), _flat),
-    "ceiling": _unary(lambda m, x: m.ceil(x), _flat),
+    "floor": unary(lambda m, x: m.floor(x), _flat),
+    "ceiling": unary(lambda m, x: m.ceil(x), _flat),
     "Mod": Rule(_modulo, (lambda m, v, p, q: m.nan if q == 0 else m.one, _modulo_divisor)),
-    "re": _unary(lambda m, x: x, lambda m, v, x: m.one),
-    "im": _unary(lambda m, x: m.zero, _flat),
-    "conjugate": _unary(lambda m, x: x, lambda m, v, x: m.one),
+    "re": unary(lambda m, x: x, lambda m, v, x: m.one),
+    "im": unary(lambda m, x: m.zero, _flat),
+    "conjugate": unary(lambda m, x: x, lambda m, v, x: m.one),
 }
 
-SPECIAL: dict[str, Rule] = {
-    "erf": _unary(lambda m, x: m.erf(x), lambda m, v, x: 2 / m.sqrt(m.pi) * m.exp(-x * x)),
-    "erfc": _unary(lambda m, x: m.erfc(x), lambda m, v, x: -2 / m.sqrt(m.pi) * m.exp(-x * x)),
-    "gamma": _unary(_gamma, lambda m, v, x: v * polygamma(m, m.zero, x)),
-    "loggamma": _unary(_loggamma, lambda m, v, x: polygamma(m, m.zero, x) if x >= 0 else m.nan),
-    "digamma": _unary(lambda m, x: polygamma(m, m.zero, x), lambda m, v, x: polygamma(m, m.one, x)),
-    "trigamma": _unary(lambda m, x: polygamma(m, m.one, x), lambda m, v, x: polygamma(m, m.mpf(2), x)),
-    "polygamma": Rule(polygamma, (_nowhere, lambda m, v, n, x: polygamma(m, n + 1, x))),
-}
 
 STABLE: dict[str, Rule] = {  # symgrad.functions
-    "sigmoid": _unary(sigmoid, lambda m, v, x: m.exp(-abs(x)) / (1 + m.exp(-abs(x))) ** 2),
-    "softplus": _unary(_softplus, lambda m, v, x: sigmoid(m, x)),
-    "log_sigmoid": _unary(lambda m, x: -_softplus(m, -x), lambda m, v, x: sigmoid(m, -x)),
-    "log_cosh": _unary(_log_cosh, lambda m, v, x: m.tanh(x)),
+    "sigmoid": unary(sigmoid, lambda m, v, x: m.exp(-abs(x)) / (1 + m.exp(-abs(x))) ** 2),
+    "softplus": unary(_softplus, lambda m, v, x: sigmoid(m, x)),
+    "log_sigmoid": unary(lambda m, x: -_softplus(m, -x), lambda m, v, x: sigmoid(m, -x)),
+    "log_cosh": unary(_log_cosh, lambda m, v, x: m.tanh(x)),
     "logsumexp": Rule(_logsumexp, each=_softmax),
     "xlogy": Rule(
         lambda m, x, y: m.zero if x == 0 else x * _log(m, y),

@@ -23,18 +23,17 @@ import sympy as sp
 from symgrad.declare import EmpiricalRisk, show
 
 from .forms import PROMISED, promised
-from .functions import OutOfReach
+from .functions import TELL_ZEROS
 from .record import record, record_value
 from .rounding import Place, Rounding
+from .rule import OutOfReach
 from .run import Run, context_of
+from .special import SLOW
 from .tape import Grid, Tape, Value, flat, scalar
 
 MOST_DIGITS = 3200
-_SLOW_DIGITS, _SLOW = 400, frozenset(["gamma", "loggamma", "digamma", "trigamma", "polygamma"])  # a second at 3200
+_SLOW_DIGITS = 400  # a second at 3200
 _NOTHING = mpmath.mpf(10) ** -330  # two results below this round to the same double, zero
-_TELL_ZEROS = frozenset(
-    ["atan2", "acot", "cot", "csc", "coth", "csch", "acsch", "asec", "acsc", "acoth", "gamma", "digamma"]
-)
 _LONG = 60  # characters of a formula, for a person
 _AGREEMENT, _ENOUGH = 0.6, 30  # two evaluations agree if they share this part of the lower one's digits, or so many
 
@@ -188,7 +187,7 @@ class Reference:
     def tells_zeros(self) -> bool:
         """Return whether anything in the declaration may tell -0 from 0, which the oracle does not."""
         operations = [self._tape.operations[slot] for slot in self._tape.needed(*self._roots())]
-        return any(o.payload in _TELL_ZEROS or self._may_divide(o) for o in operations if o.kind == "call")
+        return any(o.payload in TELL_ZEROS or self._may_divide(o) for o in operations if o.kind == "call")
 
     def _may_divide(self, operation: Any) -> bool:
         if operation.payload != "Pow":
@@ -239,7 +238,7 @@ class Reference:
         return settled, digits
 
     def _most_digits(self, slot: int) -> int:
-        slow = any(self._tape.operations[needed].payload in _SLOW for needed in self._needed(slot))
+        slow = any(self._tape.operations[needed].payload in SLOW for needed in self._needed(slot))
         return _SLOW_DIGITS if slow else MOST_DIGITS
 
     def _evaluate(

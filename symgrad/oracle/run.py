@@ -14,7 +14,8 @@ from typing import Any
 import mpmath
 
 from .exactness import exact, swallowed, tied
-from .functions import FUNCTIONS, Real, Rule, apply, check_reach
+from .functions import FUNCTIONS, apply, check_reach
+from .rule import Real, Rule
 from .tape import Operation
 
 # An earlier slot, the derivative by it (None stands for one), and its place among the operation's arguments.

@@ -31,7 +31,8 @@ from tests.helpers.atoms import (
 )
 
 # Operations of SUPPORTED_FUNCTIONS that are other tests' (over an index, branches) or nothing at all for real numbers.
-ELSEWHERE = {sp.Add, sp.Mul, sp.Pow, sp.Piecewise, sp.re, sp.im, sp.conjugate, *OVER_AN_INDEX, *CONDITIONS}
+ELSEWHERE = {sp.erfinv, sp.beta, sp.binomial, sp.factorial}  # test_special_functions.py
+ELSEWHERE |= {sp.Add, sp.Mul, sp.Pow, sp.Piecewise, sp.re, sp.im, sp.conjugate, *OVER_AN_INDEX, *CONDITIONS}
 
 
 @pytest.fixture(scope="module")

@@ -222,6 +222,7 @@ def _divided(x: Any, y: Any) -> Any:
 
 _PLAIN = "exp expm1 log log1p sin cos tan cot sec csc sinc asin acos atan acot asec acsc atan2 sinh cosh tanh coth sech"
 _PLAIN += " csch asinh acosh atanh acoth asech acsch erf erfc gamma loggamma digamma sqrt floor ceil hypot"
+_PLAIN += " erfinv beta binomial factorial"
 
 # To as many digits as mpmath is set to work with.
 DIGITS = Arithmetic(
@@ -333,6 +334,7 @@ DOUBLES = Arithmetic(
         "fma": _fma,
         "erf": _by_math(math.erf),
         "erfc": _by_math(math.erfc),
+        "erfinv": _by_mpmath(mpmath.erfinv),
         "gamma": _by_math(math.gamma),
         "lgamma": _by_math(math.lgamma),
         "digamma": _by_mpmath(mpmath.digamma),

@@ -64,4 +64,5 @@ STABLE: dict[str, Callable[..., Any]] = {
     "log_rising": _log_rising,
     "digamma_rise": lambda x, d: mpmath.digamma(x + d) - mpmath.digamma(x),
     "log_beta": _log_beta,
+    "log_binomial": lambda n, k: mpmath.log(mpmath.binomial(n, k)),
 }

@@ -35,7 +35,8 @@ _MILD = tuple(x for x in _EVERYWHERE if abs(x) < 9)
 DOMAINS: dict[str, Sequence[float]] = {
     **dict.fromkeys(("log", "log2", "log10", "sqrt", "root_power", "rational_power"), _POSITIVE),
     **dict.fromkeys(("lgamma", "loggamma", "digamma", "polygamma"), tuple(x for x in _MILD if x > 0)),
-    **dict.fromkeys(("asin", "acos", "atanh"), _INSIDE),
+    **dict.fromkeys(("asin", "acos", "atanh", "erfinv"), _INSIDE),
+    "factorial": tuple(x for x in _EVERYWHERE if x > -1),
     **dict.fromkeys(("asec", "acsc", "acoth"), _OUTSIDE),
     "acosh": tuple(x for x in _OUTSIDE if x > 0),
     "asech": tuple(x for x in _INSIDE if x > 0),
@@ -58,6 +59,7 @@ MEANINGS: dict[str, Callable[..., sp.Expr]] = {
     "rational_power": lambda exponent: X ** sp.Rational(*exponent),
     "polygamma": lambda n: sp.polygamma(n, X),
     "lgamma": lambda: sp.loggamma(X),
+    "log_binomial": lambda: sp.log(sp.binomial(X, Y)),
     "fma": lambda: X * Y + Z,
     "fmod": lambda: X - Y * sp.sign(X / Y) * sp.floor(sp.Abs(X / Y)),
     "logsumexp": lambda: sp.log(sp.exp(X) + sp.exp(Y) + sp.exp(Z)),
@@ -132,11 +134,11 @@ _ROUNDED = "exp2 log2 log10 erf erfc log_cosh sinc rational_power log_erfc hazar
 _ROUNDED += (
     " expm1_quotient log_rising digamma_rise log_beta density_with tanh coth sech csch tanh_half_with softplus_with"
 )
-_ROUNDED += " logistic_density"
+_ROUNDED += " logistic_density erfinv beta binomial log_binomial"
 WITH_A_ROUNDED_CONSTANT = frozenset(_ROUNDED.split())
 ARITIES = dict.fromkeys(("logsumexp", "softmax", "select", "fma", "over_product", "cosh_less", "sinh_less"), 3)
 _OF_TWO = "direction powm1 box_cox log_rising digamma_rise log_beta exp_product exp_sum expm1_quotient exp_capped"
-_OF_TWO += " fmod exp_less lost_in_sum"
+_OF_TWO += " fmod exp_less lost_in_sum log_binomial"
 ARITIES |= dict.fromkeys((*_OF_TWO.split(), *HELD), 2)
 OF_MATRICES = {row.name for row in matrices.ROWS}  # see test_operations_matrices.py
 
@@ -177,8 +179,10 @@ def points(name: str) -> Iterator[tuple[float, ...]]:
         if name in ("pow", "powm1", "box_cox", "xlogy"):
             place = 1 if name == "xlogy" else 0
             point[place] = abs(point[place])
-        if name in ("log_rising", "digamma_rise", "log_beta", "log_sum"):
+        if name in ("log_rising", "digamma_rise", "log_beta", "log_sum", "beta", "binomial", "log_binomial"):
             point = [abs(x) for x in point]
+        if name in ("binomial", "log_binomial"):
+            point[0] += point[1]  # n = k and what is not chosen
         if name == "exp_capped":
             point[1] = math.copysign(point[0], point[1])  # x itself, or -x
         if name in HELD:
@@ -247,7 +251,8 @@ LOOSE = {
     "lost_in_sum": math.inf,  # see below: what it is told with 60 digits is that nothing is lost
     "exprel_slope": 32.0,  # only second derivatives have its derivative
     # differences of those, where arguments are small
-    **dict.fromkeys(("log_rising", "digamma_rise", "log_beta"), 1024.0),
+    **dict.fromkeys(("log_rising", "digamma_rise", "log_beta", "beta", "binomial", "log_binomial"), 1024.0),
+    "factorial": 16.0,  # digamma near its root
 }
 
 

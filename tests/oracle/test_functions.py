@@ -14,7 +14,8 @@ from symgrad import functions
 from symgrad.declare import EmpiricalRisk
 from symgrad.declare.grammar import CONDITIONS, SUPPORTED_FUNCTIONS
 from symgrad.oracle import Reference, Sample
-from symgrad.oracle.functions import FUNCTIONS, Rule
+from symgrad.oracle.functions import FUNCTIONS
+from symgrad.oracle.rule import Rule
 
 a, b, c = sp.symbols("a b c")
 INF, NAN = math.inf, math.nan
@@ -87,7 +88,11 @@ POINTS: dict[str, tuple[Callable[..., Any], Sequence[Any]]] = {
     "Pow": (sp.Pow, [(0.3, 1.5), (2.5, -0.7), (1e-9, 3.5), (1e100, 0.001), (7.0, 0.0), (4.0, 0.5), (0.9, 1e6)]),
     "erf": (sp.erf, [-6.5, -2.25, -1e-8, 0.0, 1e-150, 0.4, 1.0, 5.5]),
     "erfc": (sp.erfc, [-6.5, -0.4, 0.0, 1e-12, 0.4, 3.5, 26.0]),
+    "erfinv": (sp.erfinv, [-1 + 2**-53, -0.75, -0.5, -1e-8, 1e-150, 0.3, 0.9375, 1 - 2**-30]),
     "gamma": (sp.gamma, GAMMA),
+    "beta": (sp.beta, [(0.3, 1.5), (2.5, 7.25), (1e-9, 40.0), (1e6, 0.5), (-0.5, 2.25)]),
+    "binomial": (sp.binomial, [(7.25, 2.5), (40.0, 11.5), (0.75, 0.125), (12345.25, 0.5), (2.5, -0.25)]),
+    "factorial": (sp.factorial, [-0.5, 0.25, 1.5, 30.5, -2.25]),
     "loggamma": (sp.loggamma, [1e-20, 0.3, 1.0, 1.4616321449683623, 2.0, 30.0, 12345678.9]),
     "digamma": (lambda t: sp.digamma(t, evaluate=False), GAMMA),
     "polygamma": (sp.polygamma, [(0, 0.7), (1, 2.5), (1, -0.5), (2, 0.3), (3, 30.0)]),

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from ..functions import STEPS, Real, apply, power
+from ..functions import STEPS, apply, power
+from ..rule import Real
 from ..run import Run
 from ..tape import Operation
 from .trail import Number, half_ulp, is_double, keeps_digits, wide

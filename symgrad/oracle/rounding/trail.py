@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..functions import Real
+from ..rule import Real
 
 Wide = Any  # numpy.longdouble: the adjoints of numbers near a double's range are past it
 Parent = tuple[int, Real]  # a node, and the derivative by it

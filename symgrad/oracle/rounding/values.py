@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..functions import STEPS, Real, apply
+from ..functions import STEPS, apply
+from ..rule import Real
 from ..run import Run
 from ..tape import Operation
 from .trail import Number, Trail, half_ulp, is_double, keeps_digits, span

@@ -55,9 +55,36 @@ def _rest(whole: Value, part: Value) -> Value | None:
     return reduce(lambda a, b: a + b, rest)
 
 
+def _log_factorial(x: Value) -> Value | None:
+    if x.operation != "factorial":
+        return None
+    (n,) = x.arguments
+    return (n > -1).choose((n + 1).call("loggamma"), x.call("log"))
+
+
+def _log_beta(x: Value) -> Value | None:
+    if x.operation != "beta":
+        return None
+    a, b = x.arguments
+    return (a > 0).call("and", b > 0).choose(a.call("log_beta", b), x.call("log"))
+
+
+def _log_binomial(x: Value) -> Value | None:
+    if x.operation != "binomial":
+        return None
+    n, k = x.arguments
+    return (k > -1).call("and", n - k > -1).choose(n.call("log_binomial", k), x.call("log"))
+
+
 GAMMAS: tuple[StableForm, ...] = (
     StableForm(
         "loggamma(x) + loggamma(y) - loggamma(x + y), loggamma(x + d) - loggamma(x)",
         "log_beta(x, y), log_rising(x, d)", "x, y, x + d > 0", "add", _gammas,
+    ),
+    StableForm("log(factorial(n))", "loggamma(n + 1)", "n > -1", "log", _log_factorial),
+    StableForm("log(beta(x, y))", "log_beta(x, y)", "x, y > 0", "log", _log_beta),
+    StableForm(
+        "log(binomial(n, k))", "loggamma(n + 1) - loggamma(k + 1) - loggamma(n - k + 1)", "k, n - k > -1",
+        "log", _log_binomial,
     ),
 )  # fmt: skip

@@ -26,6 +26,33 @@ from .case import (
 
 DIFFERENCES: dict[str, tuple[Case, ...]] = {
     # ------------------------------------------------------------------------------------------------ differences
+    "log(factorial(n))": (
+        Case(
+            (log(sp.factorial(x)), -3 * log(sp.factorial(x))),
+            one(0.25, 2.5, 20.0, 100.0),
+            one(170.7, 1e5, 1e15),
+            ulps=64.0,
+            compound=False,
+        ),
+    ),
+    "log(beta(x, y))": (
+        Case(
+            (log(sp.beta(x, y)), 2 - log(sp.beta(x, y))),
+            ((0.3, 2.25), (1.5, 7.5), (20.0, 30.0)),
+            ((1e4, 2e4), (3.5, 1e200), (1e5, 0.5)),
+            ulps=64.0,
+            compound=False,
+        ),
+    ),
+    "log(binomial(n, k))": (
+        Case(
+            (log(sp.binomial(x, y)), -log(sp.binomial(x, y))),
+            ((7.5, 2.25), (20.0, 3.0), (100.0, 40.0)),
+            ((5e3, 2e3), (1e200, 3.5), (1e15, 20.0)),
+            ulps=64.0,
+            compound=False,
+        ),
+    ),
     LOG_GAMMAS: (
         Case(
             (loggamma(x + 3) - loggamma(x), loggamma(x) - loggamma(x + 2)),
