@@ -42,6 +42,7 @@ ROWS = ("tests/operations/test_table.py",)
 PULLBACK = ("tests/operations/test_table.py::test_a_pullback_is_sympys_own_derivative",)
 DIGITS = ("tests/operations/test_table.py::test_a_row_keeps_its_digits_in_doubles",)
 KINKS = ("tests/operations/test_table.py::test_kinks_limits_and_nan",)
+KEYS = ("tests/build/test_keys.py",)
 PLANNED = ("tests/render/test_outers.py",)
 SEGMENTS = ("tests/render/test_table.py",)
 IEEE = ("tests/compiled/test_arithmetic.py",)
@@ -212,6 +213,16 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("factors beyond the range are believed", REDUCE, "if doubtful:", "if not model.factored:", NORMS),
     Mutant("factors whose squares vanish are believed", REDUCE, "vanished(row, o.k, lanes, right)", "False", NORMS),
     Mutant("products of several columns have the norm of one", PLAN, "m.outers[i].p == 1 and not", "not", NORMS),
+    # one sweep for all models
+    Mutant("both dtypes run on one sweep", "symgrad/build/library.py", '"sweep": dtype,', '"sweep": "float64",', KEYS),
+    Mutant("the sweep's key forgets how it is built", "symgrad/build/library.py", '("symgrad", "build/*.py"),', "",
+           KEYS),
+    Mutant("functions do not say where they are from", f"{SWEEP}/doors.pyx.jinja", "function.__module__ = module",
+           "pass", ("tests/build/test_sweep.py",)),
+    Mutant("docstrings keep their symbols", f"{SWEEP}/doors.pyx.jinja",
+           "function.__doc__ = function.__doc__.replace(symbols, numbers)", "pass", ("tests/build/test_sweep.py",)),
+    Mutant("what is built for a folder is not kept", "symgrad/pipeline.py", "return store.publish(*keys[name], make)",
+           "return Cache.make_private().publish(*keys[name], make)", ("tests/build/test_sweep.py",)),
     # functions that the C library lacks
     Mutant("Stirling's series too early", SPECIAL, "if x >= 10.0:", "if x >= 1.5:", NUMERICS),
     Mutant("a root known to one double", SPECIAL, "(x - 1.4616321449683622) - 9.549995429965697e-17",
