@@ -1,5 +1,6 @@
 """Reductions of per-sample gradients: `reduce`, against exact sums of what `per_sample_gradient` gives."""
 
+import re
 from fractions import Fraction
 from typing import Any
 
@@ -134,6 +135,21 @@ def test_norms_of_products_are_right_wherever_the_truth_is() -> None:
         alone = module.reduce(theta, inputs[rows], targets[rows], want="squared_norms")["squared_norms"]
         for norm in (alone[0], together[sample]):
             assert norm == pytest.approx(exact[sample], rel=8 * U, abs=2.0**-1073)
+
+
+def test_a_norm_of_a_sum_of_products_is_not_the_product_of_norms() -> None:
+    """A gradient that is a matrix of two columns times one of two rows."""
+    W, X, Y = sp.MatrixSymbol("W", 3, 4), sp.MatrixSymbol("X", 4, 2), sp.MatrixSymbol("Y", 3, 2)
+    loss = sp.Trace((W * X - Y).applyfunc(sp.tanh) * Y.T)
+    module = sg.compile(
+        sg.EmpiricalRisk.from_expression(loss, inputs=[X, Y], targets=[], parameters=[W], name="two_columns")
+    )
+    assert re.search(r"outers=\(\(0, -?\d+, -?\d+, 3, 2, 4\),\)", module.source)
+    rng = np.random.default_rng(SEED)
+    theta, inputs = rng.normal(size=12), rng.normal(size=(130, 14))
+    norms = module.reduce(theta, inputs, None, want="squared_norms")["squared_norms"]
+    exact = _exact(module.per_sample_gradient(theta, inputs, None))
+    assert np.all(np.abs(norms - exact) <= 2 * U * exact)
 
 
 def test_what_is_wrong_is_named_before_anything_is_written() -> None:
