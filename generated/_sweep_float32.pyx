@@ -2417,7 +2417,7 @@ cdef class _Job:
         free(self.c)
 
     cdef int work(self, _Scratch scratch) except -1:
-        """Blocks, until none is left: whole subtrees of them while there are many, and the last one by one."""
+        """Take blocks until none is left: whole subtrees of them while there are many, and the last one by one."""
         cdef Py_ssize_t index, up
         cdef _Tree node
         while self.begun < self.blocks:
@@ -2445,7 +2445,7 @@ cdef class _Job:
         return &self.helpers
 
     cdef _Tree run(self, Py_ssize_t first, Py_ssize_t rows, _Scratch scratch):
-        """As many rows from ``first`` on: to ``out``, or the node that is their sum."""
+        """Work on as many rows from ``first`` on: write them to ``out``, or return the node that is their sum."""
         PyErr_CheckSignals()
         scratch.fit(self.sweep.model)
         cdef _Tree tree = None
@@ -2485,7 +2485,7 @@ cdef class _Job:
         return tree
 
     cdef _Tree sweep_rows(self, Py_ssize_t start, Py_ssize_t n):
-        """All blocks of n rows from ``start``, on as many threads as the arrays were bound to, this one among them.
+        """Work on n rows from ``start``, on as many threads as the arrays were bound to, this one among them; return the sum.
 
         The sum is the first node of the tree; without a weight, the weight is the number of rows.
         """

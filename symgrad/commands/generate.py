@@ -50,7 +50,7 @@ def generate(arguments: Namespace) -> int:
             _build_all(risks, made, arguments.dtype, toolchain, staging)
         if not package.exists():
             (staging / package.name).write_text(_PACKAGE, encoding="utf-8")
-        stale = _stale_libraries(folder, staging, texts) if toolchain is None else []
+        stale = _stale_libraries(folder, staging, list(made), SWEEPS[arguments.dtype]) if toolchain is None else []
         _publish(staging, folder)
     for library in stale:
         library.unlink()
@@ -122,14 +122,15 @@ def _build_all(
     print(f"built {len(risks)} module{'s' * (len(risks) > 1)} in {time.monotonic() - start:.1f} s")
 
 
-def _stale_libraries(folder: Path, staging: Path, names: Iterable[str]) -> list[Path]:
-    """Libraries that will not belong to their source any more."""
-    pairs = ((folder / f"{name}{EXTENSION_SUFFIX}", f"{name}.pyx") for name in names)
-    return [
-        library
-        for library, source in pairs
-        if library.exists() and (folder / source).read_bytes() != (staging / source).read_bytes()
-    ]
+def _stale_libraries(folder: Path, staging: Path, names: Iterable[str], sweep: str) -> list[Path]:
+    """Return the libraries that will not belong to their source any more: the model's, or that of its sweep."""
+
+    def differs(name: str) -> bool:
+        old, new = folder / f"{name}.pyx", staging / f"{name}.pyx"
+        return not old.exists() or old.read_bytes() != new.read_bytes()
+
+    libraries = {name: folder / f"{name}{EXTENSION_SUFFIX}" for name in names}
+    return [file for name, file in libraries.items() if file.exists() and (differs(name) or differs(sweep))]
 
 
 def _publish(staging: Path, folder: Path) -> None:

@@ -205,7 +205,9 @@ def _scalar(where: str, value: Any) -> Any:
 
 
 # Beside a module of such a name, other modules would import it for the one they mean.
-_TAKEN = frozenset({"numpy", "os", "collections", "concurrent", "cython", "symgrad"})
+_TAKEN = frozenset(
+    {"numpy", "os", "collections", "concurrent", "cython", "symgrad", "importlib", "threading", "_thread"}
+)
 
 
 def check_name(name: Any) -> None:
