@@ -125,9 +125,16 @@ def _sweep(store: Cache, dtype: str, toolchain: Toolchain) -> Iterator[Callable[
     def make(folder: Path) -> Built:
         return build_sweep(render_sweep(dtype), SWEEPS[dtype], toolchain, folder=folder)
 
+    entry = store.find(*key)
     with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(store.publish, *key, make) if store.find(*key) is None else None
-        yield lambda: (store.publish(*key, make) if future is None else future.result()).library
+        future = pool.submit(store.publish, *key, make) if entry is None else None
+
+        def library() -> Path:
+            found = entry if future is None else future.result()
+            assert found is not None
+            return found.library if found.library.exists() else store.publish(*key, make).library
+
+        yield library
 
 
 def generate(risk: EmpiricalRisk, *, dtype: str = "float64", stable: bool = True) -> Generated:

@@ -289,6 +289,22 @@ def test_generate_again_builds_nothing_and_compile_finds_what_it_built(
     assert compiled.gradient([2.0], [1.0], [0.0]) == [32.0]
 
 
+def test_a_sweep_that_is_there_needs_no_lock(monkeypatch: pytest.MonkeyPatch, commands: list[str]) -> None:
+    """A cache that cannot be written to (a container's, say) still gives the sweep that is in it."""
+    sg.compile(CUBIC)
+    published = []
+    original = Cache.publish
+
+    def publish(self: Cache, key: str, key_text: str, make: Any) -> Any:
+        published.append(json.loads(key_text))
+        return original(self, key, key_text, make)
+
+    monkeypatch.setattr(Cache, "publish", publish)
+    sg.compile(sg.EmpiricalRisk(sg.Model(a * x**2, [x], [a]), SQUARES, name="square"))
+    assert len(published) == 1
+    assert "sweep" not in published[0]
+
+
 def test_a_damaged_sweep_is_built_anew(commands: list[str]) -> None:
     sg.compile(SLOPE)
     sweep = next(entry for entry in Cache.open().entries() if entry.name == SWEEPS["float64"])
