@@ -8,7 +8,7 @@ import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from symgrad.build import EXTENSION_SUFFIX, Toolchain
@@ -41,9 +41,8 @@ def generate(arguments: Namespace) -> int:
     risks, made = _generate_all(arguments.source, arguments.dtype)
     texts = _texts(made)
     _check_room(folder, list(texts))
-    folder.mkdir(parents=True, exist_ok=True)
     package = folder / "__init__.py"
-    with _staging(folder) as staging:
+    with _made(folder), _staging(folder) as staging:
         for name, text in texts.items():
             (staging / f"{name}.pyx").write_text(text, encoding="utf-8", newline="\n")
         if toolchain is not None:
@@ -97,6 +96,20 @@ def _is_ours(path: Path) -> bool:
             return any(line.startswith(MARK) for line in (file.readline() for _ in range(8)))
     except (OSError, UnicodeDecodeError):
         return False
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """A folder that is there, and gone again if it was not there before and what follows fails."""
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # somebody else has put something into it
+            for path in new:
+                path.rmdir()
+        raise
 
 
 @contextmanager

@@ -198,6 +198,8 @@ def test_all_or_nothing_is_written(monkeypatch: pytest.MonkeyPatch, run: Run) ->
     assert (status, out) == (2, "")
     assert "symgrad generate: the C compiler failed on slow_decay.pyx" in err
     assert {path: path.read_bytes() for path in Path("generated").iterdir()} == before
+    run("generate two.py -o new/folder")
+    assert not Path("new").exists()
 
 
 def test_a_build_that_fails_leaves_what_was_there_and_a_log(
