@@ -71,11 +71,6 @@ def _texts(made: Mapping[str, Generated]) -> dict[str, str]:
 def _generate_all(sources: Sequence[str], dtype: str) -> tuple[tuple[EmpiricalRisk, ...], dict[str, Generated]]:
     """Return the risks, and what is generated for each, by its name."""
     risks = read_risks(sources)
-    for risk in risks:
-        if risk.name in ("__init__", *SWEEPS.values()):
-            raise OutputError(
-                f"a risk is called {risk.name!r}, which is the name of a file of symgrad's own; rename it"
-            )
     return risks, {risk.name: generate_text(risk, dtype=dtype) for risk in risks}
 
 
