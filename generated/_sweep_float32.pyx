@@ -1987,7 +1987,9 @@ cdef void write_norms(Sweep* sweep, Scratch* scratch) noexcept nogil:
 
 cdef object _reduced(_Bound data, theta, want, out):
     """Return ``{name: result}`` of the reductions that are wanted."""
-    wanted = (want,) if isinstance(want, str) else tuple(want)
+    wanted = (want,) if isinstance(want, str) else want
+    if not isinstance(wanted, (tuple, list)):
+        _refuse(WRONG_TYPE, "want", "one or several of %s" % list(_REDUCTIONS), repr(want), "a name, or a list of names")
     for name in wanted:
         if name not in _REDUCTIONS:
             _refuse(WRONG_VALUE, "want", "one or several of %s" % list(_REDUCTIONS), repr(name), "choose among these names")
@@ -2059,7 +2061,7 @@ cdef Py_ssize_t _threads(threads) except -1:
         _refuse(WRONG_TYPE, "threads", _THREADS, repr(threads), "None takes what the work is worth")
     if threads < 1:
         _refuse(WRONG_VALUE, "threads", _THREADS, threads, "None takes what the work is worth")
-    return threads
+    return min(threads, 1 << 20)  # there are never so many
 
 
 cdef object _result(out, tuple shape, theta, tuple arrays, dtype=_REAL):

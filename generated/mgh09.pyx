@@ -28,9 +28,9 @@ _loader = ExtensionFileLoader("_sweep", __file__)
 try:
     _sweep = module_from_spec(spec_from_file_location("_sweep", __file__, loader=_loader))  # linked into this library
 except ImportError:
-    try:
+    if globals().get("__package__"):
         from . import _sweep
-    except ImportError:
+    else:
         import _sweep
 else:
     _loader.exec_module(_sweep)
