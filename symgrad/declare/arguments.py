@@ -216,7 +216,9 @@ def check_name(name: Any) -> None:
         problem = f"{name!r:.130} of type {type(name).__name__}" if not isinstance(name, str) else f"{name!r:.130}"
     elif keyword.iskeyword(name):
         problem = f"the Python keyword {name!r}"
-    elif name in _TAKEN or name.startswith(("__", "_sweep")):
+    elif name.startswith("_sweep"):
+        problem = f"{name!r}: names that begin with '_sweep' are those of what all modules run on"
+    elif name in _TAKEN or name.startswith("__"):
         problem = f"{name!r}, which a generated module itself imports, or Python keeps for itself"
     else:
         return

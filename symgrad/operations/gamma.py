@@ -175,7 +175,8 @@ def _rise(x: Value, d: Value) -> Value:
 
 def _binomial_slopes(c: Value, n: Value, k: Value) -> tuple[Value, Value]:
     m = n - k
-    return _times(c, _rise(m + 1, k)), _times(c, _rise(k + 1, m - k))
+    rise = _rise(k.call("min", m) + 1, abs(m - k))  # from the smaller one: down from the larger, digits would go
+    return _times(c, _rise(m + 1, k)), _times(c, (k > m).choose(-rise, rise))
 
 
 def _times(c: Value, slope: Value) -> Value:
@@ -211,7 +212,7 @@ ROWS: tuple[Operation, ...] = (
     lowered(
         "log_beta",
         None,
-        lambda c, r, a, b: (-(c * a.call("digamma_rise", b)), -(c * b.call("digamma_rise", a))),
+        lambda c, r, a, b: (-(c * _rise(a, b)), -(c * _rise(b, a))),
         _log_beta,
         Tail.PLAIN,
     ),

@@ -164,3 +164,28 @@ def test_they_are_verified() -> None:
         risk = sg.EmpiricalRisk(sg.Model(output, [X], [P, Q]), sg.Loss((Z - D) ** 2, Z, D), name=f"verified_{name}")
         report = sg.verify(risk, samples=30)
         assert report.passed, report
+
+
+# Where a sum of the arguments is a small part of one of them, or they are far from each other.
+AT_LOGARITHMS = {
+    "beta": ((2.0, 1e-2), (2.0, 1e-8), (1.0, 1e-17), (30.0, 40.0), (1e5, 3.0)),
+    "binomial": ((1e8 + 50, 1e8), (1e15 + 50, 1e15), (50.0, 20.0), (1e8, 50.0), (10.0, 9.5)),
+}
+
+
+@pytest.mark.parametrize("name", sorted(AT_LOGARITHMS))
+def test_slopes_of_logarithms_keep_their_digits(name: str) -> None:
+    a, b, x = sp.symbols("a b x")
+    expression = sp.log(getattr(sp, name)(a + x, b + x))
+    risk = sg.EmpiricalRisk.from_expression(expression, inputs=[x], targets=[], parameters=[a, b], name=f"log_{name}")
+    module = sg.compile(risk)
+    for arguments in AT_LOGARITHMS[name]:
+        slopes = module.per_sample_gradient(arguments, [0.0], None)[0]
+        with mp.workdps(50):
+            p, q = map(mpf, arguments)
+            psi = mpmath.digamma
+            if name == "beta":
+                exact = [psi(p) - psi(p + q), psi(q) - psi(p + q)]
+            else:
+                exact = [psi(p + 1) - psi(p - q + 1), psi(p - q + 1) - psi(q + 1)]
+            assert all(ulps(float(s), e) <= 4 for s, e in zip(slopes, exact, strict=True)), (arguments, slopes)
