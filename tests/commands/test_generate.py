@@ -164,8 +164,8 @@ def test_generate_writes_over_nothing_that_it_has_not_written(run: Run) -> None:
     [
         ("decay", "two risks are called 'decay', bad.py:decay and bad.py:slow"),
         ("__init__", "got '__init__'"),
-        ("_sweep", "got '_sweep', which a generated module itself imports"),
-        ("_sweep_float32", "got '_sweep_float32', which a generated module itself imports"),
+        ("_sweep", "got '_sweep': names that begin with '_sweep' are those of what all modules run on"),
+        ("_sweep_float32", "got '_sweep_float32': names that begin with '_sweep' are"),
         ("class", "the Python keyword 'class'"),
     ],
 )
