@@ -34,7 +34,7 @@ cdef extern from *:
     #endif
     #if defined(__GNUC__) && !defined(__clang__)
     /* as fast as at -O3, and compiled in two thirds of the time */
-    #define hot_function __attribute__((optimize("O2", "tree-vectorize", "vect-cost-model=dynamic", "no-math-errno", "no-trapping-math", "fp-contract=off")))
+    #define hot_function __attribute__((optimize("O2", "tree-vectorize", "vect-cost-model=dynamic", "peel-loops", "no-math-errno", "no-trapping-math", "fp-contract=off")))
     #else
     #define hot_function
     #endif
