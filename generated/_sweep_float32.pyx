@@ -1738,6 +1738,7 @@ cdef void sum_block(Sweep* sweep, Scratch* scratch, Nodes stack) noexcept nogil:
 
 
 cdef enum:
+    FEW_PARAMETERS = 48  # of matrices: so many rows of lanes stay in the first cache
     STREAMED = 1 << 21  # bytes of a block of results, from which on they are written past the caches
 
 
@@ -1770,6 +1771,40 @@ cdef void write_gradient(const Model* model, const real* values, const real* dat
         write_outer(&to[o.at], row_of(model, o.left, values, data, 1), row_of(model, o.right, values, data, 1), o.m, o.p, o.k, o.more)
 
 
+cdef hot multiply_lanes(rows to, const real* left, const real* right, Py_ssize_t m, Py_ssize_t p, Py_ssize_t k, bint more) noexcept nogil:
+    """Each lane's left @ right, (m, p) times (p, k), as rows of lanes: the numbers that `write_outer` gives."""
+    cdef Py_ssize_t i, j, q, lane
+    for i in range(m):
+        for j in range(k):
+            for q in range(p):
+                if more or q:
+                    for lane in range(MATRIX_LANES):
+                        to[(i * k + j) * MATRIX_LANES + lane] = <real>canonical(fma_real(
+                            left[(i * p + q) * MATRIX_LANES + lane], right[(q * k + j) * MATRIX_LANES + lane], to[(i * k + j) * MATRIX_LANES + lane]))
+                else:
+                    for lane in range(MATRIX_LANES):
+                        to[(i * k + j) * MATRIX_LANES + lane] = <real>canonical(
+                            left[i * p * MATRIX_LANES + lane] * right[j * MATRIX_LANES + lane])
+
+
+cdef void gradients_by_lanes(const Model* model, Scratch* scratch) noexcept nogil:
+    """All lanes' gradients as rows of lanes: of few parameters, which are written sooner so than lane by lane."""
+    cdef Py_ssize_t i, loss
+    cdef const Segment* s
+    cdef Outer* o
+    if not model.covered:
+        memset(scratch.gradient, 0, model.n_parameters * MATRIX_LANES * sizeof(real))
+    for i in range(model.n_segments):
+        s = &model.segments[i]
+        loss = s.at == 0
+        memcpy(&scratch.gradient[(s.at + loss - 1) * MATRIX_LANES], &scratch.values[(s.row + loss) * MATRIX_LANES],
+               (s.size - loss) * MATRIX_LANES * sizeof(real))
+    for i in range(model.n_outers):
+        o = &model.outers[i]
+        multiply_lanes(&scratch.gradient[o.at * MATRIX_LANES], row_of(model, o.left, scratch.values, scratch.data, MATRIX_LANES),
+                       row_of(model, o.right, scratch.values, scratch.data, MATRIX_LANES), o.m, o.p, o.k, o.more)
+
+
 cdef void scatter_gradients(const Model* model, const real* values, real* to, Py_ssize_t count) noexcept nogil:
     """Each lane's gradient to one row of all parameters."""
     cdef Py_ssize_t i, loss
@@ -1785,7 +1820,9 @@ cdef void scatter_gradients(const Model* model, const real* values, real* to, Py
 cdef void write_gradients(const Model* model, Scratch* scratch, Py_ssize_t lane, real* to, Py_ssize_t count) noexcept nogil:
     """The gradients of ``count`` lanes of a call, from ``lane`` on."""
     cdef Py_ssize_t here
-    if model.n_outers:
+    if model.n_outers and model.n_parameters <= FEW_PARAMETERS:
+        scatter(&scratch.gradient[lane], model.n_parameters, to, model.n_parameters, count, MATRIX_LANES)
+    elif model.n_outers:
         for here in range(count):
             write_gradient(model, &scratch.values_by_lane[(lane + here) * model.value_rows], &scratch.data_by_lane[(lane + here) * model.weight_row],
                            &to[here * model.n_parameters])
@@ -1830,7 +1867,10 @@ cdef void write_block(Sweep* sweep, Scratch* scratch) noexcept nogil:
         sweep.function(sweep.c, scratch.data, scratch.values)
         settle(scratch.values, sweep.n_rows * n_lanes)
         if sweep.with_gradient and sweep.model.n_outers:
-            turn_to_lanes(sweep.model, scratch, here)
+            if sweep.model.n_parameters <= FEW_PARAMETERS:
+                gradients_by_lanes(sweep.model, scratch)
+            else:
+                turn_to_lanes(sweep.model, scratch, here)
         lane = 0
         while lane < here:
             count = min(together, here - lane)
@@ -1959,7 +1999,9 @@ cdef hot norms_from_gradients(const Model* model, Scratch* scratch, double* to, 
     cdef Py_ssize_t lane
     turn_to_lanes(model, scratch, count)
     for lane in range(count):
-        write_gradients(model, scratch, lane, scratch.gradient, 1)
+        write_gradient(model, &scratch.values_by_lane[lane * model.value_rows], &scratch.data_by_lane[lane * model.weight_row], scratch.gradient)
+        if model.n_scaled:
+            write_multiples(model, scratch, lane, scratch.gradient, 1)
         memset(eight, 0, sizeof(eight))
         memset(eight_low, 0, sizeof(eight))
         add_squares_along(scratch.gradient, model.n_parameters, 1.0, eight, eight_low)
@@ -2354,7 +2396,8 @@ cdef class _Scratch:
         cdef bint by_lane = m.n_outers > 0
         cdef size_t values_by_lane = _part(&at, by_lane * m.value_rows * m.lanes * sizeof(real))
         cdef size_t data_by_lane = _part(&at, by_lane * m.weight_row * m.lanes * sizeof(real))
-        cdef size_t gradient = _part(&at, by_lane * m.n_parameters * sizeof(real))
+        cdef Py_ssize_t wide = MATRIX_LANES if m.n_parameters <= FEW_PARAMETERS else 1
+        cdef size_t gradient = _part(&at, by_lane * wide * m.n_parameters * sizeof(real))
         cdef size_t multiples = _part(&at, m.multiples * sizeof(double))
         cdef size_t table = _part(&at, (m.n_predictors > 0) * m.lanes * m.input_columns * sizeof(real))
         if at > self.room:
