@@ -2988,8 +2988,10 @@ def _doors(Risk self, module):
         want: one name or several: "squared_norms", (N,) float64, the sum of the squares of each sample's gradient.
         out: ``{name: array}`` for results to be written to. Other arguments and errors as for `risk`; no weight matters here.
         """
-        _bound(self, inputs, targets, weights, threads)
-        return _reduced(_bound(self, inputs, targets, None, threads), self.theta(theta), want, out)
+        cdef _Bound data = _bound(self, inputs, targets, weights, threads)
+        data.columns[WEIGHTS].base = NULL  # its shape was checked, and no row is left out
+        data.arrays = data.arrays[0], data.arrays[1], None
+        return _reduced(data, self.theta(theta), want, out)
 
     def bind(inputs, targets, weights=None, *, threads=None):
         """Return the arrays, checked once: ``f = bind(...)``, then ``f(theta)`` is `(risk, gradient)`. Arguments as for `risk`."""

@@ -145,7 +145,7 @@ def _comments(kernel: Kernel, interface: Interface) -> dict[int, str]:
 
 def _c_functions(kernel: Kernel, dtype: str) -> tuple[dict[str, object], ...]:
     """Return the functions of the C library that are called, with and without vector versions."""
-    variables = computed(piece for pieces in (kernel.once, *(f.pieces for f in kernel.functions)) for piece in pieces)
+    variables = computed(kernel.pieces)
     suffix = "f" if dtype == "float32" else ""
     vector = c_functions(kernel.program, variables, [Form.VECTOR_FUNCTION])
     return tuple(

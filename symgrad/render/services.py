@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from symgrad.program import Form, row_of
-from symgrad.schedule import Kernel, Piece, Whole, computed
+from symgrad.schedule import Kernel, Whole, computed
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,9 @@ _OF_MATRICES = {
 
 def services(kernel: Kernel) -> tuple[Service, ...]:
     """Return what a kernel's functions call of the sweep, by name: for whole matrices, and functions that C has not."""
-    pieces = _pieces(kernel)
-    wholes = {piece.service for piece in pieces if isinstance(piece, Whole)}
+    wholes = {piece.service for piece in kernel.pieces if isinstance(piece, Whole)}
     called = {Service(name, "void", ", ".join(_OF_MATRICES[name])) for name in wholes}
-    for assignment in (kernel.program.assignments[v] for v in computed(pieces)):
+    for assignment in (kernel.program.assignments[v] for v in computed(kernel.pieces)):
         row = row_of(assignment.operation)
         if row.form is Form.OWN_FUNCTION:
             order = [] if assignment.attribute is None else ["int"]
@@ -39,9 +38,5 @@ def services(kernel: Kernel) -> tuple[Service, ...]:
 
 def clears(kernel: Kernel) -> bool:
     """Return whether a matrix gets zeros around what is copied into it."""
-    copied = {kernel.program.assignments[p.variable].operation for p in _pieces(kernel) if isinstance(p, Whole)}
+    copied = {kernel.program.assignments[p.variable].operation for p in kernel.pieces if isinstance(p, Whole)}
     return not copied <= {"matmul", "transpose", "slice"}
-
-
-def _pieces(kernel: Kernel) -> list[Piece]:
-    return [piece for pieces in (kernel.once, *(f.pieces for f in kernel.functions)) for piece in pieces]

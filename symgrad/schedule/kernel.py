@@ -139,6 +139,11 @@ class Kernel:
     counts: Mapping[str, int]
 
     @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The pieces of all functions, that which runs once for a theta first."""
+        return (*self.once, *(piece for function in self.functions for piece in function.pieces))
+
+    @property
     def rows(self) -> int:
         """All rows of the lane function that fills most."""
         return max(function.rows + function.scratch for function in self.functions)
