@@ -1,7 +1,6 @@
 """The way of a risk: declare -> trace -> differentiate -> lower -> schedule -> render -> build -> load."""
 
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +18,8 @@ from .build import (
     build_sweep,
     cache_key,
     load_or_build,
+    start_translator,
     sweep_key,
-    translate,
 )
 from .declare import EmpiricalRisk, n_leaves
 from .errors import DeclarationError
@@ -62,6 +61,7 @@ def compile(risk: EmpiricalRisk, *, dtype: str = "float64", cache: bool = True, 
     key, key_text = cache_key(risk.fingerprint, dtype if stable else f"{dtype} as declared", toolchain)
 
     def make(folder: Path) -> Built:
+        start_translator()
         with telling(f"compiling {risk.name}"), _sweep(store, dtype, toolchain) as sweep:
             generated = generate(risk, dtype=dtype, stable=stable)
             return _built(generated, build(generated.source, risk.name, toolchain, folder=folder, sweep=sweep))
@@ -88,16 +88,13 @@ def build_all(
     if not missing:
         return found
     with (
-        tempfile.TemporaryDirectory(prefix="symgrad-") as workshop,
         _sweep(store, dtype, toolchain) as sweep,
         ThreadPoolExecutor(min(len(missing), os.cpu_count() or 1)) as pool,
     ):
-        texts = translate({name: generated[name].source for name in missing}, toolchain, Path(workshop))
 
         def publish(name: str) -> Path:
             def make(folder: Path) -> Built:
-                source = generated[name].source
-                built = build(source, name, toolchain, folder=folder, sweep=sweep, translated=texts[name])
+                built = build(generated[name].source, name, toolchain, folder=folder, sweep=sweep)
                 return _built(generated[name], built)
 
             return store.publish(*keys[name], make).library

@@ -79,6 +79,10 @@ SCRIPTS = {"symgrad.build.cython_process"}
 # Imports inside a function: (module, what it imports) -> why it cannot stand at the top.
 IMPORTS_INSIDE_FUNCTIONS: Mapping[tuple[str, str], str] = {
     ("symgrad.fitting.least_squares", "scipy.optimize"): "an extra: `symgrad demo` without SciPy says how to get it",
+    **{
+        ("symgrad.build.cython_process", f"Cython.Compiler{part}"): "where it is missing, each request has to say so"
+        for part in ("", ".Main")
+    },
 }
 
 # What generated modules have in their own library: Cython's declarations of C, and the sweep that is linked into it.

@@ -11,7 +11,7 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,11 +36,15 @@ class Step:
     source: Path
     log: Path
     product: Path
+    call: "Callable[[Step], tuple[int, str]]"  # runs it: returns the exit status and the output
 
     def run(self) -> float:
         """Run the command in the source's folder and return the seconds it took."""
         start = time.perf_counter()
-        status, output = self._call()
+        try:
+            status, output = self.call(self)
+        except OSError as error:
+            raise self._failure(f"could not be started: {error}", "") from error
         seconds = time.perf_counter() - start
         with self.log.open("a", encoding="utf-8") as log:
             log.write(f"$ {shlex.join(self.command)}\n{output}\n[exit status {status}]\n")
@@ -52,16 +56,6 @@ class Step:
             raise self._failure(f"ended as if all were well, but wrote no {self.product.name}", output)
         return seconds
 
-    def _call(self) -> tuple[int, str]:
-        try:
-            done = subprocess.run(
-                self.command, cwd=self.source.parent, env=build_environment(), check=False,
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            )  # fmt: skip
-        except OSError as error:
-            raise self._failure(f"could not be started: {error}", "") from error
-        return done.returncode, done.stdout.decode(errors="replace")
-
     def _failure(self, what: str, output: str) -> BuildError:
         lines = [
             f"{self.who} failed on {self.source.name}: {what}",
@@ -72,6 +66,15 @@ class Step:
             f"  source:      {self.source}",
         ]
         return BuildError("\n".join(lines))
+
+
+def run_compiler(step: Step) -> tuple[int, str]:
+    """Run the command of a step as a process of its own in the source's folder."""
+    done = subprocess.run(
+        step.command, cwd=step.source.parent, env=build_environment(), check=False,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    return done.returncode, done.stdout.decode(errors="replace")
 
 
 def first_error(output: str) -> str:

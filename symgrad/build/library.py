@@ -5,7 +5,7 @@ toolchain, to an object that is kept in the cache and linked into each library: 
 alone.
 
 Cython runs as a process of its own and not inside this one: it is not safe under threads, takes 60 MB that would never
-be given back, and looks at the working folder. To start it costs 0.4 s, so that several files go to one process.
+be given back, and looks at the working folder. To start it costs 0.3 s, so that it is kept for a while (`translator`).
 """
 
 import hashlib
@@ -22,13 +22,16 @@ from pathlib import Path
 
 from symgrad.errors import BuildError
 
-from .command import Step
+from . import translator
+from .command import Step, run_compiler
 from .processors import chooser, version_flags
 from .toolchain import Toolchain, installed_version
 
 EXTENSION_SUFFIX: str = sysconfig.get_config_var("EXT_SUFFIX")
 SHARED = ("-bundle", "-undefined", "dynamic_lookup") if sys.platform == "darwin" else ("-shared",)
-_CYTHON = Path(__file__).with_name("cython_process.py")
+TO_OBJECT = ("-c",)
+# The sweep is long: GCC's link-time optimisation makes its object in four pieces, on two cores in 1.8 s instead of 2.5.
+IN_PIECES = ("-flto=auto", "-r", "-nostdlib", "-flinker-output=nolto-rel", "--param", "lto-partitions=4")
 
 
 @dataclass(frozen=True)
@@ -83,21 +86,16 @@ def build(
     *,
     folder: Path,
     sweep: Callable[[], Path] | None = None,
-    translated: Path | None = None,
 ) -> Built:
     """Return the extension module ``name``, compiled from the Cython text ``source`` in ``folder``, which is private.
 
     ``sweep`` returns the compiled sweep that is linked in, and is asked for it last: it may be built meanwhile.
-    ``translated`` is the C file that Cython made of the source already. Leaves NAME.pyx, NAME.log and the library in
-    the folder. Raises `BuildError` with the command, the first line of the error and the paths of the kept log and
-    source; `OSError` where the folder cannot be written.
+    Leaves NAME.pyx, NAME.log and the library in the folder. Raises `BuildError` with the command, the first line of the
+    error and the paths of the kept log and source; `OSError` where the folder cannot be written.
     """
     work = _Workshop(name, toolchain, folder.absolute())
     work.begin(source)
-    if translated is None:
-        work.translate()
-    else:
-        shutil.copy(translated, work.c_file)
+    work.translate()
     parts = work.compile()
     if sweep is not None:
         parts.append(Path(shutil.copy(sweep(), work.folder / "sweep.o")))
@@ -108,10 +106,16 @@ def build(
 
 def build_sweep(source: str, name: str, toolchain: Toolchain, *, folder: Path) -> Built:
     """Return the sweep ``name``, compiled in ``folder`` to one object to link with. Errors as for `build`."""
-    work = _Workshop(name, toolchain, folder.absolute())
+    work = _Workshop(name, toolchain, folder.absolute(), to_object=IN_PIECES if toolchain.is_gcc else TO_OBJECT)
     work.begin(source)
     work.translate()
-    parts = work.compile()
+    try:
+        parts = work.compile()
+    except BuildError:
+        if work.to_object == TO_OBJECT:
+            raise
+        work.to_object = TO_OBJECT  # this GCC cannot work in pieces: it was built without, or lacks its plugin
+        parts = work.compile()
     if len(parts) == 1:
         return work.done(parts[0], [])
     together = work.folder / f"{name}.o"
@@ -119,36 +123,11 @@ def build_sweep(source: str, name: str, toolchain: Toolchain, *, folder: Path) -
     return work.done(together, parts)
 
 
-def translate(sources: Mapping[str, str], toolchain: Toolchain, folder: Path) -> dict[str, Path]:
-    """Return the C files that one Cython process makes of several modules' texts in ``folder``, by the modules' names.
-
-    Raises `BuildError` as `build` does.
-    """
-    paths = {name: folder.absolute() / f"{name}.pyx" for name in sources}
-    for name, text in sources.items():
-        paths[name].write_text(text, encoding="utf-8", newline="\n")
-    if paths:
-        last = list(paths.values())[-1]
-        _cython(list(paths.values()), toolchain, log=last.with_name("cython.log"))
-    return {name: path.with_suffix(".c") for name, path in paths.items()}
-
-
-def _cython(sources: Sequence[Path], toolchain: Toolchain, log: Path) -> float:
-    """Run Cython on files of one folder; return the seconds that it took."""
-    if not sys.executable:
-        raise BuildError(
-            "sys.executable is empty: this Python is embedded in a program, and Cython needs an interpreter"
-        )
-    # With a package Cython's start-up code enters no bare name into sys.modules: a risk may be called "queue".
-    named = [f"_symgrad.{path.stem}={path.name}" for path in sources]
-    command = [sys.executable, "-P", "-X", "utf8", "-W", "ignore", str(_CYTHON), *named]
-    return Step("Cython", command, toolchain, sources[-1], log, sources[-1].with_suffix(".c")).run()
-
-
 class _Workshop:
     """The steps of a build in one folder, and the seconds that they take."""
 
-    def __init__(self, name: str, toolchain: Toolchain, folder: Path) -> None:
+    def __init__(self, name: str, toolchain: Toolchain, folder: Path, to_object: tuple[str, ...] = TO_OBJECT) -> None:
+        self.to_object = to_object
         self.name, self.toolchain, self.folder = name, toolchain, folder
         self.pyx, self.log, self.c_file = (folder / f"{name}{suffix}" for suffix in (".pyx", ".log", ".c"))
         self.seconds = {"cython": 0.0, "compiler": 0.0}
@@ -158,7 +137,14 @@ class _Workshop:
         self.log.write_text("", encoding="utf-8")
 
     def translate(self) -> None:
-        self.seconds["cython"] += _cython([self.pyx], self.toolchain, self.log)
+        # With a package Cython's start-up code enters no bare name into sys.modules: a risk may be called "queue".
+        files = [f"_symgrad.{self.name}={self.pyx.name}"]
+
+        def call(step: Step) -> tuple[int, str]:
+            return translator.translate(self.folder, files)
+
+        step = Step("Cython", translator.cython_command(files), self.toolchain, self.pyx, self.log, self.c_file, call)
+        self.seconds["cython"] += step.run()
 
     def compile(self) -> list[Path]:
         """Compile the C file; return the objects: one or, for a portable library, the chooser and one a version."""
@@ -175,7 +161,7 @@ class _Workshop:
 
     def _object(self, c_file: Path, name: str, flags: Sequence[str] = ()) -> Path:
         made = self.folder / f"{name}.o"
-        self._run([*flags, *_include_flags(), "-c", c_file.name, "-o", made.name], made)
+        self._run([*flags, *_include_flags(), *self.to_object, c_file.name, "-o", made.name], made)
         return made
 
     def link(self, arguments: Sequence[str], product: Path) -> None:
@@ -183,7 +169,7 @@ class _Workshop:
 
     def _run(self, arguments: Sequence[str], product: Path) -> None:
         command = [*self.toolchain.cc, *self.toolchain.flags, *arguments]
-        step = Step("the C compiler", command, self.toolchain, self.pyx, self.log, product)
+        step = Step("the C compiler", command, self.toolchain, self.pyx, self.log, product, run_compiler)
         self.seconds["compiler"] += step.run()
 
     def done(self, library: Path, parts: Sequence[Path]) -> Built:

@@ -71,7 +71,7 @@ class Toolchain:
         version = _compiler_version(cc)
         if portable:
             refuse_native((*cc, *cflags))
-        level = LEVEL_OF_GCC if "Free Software Foundation" in version else LEVEL
+        level = LEVEL_OF_GCC if _is_gcc(version) else LEVEL
         processor = baseline(machine, version) if portable else ("-march=native",)
         flags = (level, *processor, *OPTIMISATION, *WIDE_VECTORS, *cflags, *FIXED)
         return cls(
@@ -86,6 +86,11 @@ class Toolchain:
             environment=tuple((name, os.environ[name]) for name in COMPILER_VARIABLES if os.environ.get(name)),
             versions=versions_for(machine, version) if portable else (),
         )
+
+    @property
+    def is_gcc(self) -> bool:
+        """Whether the compiler is GCC."""
+        return _is_gcc(self.version)
 
     def report(self) -> tuple[tuple[str, str], ...]:
         """Return what `symgrad doctor` shows: pairs of a label and a text."""
@@ -102,6 +107,10 @@ class Toolchain:
             ("processor", self.processor.partition("\n")[0]),
             ("C library", self.libc),
         )
+
+
+def _is_gcc(version: str) -> bool:
+    return "Free Software Foundation" in version
 
 
 def installed_version(distribution: str) -> str:

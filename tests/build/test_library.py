@@ -4,6 +4,7 @@ import dataclasses
 import os
 import sys
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 
@@ -14,11 +15,10 @@ from symgrad.build import (
     build,
     build_sweep,
     load_module,
-    translate,
 )
 from symgrad.build import library as room
 from symgrad.errors import BuildError, CompilerNotFoundError
-from tests.helpers.building import load_part
+from tests.helpers.building import fake_cython, load_part
 
 SOURCE = '"""∇R"""\ndef twice(x):\n    return 2 * x\n'
 
@@ -40,13 +40,22 @@ def script(path: Path, body: str) -> Path:
 
 
 @pytest.fixture
-def cython_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Put a script in Cython's place, which writes the given C: for what can go wrong after Cython."""
+def instead_of_cython(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Put a package of that name in Cython's place, which does what the given statements say."""
+
+    def put(statements: str) -> None:
+        # Another environment: another server.
+        monkeypatch.setenv("PYTHONPATH", str(fake_cython(Path(mkdtemp(dir=tmp_path)), statements)))
+
+    return put
+
+
+@pytest.fixture
+def cython_writes(instead_of_cython):
+    """Have Cython write the given C: for what can go wrong after it."""
 
     def put(c_text: str) -> None:
-        (tmp_path / "given.c").write_text(c_text, encoding="utf-8")
-        body = f'for last; do :; done; last=${{last#*=}}; cp "{tmp_path}/given.c" "${{last%.pyx}}.c"'
-        monkeypatch.setattr(sys, "executable", str(script(tmp_path / "cython", body)))
+        instead_of_cython(f"open(output, 'w').write({c_text!r})")
 
     return put
 
@@ -82,29 +91,6 @@ def test_the_library_has_the_same_bytes_in_another_folder_and_under_another_hash
 
 
 HALF = "def half(x):\n    return x / 2\n"
-
-
-def test_one_process_translates_several_texts_to_what_each_gives_alone(toolchain: Toolchain, tmp_path: Path) -> None:
-    folders = tmp_path / "together", tmp_path / "alone"
-    for folder in folders:
-        folder.mkdir()
-    texts = translate({"twice": SOURCE, "half": HALF}, toolchain, folders[0])
-    assert {path.name for path in texts.values()} == {"twice.c", "half.c"}
-    (log,) = folders[0].glob("*.log")
-    assert log.read_text("utf-8").count("[exit status 0]") == 1
-    for name, text in (("twice", SOURCE), ("half", HALF)):
-        alone = translate({name: text}, toolchain, folders[1])[name]
-        assert alone.read_bytes() == texts[name].read_bytes()
-    built = build(HALF, "half", toolchain, folder=folders[1], translated=texts["half"])
-    assert load_module(built.library, "half").half(3) == 1.5
-    assert (built.source.read_text("utf-8"), built.timings["cython"]) == (HALF, 0.0)
-    assert texts["half"].is_file()  # it belongs to the caller
-    assert translate({}, toolchain, tmp_path) == {}
-
-
-def test_a_text_that_cannot_be_translated_is_named(toolchain: Toolchain, tmp_path: Path) -> None:
-    with pytest.raises(BuildError, match=r"first error: bad\.pyx:1:11"):
-        translate({"bad": "def broken(:\n", "half": HALF}, toolchain, tmp_path)
 
 
 def test_what_is_linked_in_is_asked_for_last_and_stays(toolchain: Toolchain, tmp_path: Path) -> None:
@@ -313,15 +299,16 @@ def test_missing_cython(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_full_disk_or_a_vanished_folder_is_an_oserror(
-    tmp_path: Path, toolchain: Toolchain, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, toolchain: Toolchain, instead_of_cython
 ) -> None:
     """So that the cache can go elsewhere."""
-    fake = script(tmp_path / "python", "echo 'decay.c: No space left on device'; exit 1")
-    monkeypatch.setattr(sys, "executable", str(fake))
+    instead_of_cython("print('decay.c: No space left on device'); os._exit(1)")
     with pytest.raises(OSError, match="No space left on device"):
         build(SOURCE, "decay", toolchain, folder=tmp_path)
     workshop = tmp_path / "workshop"
     workshop.mkdir()
-    fake = script(tmp_path / "python", f"mv '{workshop}' '{tmp_path}/elsewhere'; echo 'int x;' > decay.c")
+    instead_of_cython(
+        f"os.rename({str(workshop)!r}, {str(tmp_path / 'elsewhere')!r}); open(output, 'w').write('int x;')"
+    )
     with pytest.raises(FileNotFoundError):
         build(SOURCE, "decay", toolchain, folder=workshop)

@@ -32,3 +32,24 @@ def load_part(library: Path, name: str) -> Any:
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def fake_cython(folder: Path, statements: str) -> Path:
+    """Return a folder for PYTHONPATH, in which a package Cython does what the statements say.
+
+    They know ``path``, the file to translate, and ``output``, the name of the C file.
+    """
+    package = folder / "Cython" / "Compiler"
+    package.mkdir(parents=True, exist_ok=True)
+    for file in (package.parent / "__init__.py", package / "__init__.py", package / "Lexicon.py"):
+        file.touch()
+    (package / "Main.py").write_text(
+        "import os, time\nfrom types import SimpleNamespace\ndefault_options = None\n"
+        "def CompilationOptions(_, **options): return options['output_file']\n"
+        "def compile_single(path, output, full_module_name):\n"
+        "    if not path.endswith('nothing.pyx'):  # the server's own, which it starts with\n"
+        f"        {statements}\n"
+        "    return SimpleNamespace(num_errors=0)\n",
+        encoding="utf-8",
+    )
+    return folder
