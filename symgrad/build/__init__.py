@@ -7,9 +7,8 @@ from .cache import Cache, Entry
 from .load import CompiledRisk, load_module, load_or_build
 
 if TYPE_CHECKING:
-    from .library import EXTENSION_SUFFIX, Built, build, build_sweep, cache_key, sweep_key
+    from .library import EXTENSION_SUFFIX, Built, build, build_sweep, cache_key, start_translator, sweep_key
     from .toolchain import Toolchain, installed_version, python_header
-    from .translator import start_translator
 
 __all__ = [
     "EXTENSION_SUFFIX", "Built", "Cache", "CompiledRisk", "Entry", "Toolchain", "build", "build_sweep",
@@ -20,6 +19,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    toolchain = ("Toolchain", "installed_version", "python_header")
-    file = "translator" if name == "start_translator" else "toolchain" if name in toolchain else "library"
+    file = "toolchain" if name in ("Toolchain", "installed_version", "python_header") else "library"
     return getattr(import_module(f"{__name__}.{file}"), name)

@@ -26,6 +26,7 @@ from . import translator
 from .command import Step, run_compiler
 from .processors import chooser, version_flags
 from .toolchain import Toolchain, installed_version
+from .translator import start_translator as start_translator
 
 EXTENSION_SUFFIX: str = sysconfig.get_config_var("EXT_SUFFIX")
 SHARED = ("-bundle", "-undefined", "dynamic_lookup") if sys.platform == "darwin" else ("-shared",)
@@ -106,7 +107,9 @@ def build(
 
 def build_sweep(source: str, name: str, toolchain: Toolchain, *, folder: Path) -> Built:
     """Return the sweep ``name``, compiled in ``folder`` to one object to link with. Errors as for `build`."""
-    work = _Workshop(name, toolchain, folder.absolute(), to_object=IN_PIECES if toolchain.is_gcc else TO_OBJECT)
+    # Pieces share names that must be each object's own: of a portable library's objects, one for each version.
+    to_object = IN_PIECES if toolchain.is_gcc and not toolchain.versions else TO_OBJECT
+    work = _Workshop(name, toolchain, folder.absolute(), to_object)
     work.begin(source)
     work.translate()
     try:
