@@ -3,10 +3,10 @@
     start_translator()          a server that nobody has to wait for: 20 ms here, and 0.3 s there
     translate(folder, files)    0.05 s for a model, once it has started
 
-A server belongs to one process and one environment, and ends 20 s after its last request, or with the process. For
-each request a pair of sockets is made, one of which goes to the server. The request is a line of JSON. The answer is a
-newline when it is taken, all that Cython prints, a zero byte and the exit status (negative: the signal that killed it).
-Whoever closes the socket before that has the work stopped.
+A server belongs to one process and to what Python reads of its environment. It ends 20 s after its last request, or
+with the process. For each request a pair of sockets is made, one of which goes to the server. The request is a line of
+JSON. The answer is a newline when it is taken, all that Cython prints, a zero byte and the exit status (negative: the
+signal that killed it). Whoever closes the socket before that has the work stopped.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from symgrad.errors import BuildError
@@ -26,6 +26,7 @@ from symgrad.errors import BuildError
 from .toolchain import build_environment
 
 _SCRIPT = Path(__file__).with_name("cython_process.py")
+_READ_BY_PYTHON = ("PYTHON", "CYTHON", "LD_", "HOME", "TMPDIR")  # starts of the names of variables
 _ATTEMPTS = 3  # a server may end for want of work just when it is asked
 
 
@@ -42,10 +43,9 @@ def cython_command(files: Sequence[str]) -> list[str]:
 
 
 class _Server:
-    """A process of Cython's that was started in one environment. It ends when this object is gone."""
+    """A process of Cython's. It ends when this object is gone."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        self.environment, self.command = environment, command
+    def __init__(self, command: Sequence[str]) -> None:
         self.printed = tempfile.TemporaryFile()  # noqa: SIM115  # closed when this object is gone
         self.requests, theirs = socket.socketpair()
         for file in (self.printed, self.requests):
@@ -53,7 +53,7 @@ class _Server:
         with theirs:
             # The process that is waited for here ends at once: the server is its child.
             self.status = subprocess.run(
-                command, env=environment, cwd="/", check=False,
+                command, env=build_environment(), cwd="/", check=False,
                 stdin=theirs.fileno(), stdout=self.printed, stderr=subprocess.STDOUT,
             ).returncode  # fmt: skip
 
@@ -80,6 +80,7 @@ class _Server:
 
 
 _server: _Server | None = None
+_started_for: object = None  # command and environment
 _starting = threading.Lock()
 
 
@@ -104,11 +105,12 @@ def translate(folder: Path, files: Sequence[str]) -> tuple[int, str]:
 
 
 def _running() -> _Server:
-    global _server
-    command, environment = cython_command(()), build_environment()
+    global _server, _started_for
+    command = cython_command(())
+    wanted = command, {name: value for name, value in os.environ.items() if name.startswith(_READ_BY_PYTHON)}
     with _starting:
-        if _server is None or (_server.command, _server.environment) != (command, environment):
-            _server = _Server(command, environment)
+        if _server is None or _started_for != wanted:
+            _server, _started_for = _Server(command), wanted
         return _server
 
 

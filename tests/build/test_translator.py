@@ -40,7 +40,10 @@ def server_process() -> int:
                 environment = (entry / "environ").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if any(word.endswith(b"cython_process.py") for word in command) and f"OF={own}".encode() in environment:
+            if (
+                any(word.endswith(b"cython_process.py") for word in command)
+                and f"PYTHON_OF={own}".encode() in environment
+            ):
                 return int(entry.name)
     raise AssertionError("no server")
 
@@ -78,7 +81,7 @@ def test_one_server_answers_many_threads(tmp_path: Path, no_server: None) -> Non
 
 
 def test_a_server_that_is_gone_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OF", str(os.getpid()))
+    monkeypatch.setenv("PYTHON_OF", str(os.getpid()))  # Python reads it, one might think: so a server of this one's own
     file = write(tmp_path, "half")
     assert translator.translate(tmp_path, [file]) == (0, "")
     os.kill(server_process(), signal.SIGKILL)

@@ -14,12 +14,12 @@ from sympy.matrices.expressions.matexpr import MatrixElement
 from sympy.matrices.expressions.slice import MatrixSlice
 
 from symgrad.declare import EmpiricalRisk, leaves
-from symgrad.pipeline import generate
 from symgrad.render.loops import PieceText, PieceWriter
 from symgrad.render.spelling import Printer
 from symgrad.schedule import Kernel, LaneFunction, Loop
 from symgrad.schedule import plan as schedule
 from tests.helpers.evaluate import DIGITS
+from tests.helpers.kernels import generated
 from tests.helpers.run_kernel import run_function, run_once
 from tests.schedule.test_plan import MATRICES, RISKS, SMALL, B, c, matrices_of, sample_of, x
 
@@ -148,7 +148,7 @@ def two_samples(risk: EmpiricalRisk) -> list[dict[str, list[Any]]]:
 
 
 def check(risk: EmpiricalRisk) -> None:
-    kernel, samples = generate(risk).kernel, two_samples(risk)
+    kernel, samples = generated(risk).kernel, two_samples(risk)
     with mpmath.workdps(30):
         c_rows, found = run_text(kernel, samples)
         once = run_once(kernel, DIGITS, samples[0])
@@ -198,7 +198,7 @@ def test_split_stages_compute_the_same(risk: EmpiricalRisk, longest: int, monkey
 
 @pytest.mark.parametrize("risk", [*RISKS, *ONCE], ids=lambda risk: risk.name)
 def test_the_names_declared_are_the_names_used(risk: EmpiricalRisk) -> None:
-    kernel = generate(risk).kernel
+    kernel = generated(risk).kernel
     for function in (None, *kernel.functions):
         pieces, numbers, writer = texts(kernel, function)
         lines = [line for s in pieces for part in (s.starts, s.heads, s.lines, s.ends) for line in part]
@@ -215,7 +215,7 @@ def test_the_names_declared_are_the_names_used(risk: EmpiricalRisk) -> None:
 
 def test_what_a_whole_is_stands_above_its_call() -> None:
     for risk in MATRICES:
-        kernel = generate(risk).kernel
+        kernel = generated(risk).kernel
         for function in kernel.functions:
             pieces, _, writer = texts(kernel, function)
             for piece, text in zip(function.pieces, pieces, strict=True):
@@ -231,7 +231,7 @@ def test_what_a_whole_is_stands_above_its_call() -> None:
 
 
 def test_a_comment_stands_beside_its_row() -> None:
-    kernel = generate(RISKS[0]).kernel
+    kernel = generated(RISKS[0]).kernel
     (gradients,) = (f for f in kernel.functions if f.name == "gradients")
     writer = PieceWriter(kernel, Printer(kernel.program, "float64", kernel.homes), gradients)
     lines = [line for piece in writer.write({0: "  # L", 2: "  # second"}) for line in piece.lines]

@@ -14,9 +14,9 @@ import pytest
 import sympy as sp
 
 from symgrad.declare import EmpiricalRisk
-from symgrad.pipeline import generate
 from symgrad.render.loops import PieceWriter
 from symgrad.schedule import Kernel
+from tests.helpers.kernels import Kernels
 from tests.helpers.planned import plan_of, planner, table_of
 from tests.schedule.test_plan import RISKS
 
@@ -27,8 +27,9 @@ def layer(rows: int, columns: int, width: int) -> EmpiricalRisk:
     """A gradient that is a sum of (rows, width) times (width, columns), and one of it turned."""
     W, U = sp.MatrixSymbol("W", rows, columns), sp.MatrixSymbol("U", columns, rows)
     X, Y = sp.MatrixSymbol("X", columns, width), sp.MatrixSymbol("Y", rows, width)
+    name = f"layer_{rows}x{columns}_{width}"
     loss = sp.Trace((W * X - Y).T * (W * X - Y)) + sp.Trace((U * Y - X).applyfunc(sp.tanh) * X.T)
-    return EmpiricalRisk.from_expression(loss, inputs=[X, Y], targets=[], parameters=[W, U], name="layer")
+    return EmpiricalRisk.from_expression(loss, inputs=[X, Y], targets=[], parameters=[W, U], name=name)
 
 
 def repeated() -> EmpiricalRisk:
@@ -41,13 +42,16 @@ def repeated() -> EmpiricalRisk:
 
 
 SIZES = [(40, 3, 1), (3, 40, 1), (8, 8, 1), (7, 9, 2), (1, 5, 3), (5, 1, 3), (17, 33, 1)]
-LAYERS = {f"{m}x{k}_{p}": generate(layer(m, k, p)).kernel for m, k, p in SIZES}
-KERNELS = {
-    **LAYERS,
-    **{risk.name: kernel for risk in (*RISKS, repeated()) if (kernel := generate(risk).kernel).outers},
-}
+LAYERS = [layer(m, k, p) for m, k, p in SIZES]
+WITH_PRODUCTS = {"digits", "diabetes_layers", "iris_softmax", "sunspots_recurrent", "net", "products", "sums"}
+KERNELS = Kernels([*LAYERS, *(risk for risk in RISKS if risk.name in WITH_PRODUCTS), repeated()])
 
-each_kernel = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
+each_kernel = pytest.mark.parametrize("kernel", KERNELS, indirect=True)
+
+
+@pytest.fixture
+def kernel(request: pytest.FixtureRequest) -> Kernel:
+    return KERNELS[request.param]
 
 
 @pytest.fixture(scope="module", params=["float64", "float32"])
@@ -137,16 +141,17 @@ def test_the_first_to_fill_a_place_does_not_add(kernel: Kernel, sweep: ModuleTyp
 @pytest.mark.parametrize("sweep", ["float64"], indirect=True)  # in lines of 16, 40 columns may cost less than 3
 def test_what_is_turned_is_the_smaller_operand(sweep: ModuleType) -> None:
     """Turning is dear: of an (m, 1) and a (1, k) operand with as many multiplications either way, the shorter."""
-    for (m, k, p), kernel in zip(SIZES, LAYERS.values(), strict=True):
+    for (m, k, p), risk in zip(SIZES, LAYERS, strict=True):
         if max(m, k) < 5 * min(m, k):
             continue
-        assert all(part["k"] == min(m, k) for part in plan_of(sweep, kernel)["turns"]), (m, k, p)
+        assert all(part["k"] == min(m, k) for part in plan_of(sweep, KERNELS[risk.name])["turns"]), (m, k, p)
 
 
 def test_a_kernel_without_products_has_none(sweep: ModuleType) -> None:
-    kernel = generate(RISKS[0]).kernel
+    kernels = Kernels(risk for risk in RISKS if risk.name not in WITH_PRODUCTS)
+    assert not any(kernel.outers for kernel in kernels.values())
+    kernel = kernels["gauss1"]
     plan = plan_of(sweep, kernel)
-    assert not kernel.outers
     assert "outers" not in table_of(kernel)[0]
     assert (plan["outers"], plan["turns"], plan["turned"], plan["products"]) == ([], [], 0, 0)
     assert plan["covered"]

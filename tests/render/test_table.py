@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from symgrad.pipeline import generate
+from tests.helpers.kernels import Kernels
 from tests.helpers.planned import plan_of, planner, table_of
 from tests.helpers.risks_of_before import LINEAR_16, NETWORK, WAVES_60
 from tests.schedule.test_plan import RISKS
 
-KERNELS = {risk.name: generate(risk).kernel for risk in (*RISKS, LINEAR_16, NETWORK, WAVES_60)}
+KERNELS = Kernels([*RISKS, LINEAR_16, NETWORK, WAVES_60])
 each_kernel = pytest.mark.parametrize("name", KERNELS)
 
 

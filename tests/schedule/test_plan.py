@@ -19,6 +19,7 @@ from symgrad.program import LEAVES
 from symgrad.schedule import Kernel, Loop, Piece, Whole, computed
 from symgrad.schedule import plan as schedule
 from tests.helpers.evaluate import DIGITS, DOUBLES, output, run
+from tests.helpers.kernels import Kernels, generated
 from tests.helpers.run_kernel import run_function, run_once
 
 a, b, u, v, y = sp.symbols("a b u v y", real=True)
@@ -77,10 +78,15 @@ MATRICES = [
 ]
 RISKS = [*gallery.RISKS, risk_of((BRANCHES - y) ** 2, "branches"), risk_of(MIXED, "mixed"), risk_of(a * u, "line")]
 RISKS += [risk_of(functions.logsumexp(a * u, b * v, a * b, y) * sp.sqrt(a * b), "largest"), *MATRICES]
-KERNELS = [generate(risk).kernel for risk in RISKS]
+KERNELS = Kernels(RISKS)
 SMALL = [*RISKS[-4 - len(MATRICES) : -len(MATRICES)], *MATRICES]
 
-each_kernel = pytest.mark.parametrize("kernel", KERNELS, ids=[risk.name for risk in RISKS])
+each_kernel = pytest.mark.parametrize("kernel", KERNELS, indirect=True)
+
+
+@pytest.fixture
+def kernel(request: pytest.FixtureRequest) -> Kernel:
+    return KERNELS[request.param]
 
 
 def pieces_of(kernel: Kernel) -> Iterable[Piece]:
@@ -160,7 +166,7 @@ def close(got: Any, true: Any, what: str) -> None:
 
 @pytest.mark.parametrize("risk", [risk for risk in RISKS if risk.name != "digits"], ids=lambda risk: risk.name)
 def test_everything_read_is_there_and_the_stages_mean_the_program(risk: EmpiricalRisk) -> None:
-    check_meaning(risk, generate(risk))
+    check_meaning(risk, generated(risk))
 
 
 @pytest.mark.parametrize("longest", [1, 2, 5, 17])
@@ -202,7 +208,7 @@ def cost(kernel: Kernel, variable: int) -> int:
 
 def test_the_counts_of_a_network() -> None:
     """Two layers, forwards and backwards: the gradient of a matrix is as dear as the product with it."""
-    (kernel,) = [k for k, risk in zip(KERNELS, RISKS, strict=True) if risk.name == "digits"]
+    kernel = KERNELS["digits"]
     forward = 2 * (64 * 32 + 32 * 10)
     assert forward <= kernel.counts["loss"] <= forward + 40 * (32 + 10)  # a tanh takes 32
     backward = forward + 2 * 32 * 10  # the outer products, and the way back through the second layer
@@ -228,17 +234,16 @@ def test_every_parameter_has_its_derivative_once(kernel: Kernel) -> None:
 
 def test_a_matrixs_gradient_is_one_product_for_a_tile() -> None:
     """Not a row for each of its elements: W and V of the network, and both uses of B in the products."""
-    kernels = {risk.name: kernel for risk, kernel in zip(RISKS, KERNELS, strict=True)}
-    net = kernels["net"]
+    net = KERNELS["net"]
     assert [(o.at, o.m, o.p, o.k) for o in net.outers] == [(0, 3, 1, 4), (12, 2, 1, 3)]
     assert [(s.at, s.size) for s in net.segments] == [(18, 3)]
-    assert kernels["digits"].outers[0].m * kernels["digits"].outers[0].k == 64 * 32
-    assert sum(s.size for s in kernels["digits"].segments) == 32 + 10
-    assert [(o.m, o.p, o.k) for o in kernels["products"].outers if o.at == 12 + 6 + 3] == [(3, 2, 3)] * 2
+    assert KERNELS["digits"].outers[0].m * KERNELS["digits"].outers[0].k == 64 * 32
+    assert sum(s.size for s in KERNELS["digits"].segments) == 32 + 10
+    assert [(o.m, o.p, o.k) for o in KERNELS["products"].outers if o.at == 12 + 6 + 3] == [(3, 2, 3)] * 2
 
 
 def test_what_a_tile_multiplies_is_kept_until_its_end() -> None:
-    for kernel in KERNELS:
+    for kernel in KERNELS.values():
         (gradients,) = (f for f in kernel.functions if f.name == "gradients")
         for operand in (v for o in kernel.outers for v in (o.left, o.right)):
             base = kernel.homes[operand]
@@ -258,14 +263,14 @@ def test_a_tile_has_fewer_lanes_for_many_parameters() -> None:
 
 
 def test_a_prediction_that_no_sample_changes_has_a_row() -> None:
-    (kernel,) = [k for k, risk in zip(KERNELS, RISKS, strict=True) if risk.name == "line"]
+    kernel = KERNELS["line"]
     assert {function.name for function in kernel.functions} == {"losses", "gradients"}
     assert kernel.n_penalty == 3
     assert "for each of" in str(kernel)
 
 
 def test_the_listing_of_a_kernel_names_every_piece() -> None:
-    for kernel in KERNELS:
+    for kernel in KERNELS.values():
         text = str(kernel)
         for variable in (*computed(pieces_of(kernel)), *kernel.invariant):
             assert f"v{variable} = {kernel.program.assignments[variable]}" in text
