@@ -75,6 +75,7 @@ class Builder:
     def __init__(self, assignments: Iterable[Assignment] = (), fold: Fold | None = None) -> None:
         self.assignments: list[Assignment] = []
         self.varies: list[bool] = []
+        self.operations: set[str] = set()  # those of the assignments: what is not here need not be looked for
         self._numbers: dict[tuple[object, ...], int] = {}
         self._fold = fold
         for assignment in assignments:
@@ -145,6 +146,7 @@ class Builder:
         if number is None:
             number = self._numbers[key] = len(self.assignments)
             self.assignments.append(assignment)
+            self.operations.add(assignment.operation)
             varying_leaf = assignment.operation in SAMPLE_LEAVES
             self.varies.append(varying_leaf or any(self.varies[a] for a in assignment.arguments))
         return number

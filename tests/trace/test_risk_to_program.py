@@ -1,9 +1,5 @@
 """SymPy -> Program: value numbering, what varies, numbers, powers, choices, sums, and depth."""
 
-import os
-import subprocess
-import sys
-import textwrap
 from typing import Any
 
 import mpmath
@@ -311,37 +307,6 @@ def test_symbols_of_one_name_are_told_apart() -> None:
     known = {first: builder.emit("input", attribute=0), second: builder.emit("input", attribute=1)}
     root = Tracer(builder, known, RULES).trace(first - 2 * second)
     assert output(builder.program({"d": (root,)}), "d", DIGITS, {"input": [mpmath.mpf(7), mpmath.mpf(2)]})[0] == 3
-
-
-LISTING = """
-    import hashlib, sympy as sp, symgrad as sg
-    from symgrad.pipeline import generate
-    a, b, c, d, x, y = sp.symbols("a b c d x y")
-    e = sp.Dummy("e")
-    condition = sp.Or(sp.And(a > x, b < y, c > 1), sp.Xor(d > x, a < y), sp.Not(sp.And(b > x, d < 1)))
-    choice = sp.Piecewise((sp.sqrt(a*x + b), condition), (sp.log(c*x) * e, sp.And(x > d, c > x)), (d * sp.exp(x), True))
-    kinks = sp.Max(a*x, b*y, c, d*x) + sp.Min(a, b*x, c*y) + sp.Abs(a*x - y) + sg.functions.logsumexp(a*x, b*y, c)
-    loss = choice + kinks + a*b*c*d*x*y + a/b/c*x + (a + b + c + d + x + y)**3
-    roles = dict(inputs=[x], targets=[y], parameters=[a, b, c, d, e])
-    risk = sg.EmpiricalRisk.from_expression(loss, **roles, penalty=a**2 + b**2)
-    stages = generate(risk)
-    text = "\\n".join(map(str, (stages.traced, stages.differentiated, stages.kernel, stages.source)))
-    print(len(text), hashlib.sha256(text.encode()).hexdigest())
-"""
-
-
-def test_the_listing_is_the_same_for_every_hash_seed() -> None:
-    processes = []
-    for seed in (*range(19), 4294967295):
-        environment = {**os.environ, "PYTHONHASHSEED": str(seed)}
-        if len(processes) >= 2:
-            processes[-2].wait()
-        command = [sys.executable, "-c", textwrap.dedent(LISTING)]
-        processes.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
-    listings = {process.communicate()[0] for process in processes}
-    assert {process.returncode for process in processes} == {0}
-    assert len(listings) == 1
-    assert int(listings.pop().split()[0]) > 10_000
 
 
 def test_an_output_that_is_a_number_keeps_its_value_in_the_loss() -> None:

@@ -219,6 +219,8 @@ def _less(whole: str, rule: Callable[[Value, _Addends], Value | None]) -> Callab
     """
 
     def replace(x: Value, y: Value) -> Value | None:
+        if whole not in x.builder.operations:
+            return None
         parts = [*addends(x), *addends(y)]
         for place, (f, k) in enumerate(parts):
             if f.operation == whole and len(parts) > 1:
