@@ -282,7 +282,7 @@ def test_second_derivatives(name: str, attribute: Attribute, shape: Shape) -> No
                 for k in range(size)
             ]
             leaves = {"parameter": at}
-            with mpmath.workdps(150):
+            with mpmath.workdps(90):
                 got = output(second, "second", DIGITS, leaves)
                 true = [t for (t,) in slopes(second, "partial", leaves, len(at))]
                 again = output(lowered, "second", DIGITS, leaves)

@@ -219,9 +219,7 @@ def _less(whole: str, rule: Callable[[Value, _Addends], Value | None]) -> Callab
     """
 
     def replace(x: Value, y: Value) -> Value | None:
-        if whole not in x.builder.operations:
-            return None
-        parts = [*addends(x), *addends(y)]
+        parts = [*addends(x), *addends(y)] if whole in x.builder.operations else []
         for place, (f, k) in enumerate(parts):
             if f.operation == whole and len(parts) > 1:
                 better = rule(f, [(g, -c / k) for i, (g, c) in enumerate(parts) if i != place])
