@@ -212,7 +212,8 @@ def _box_cox(x: Value, y: Value) -> Value:
 
 def _box_cox_pullback(c: Value, r: Value, x: Value, y: Value) -> tuple[Value, Value]:
     log = x.call("log")
-    near, far = log * log * (y * log).call("exprel_slope"), (x.call("pow", y) * log - r) / y
+    near = log * log * (y * log).call("exprel_slope")
+    far = (x.equals(0).choose(0.0, x.call("pow", y) * log) - r) / y
     return c * x.call("pow", y - 1), c * (abs(y * log) < 1).choose(near, far)
 
 
@@ -269,6 +270,14 @@ ROWS: tuple[Operation, ...] = (
         lambda x, m: x.equals(m).choose(1.0, exp_difference(x, m)),
         Tail.FLAT,
     ),
+    # k exp(x - m), m held: zero where k is, though exp(x - m) overflows; its slope by k is exp(x - m) there too
+    lowered(
+        "weighted_exp",
+        None,
+        lambda c, r, k, x, m: (c * x.call("exp_less", m), c * r, 0.0),
+        lambda k, x, m: k.equals(0).choose(0.0, k * x.call("exp_less", m)),
+        Tail.FLAT,
+    ),
     # cosh(x) exp(-m) and sinh(x) exp(-m), m held; or times exp(mean) too
     lowered(
         "cosh_less",
@@ -304,7 +313,7 @@ ROWS: tuple[Operation, ...] = (
     ),
     lowered("direction", None, _direction_pullback, _direction, Tail.PLAIN),
     lowered("powm1", None, _powm1_pullback, _powm1, Tail.FLAT | Tail.STEEP | Tail.CUSPED),  # x**y - 1
-    lowered("box_cox", None, _box_cox_pullback, _box_cox, Tail.FLAT | Tail.STEEP),  # (x**y - 1)/y
+    lowered("box_cox", None, _box_cox_pullback, _box_cox, Tail.FLAT | Tail.STEEP | Tail.CUSPED),  # (x**y - 1)/y
     # expm1(x*y)/y
     lowered(
         "expm1_quotient",

@@ -2,10 +2,14 @@
 
 Every variable on a path from a parameter to the output gets a cotangent, the derivative of the output with respect to
 it (Linnainmaa 1970; Griewank and Walther 2008, chapter 3). A local derivative is SymPy's own ``diff`` of one operation,
-traced once for each kind of operation. What lies in a branch that is not taken has a zero cotangent times a derivative
-that may be infinite: such products are guarded by the condition under which the branch is taken.
+traced once for each kind of operation. A zero times an infinity is NaN in arithmetic, and zero in a chain of slopes:
+
+    not taken     a branch's cotangent is zero, its derivative may be infinite: guarded by the branch's condition
+    flat tail     the cotangent is zero, the slope infinite: `_settled`
+    at a cusp     the cotangent is infinite, the slope zero, as for sqrt(a*u) at u = 0: `_unmoved`
 """
 
+import sys
 from collections.abc import Callable
 from functools import cache, reduce
 
@@ -19,6 +23,7 @@ from .guards import ALWAYS, Guard, both, compact, condition_of, either
 from .lowering import contract
 
 _COTANGENT = sp.Symbol("c", real=True)
+_GREATEST = sys.float_info.max
 _STEEP = Tail.STEEP | Tail.EXPONENTIAL
 
 
@@ -38,6 +43,7 @@ def differentiate(program: Program, output: str, gradient_name: str) -> Program:
     (root,) = program.outputs[output]
     active = program.depends_on(["parameter"])
     flattened = program.closure(a for step in program.assignments for a in _flattened(step))
+    under_cusps = program.closure(a for s in program.assignments if Tail.CUSPED in _tail(s) for a in s.arguments)
     cotangents: dict[int, list[tuple[int, Guard]]] = {root: [(builder.constant(1.0), ALWAYS)]}
     gradient: dict[int, int] = {}
     for variable in range(root, -1, -1):
@@ -58,6 +64,8 @@ def differentiate(program: Program, output: str, gradient_name: str) -> Program:
                 where = _kept(guard, builder, assignment.shape if row.shape is None else ())
                 if where != ALWAYS and Tail.PASSING not in row.tail:
                     share = _guarded(builder, share, cotangent, condition_of(where, builder))
+                if variable in under_cusps:
+                    share = _unmoved(builder, share, cotangent)
                 if Tail.CUSPED in row.tail or (variable in flattened and _is_steep(program, variable, active)):
                     share = _settled(builder, share, cotangent)
                 shape = program.assignments[argument].shape
@@ -98,6 +106,31 @@ def _settled(builder: Builder, share: int, cotangent: int) -> int:
     """A share that is zero where the cotangent is: in the flat tail of a function, however steep its argument."""
     zero = builder.constant(0.0)
     return builder.emit("select", builder.emit("eq", cotangent, zero), zero, share)
+
+
+def _unmoved(builder: Builder, share: int, cotangent: int) -> int:
+    """A share that is zero where a factor of it beside an infinite cotangent is: what does not move has no slope."""
+    factors = _factors_beside(builder, share, cotangent)
+    if not factors:
+        return share
+    zero, c = builder.constant(0.0), Value(builder, cotangent)
+    nothing = reduce(lambda a, b: builder.emit("or", a, b), (builder.emit("eq", factor, zero) for factor in factors))
+    return builder.emit("select", builder.emit("and", nothing, (abs(c) > _GREATEST).variable), zero, share)
+
+
+def _factors_beside(builder: Builder, product: int, cotangent: int) -> list[int] | None:
+    """What a product multiplies the cotangent with; None where that is no factor of it."""
+    if product <= cotangent:  # what is older has nothing of it
+        return [] if product == cotangent else None
+    step = builder.assignments[product]
+    if step.operation in ("neg", "div"):
+        return _factors_beside(builder, step.arguments[0], cotangent)
+    if step.operation == "mul":
+        for one, other in (step.arguments, step.arguments[::-1]):
+            factors = _factors_beside(builder, one, cotangent)
+            if factors is not None:
+                return [*factors, other]
+    return None
 
 
 def _guarded(builder: Builder, share: int, cotangent: int, condition: int) -> int:

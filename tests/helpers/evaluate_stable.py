@@ -42,6 +42,7 @@ STABLE: dict[str, Callable[..., Any]] = {
     "density_with": lambda x, lost: 1 / (2 + mpmath.exp(-x - lost) + mpmath.exp(x + lost)),
     "exp_sum": lambda x, y: mpmath.exp(x + y),
     "exp_less": lambda x, m: mpmath.exp(x - m) if x != m else mpmath.mpf(1),
+    "weighted_exp": lambda k, x, m: k * mpmath.exp(x - m),
     "logsumexp_with": lambda *a: mpmath.log(mpmath.fsum(map(mpmath.exp, _with_lost(a)))),
     "softmax_with": lambda *a: mpmath.exp(_with_lost(a[:-1])[a[-1]]) / mpmath.fsum(map(mpmath.exp, _with_lost(a[:-1]))),
     "cosh_less": lambda x, m, mean=0: mpmath.cosh(x) * mpmath.exp(mean - m),

@@ -71,6 +71,7 @@ MEANINGS: dict[str, Callable[..., sp.Expr]] = {
     "density_with": lambda: 1 / (2 + sp.exp(X + Y) + sp.exp(-X - Y)),
     "exp_sum": lambda: sp.exp(X + Y),
     "exp_less": lambda: sp.exp(X - Y),
+    "weighted_exp": lambda: X * sp.exp(Y - Z),
     "cosh_less": lambda: sp.cosh(X) * sp.exp(Z - Y),
     "sinh_less": lambda: sp.sinh(X) * sp.exp(Z - Y),
     "logsumexp_with": lambda: sp.log(sp.exp(X + Y)),
@@ -104,6 +105,7 @@ PARTIALS: dict[str, tuple[sp.Expr, ...]] = {
     "hold": (sp.S.Zero,),
     "exp_capped": (sp.Piecewise((sp.exp(X), sp.Eq(X, Y)), (1, True)), sp.S.Zero),
     "exp_less": (sp.exp(X - Y), sp.S.Zero),
+    "weighted_exp": (sp.exp(Y - Z), X * sp.exp(Y - Z), sp.S.Zero),
     "cosh_less": (sp.sinh(X) * sp.exp(Z - Y), sp.S.Zero, sp.cosh(X) * sp.exp(Z - Y)),
     "sinh_less": (sp.cosh(X) * sp.exp(Z - Y), sp.S.Zero, sp.sinh(X) * sp.exp(Z - Y)),
     "logsumexp_with": (sp.S.One, sp.S.Zero),
@@ -136,7 +138,7 @@ _ROUNDED += (
 )
 _ROUNDED += " logistic_density erfinv beta binomial log_binomial"
 WITH_A_ROUNDED_CONSTANT = frozenset(_ROUNDED.split())
-ARITIES = dict.fromkeys(("logsumexp", "softmax", "select", "fma", "over_product", "cosh_less", "sinh_less"), 3)
+ARITIES = dict.fromkeys("logsumexp softmax select fma over_product weighted_exp cosh_less sinh_less".split(), 3)
 _OF_TWO = "direction powm1 box_cox log_rising digamma_rise log_beta exp_product exp_sum expm1_quotient exp_capped"
 _OF_TWO += " fmod exp_less lost_in_sum log_binomial"
 ARITIES |= dict.fromkeys((*_OF_TWO.split(), *HELD), 2)

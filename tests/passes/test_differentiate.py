@@ -285,3 +285,41 @@ def test_a_divisor_of_very_many_factors_takes_no_longer_than_it_must() -> None:
         square = builder.emit("mul", square, square)
     loss = builder.emit("div", builder.constant(1.0), square)
     assert len(differentiate(contract(builder.program({"loss": (loss,)})), "loss", "gradient").assignments) < 400
+
+
+# --- zero times infinity -------------------------------------------------------------------------------------------
+
+t, tau, w = sp.symbols("t tau w", real=True)
+MIXTURE = sp.log(w * sp.exp(a) + (1 - w) * sp.exp(b))
+AT_ZERO: dict[str, tuple[sp.Expr, dict[sp.Symbol, float], tuple[float, ...]]] = {
+    "a root of a product": (sp.sqrt(a * t), {a: 2.0, t: 0.0}, (0.0,)),
+    "a root of a sum": (sp.sqrt(a * t + b**2 * t**2), {a: 2.0, b: 0.5, t: 0.0}, (0.0, 0.0)),
+    "a root of a function": (sp.sqrt(1 - sp.cos(a * t)), {a: 2.0, t: 0.0}, (0.0,)),
+    "a power of a quotient": (b * sp.exp(-((t / tau) ** a)), {b: 3.0, tau: 2.0, a: 0.5, t: 0.0}, (1.0, 0.0, 0.0)),
+    "a power of a sum": (((a - t) ** 2 + b**2) ** sp.Rational(3, 5), {a: 2.0, b: 0.0, t: 2.0}, (0.0, 0.0)),
+    "Box and Cox": (((b * t) ** a - 1) / a, {b: 2.0, a: 0.25, t: 0.0}, (0.0, 16.0)),
+    "what moves at a cusp": (sp.sqrt(a + t), {a: -1.0, t: 1.0}, (math.inf,)),
+    "a weight of zero": (MIXTURE, {w: 0.0, a: 5.0, b: 1.0}, (53.598150033144, 0, 1)),
+    "a weight of one": (MIXTURE, {w: 1.0, a: 1.0, b: 5.0}, (-53.598150033144, 1, 0)),
+    "a weight far out": (MIXTURE, {w: 0.0, a: 800.0, b: 0.0}, (math.inf, 0, 1)),
+    "a share of zero": (
+        (sp.exp(-a * b) / (w + (1 - w) * sp.exp(-a * b))) ** 2, {w: 0.0, a: 0.5, b: 2.0}, (-2 * math.expm1(1.0), 0, 0)
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", AT_ZERO)
+def test_zero_wins_over_infinity_where_nothing_moves(name: str) -> None:
+    """Data of exactly 0 under a root or power, and weights of exactly 0 and 1: where fits begin and end."""
+    expression, point, true = AT_ZERO[name]
+    parameters = [symbol for symbol in point if symbol != t]
+    inputs = [t] if t in expression.free_symbols else []
+    risk = EmpiricalRisk.from_expression(expression, inputs=inputs, targets=[], parameters=parameters)
+    leaves = {
+        "parameter": [np.float64(point[symbol]) for symbol in parameters],
+        "input": [np.float64(point[symbol]) for symbol in inputs],
+        "weight": [np.float64(1.0)],
+    }
+    with np.errstate(all="ignore"):
+        found = output(generate(risk).lowered, "gradient", DOUBLES, leaves)
+    assert [float(x) for x in found] == pytest.approx(true, rel=1e-12)

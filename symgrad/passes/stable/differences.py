@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import reduce
 
 from symgrad.program import Value
 
+from .addends import Addends, addends, polynomial, scaled, terms, total
 from .form import StableForm
 
-_MOST_ADDENDS, _DEEPEST = 64, 24  # of a sum; operations that are looked through
-_Addends = list[tuple[Value, float]]  # f and k of each k f
-
-
-def scaled(x: Value) -> tuple[Value | None, float]:
-    """Return ``(f, k)`` of k f; ``(None, k)`` of a number."""
-    if x.constant is not None:
-        return None, x.constant
-    if x.operation == "neg":
-        f, k = scaled(x.arguments[0])
-        return f, -k
-    if x.operation == "mul" and x.arguments[1].constant is not None:
-        return x.arguments[0], x.arguments[1].constant
-    if x.operation == "div" and x.arguments[0].constant not in (None, 1.0):
-        return 1 / x.arguments[1], x.arguments[0].constant or 0.0
-    return x, 1.0
+_DEEPEST = 24  # operations that are looked through
 
 
 def _pair(x: Value, y: Value) -> tuple[Value, float, float] | None:
@@ -137,37 +123,6 @@ _PLUS: tuple[tuple[str, str, str, str, float, Callable[..., Value | None]], ...]
 # --------------------------------------------------------------------------------------------- roots of sums of squares
 
 
-def addends(x: Value) -> _Addends:
-    """Return ``(f, k)`` of each k f in a sum; a very long sum is one f."""
-    found, waiting = list[tuple[Value, float]](), [(x, 1.0)]
-    while waiting and len(found) + len(waiting) <= _MOST_ADDENDS:
-        part, sign = waiting.pop()
-        if part.operation in ("add", "sub"):
-            a, b = part.arguments
-            waiting += [(b, sign if part.operation == "add" else -sign), (a, sign)]
-        elif part.operation == "neg":
-            waiting.append((part.arguments[0], -sign))
-        else:
-            f, k = scaled(part)
-            found.append((part, sign) if f is None else (f, sign * k))
-    return [(x, 1.0)] if waiting else found
-
-
-def terms(parts: Iterable[tuple[Value, float]]) -> dict[int | None, float]:
-    """Return the variables of a sum and their factors; under None the number in it."""
-    found: dict[int | None, float] = {None: 0.0}
-    for f, k in parts:
-        number = f.constant
-        key = f.variable if number is None else None
-        found[key] = found.get(key, 0.0) + (k if number is None else k * number)
-    return found
-
-
-def total(parts: Iterable[tuple[Value, float]]) -> Value:
-    """Return the sum of k f."""
-    return reduce(lambda a, b: a + b, (f * k for f, k in parts))
-
-
 def _hypot(x: Value) -> Value | None:
     legs = [_leg(f, k) for f, k in addends(x)]
     if len(legs) > 4 or all(leg is None or leg.constant is not None for leg in legs):
@@ -207,12 +162,7 @@ def is_square_of(x: Value, y: Value) -> bool:
     return f.arguments[0].variable == g.variable and abs(k - c * c) <= 4e-16 * k
 
 
-def is_same(x: Value, y: Value) -> bool:
-    """Return whether they are the same sum. (SymPy distributes signs and numbers over the terms of a sum.)"""
-    return x.variable == y.variable or terms(addends(x)) == terms(addends(y))
-
-
-def _less(whole: str, rule: Callable[[Value, _Addends], Value | None]) -> Callable[[Value, Value], Value | None]:
+def _less(whole: str, rule: Callable[[Value, Addends], Value | None]) -> Callable[[Value, Value], Value | None]:
     """What looks for k f - k z in a sum, f being that function, and makes k times the rule's f - z.
 
     z comes as its addends: none of the sums that are looked at is written down.
@@ -230,12 +180,12 @@ def _less(whole: str, rule: Callable[[Value, _Addends], Value | None]) -> Callab
     return replace
 
 
-def _softplus_less(f: Value, z: _Addends) -> Value | None:
+def _softplus_less(f: Value, z: Addends) -> Value | None:
     (a,) = f.arguments
     return (-a).call("softplus") if terms(addends(a)) == terms(z) else None
 
 
-def _logsumexp_less(f: Value, z: _Addends) -> Value | None:
+def _logsumexp_less(f: Value, z: Addends) -> Value | None:
     wanted = terms(z)
     for part in f.arguments:
         if terms(addends(part)) == wanted:
@@ -244,7 +194,7 @@ def _logsumexp_less(f: Value, z: _Addends) -> Value | None:
     return None
 
 
-def _root_less(root: Value, z: _Addends) -> Value | None:
+def _root_less(root: Value, z: Addends) -> Value | None:
     """sqrt(A) - z where A is z^2 and something: that, over sqrt(A) + z, where z > 0."""
     rest = _beside_square(root, terms(z))
     if rest is None:
@@ -284,7 +234,7 @@ def _sinc(x: Value, y: Value) -> Value | None:
 
 def _multiple(x: Value, y: Value) -> float | None:
     """x/y, if that is a number."""
-    above, below = ({v: k for v, k in terms(addends(part)).items() if k} for part in (x, y))
+    above, below = ({v: k for v, k in polynomial(part).items() if k} for part in (x, y))
     if not below or above.keys() != below.keys():
         return None
     ratios = {above[v] / below[v] for v in below}

@@ -8,7 +8,7 @@ of its exponential, is put back.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import combinations
 from math import inf
@@ -157,7 +157,7 @@ class _Shifted:
     """A sum of exponentials over exp(shift), none of which overflows: what has no exponent, and the others."""
 
     shift: Value
-    terms: dict[int | None, Value]  # exp(exponent - shift), by the exponent
+    terms: dict[int | None, Value]  # exp(exponent - shift), by the exponent, where there is one for all coefficients
     plain: tuple[Value, ...]
     others: tuple[Value, ...]
 
@@ -168,9 +168,7 @@ class _Shifted:
     def over(self, term: Term) -> Value:
         """A term over exp(shift)."""
         known = self.terms.get(term.key)
-        if known is None:
-            known = _put_back(exponent(term).call("exp_less", self.shift), exponent(term))
-        return term.coefficient * known
+        return _over(term, self.shift) if known is None else term.coefficient * known
 
 
 def shifted(parts: Sequence[Term]) -> _Shifted:
@@ -182,30 +180,39 @@ def shifted(parts: Sequence[Term]) -> _Shifted:
         exp(a) + 2*exp(b), both moderate:   as it stands, with shift 0
     """
     keys = [term.key for term in parts]
-    if len(parts) == 2 and None in keys:  # one exponential does for both terms
-        x = exponent(parts[1 - keys.index(None)])
-        # asked by its result, not by its condition again: GCC would make branches of it, and no vector code
-        near = (x > LARGE).choose(-x, x)
-        is_small = near.equals(x)
-        shift = is_small.choose(0.0, x).call("hold")
-        rest = is_small.choose(1.0, near.call("exp")).call("hold")
-        known = {None: rest, x.variable: _put_back(x.call("exp_capped", near), x)}
+    if len(parts) == 2 and None in keys:
+        shift, known = _of_one(exponent(parts[1 - keys.index(None)]))
     else:
         largest = reduce(lambda a, b: a.call("max", b), map(_counted, parts))
         is_large = (abs(largest) > LARGE).call("and", largest > -inf)
-        shift = is_large.choose(largest, 0.0).call("hold")
-        known = {
-            key: _put_back(_at_most(term, shift).call("exp_less", shift), exponent(term))
-            for key, term in zip(keys, parts, strict=True)
-        }
+        shift, known = is_large.choose(largest, 0.0).call("hold"), {}
     pairs = pairs_of(parts)
     paired = {place for pair in pairs for place in pair[:2]}
     products = [_even(parts[i], half, mean, shift) for i, _, half, mean in pairs]
+    whole = _Shifted(shift, known, (), ())
     plain: list[Value] = []
     for i, (key, term) in enumerate(zip(keys, parts, strict=True)):
         if i not in paired:
-            (plain if key is None else products).append(term.coefficient * known[key])
-    return _Shifted(shift, known, tuple(plain), tuple(products))
+            (plain if key is None else products).append(whole.over(term))
+    return replace(whole, plain=tuple(plain), others=tuple(products))
+
+
+def _of_one(x: Value) -> tuple[Value, dict[int | None, Value]]:
+    """Of a number and exp(x) the shift, and both over its exponential: one exponential does for both."""
+    # asked by its result, not by its condition again: GCC would make branches of it, and no vector code
+    near = (x > LARGE).choose(-x, x)
+    is_small = near.equals(x)
+    shift = is_small.choose(0.0, x).call("hold")
+    rest = is_small.choose(1.0, near.call("exp")).call("hold")
+    return shift, {None: rest, x.variable: _put_back(x.call("exp_capped", near), x)}
+
+
+def _over(term: Term, shift: Value) -> Value:
+    """A term over exp(shift); zero where its coefficient is, whose slope is the exponential there too."""
+    k, x = term.coefficient, exponent(term)
+    if k.constant is not None or term.exponent is None:
+        return k * _put_back(x.call("exp_less", shift), x)
+    return _put_back(k.call("weighted_exp", x, shift), x)
 
 
 def pairs_of(parts: Sequence[Term]) -> list[tuple[int, int, Value, Value | None]]:
@@ -238,19 +245,7 @@ def _halves(x: Value | None, y: Value | None) -> tuple[Value, Value | None] | No
 
 def _even(term: Term, a: Value, m: Value | None, shift: Value) -> Value:
     """c (exp(m + a) + exp(m - a)) over exp(shift)."""
-    c, mean = term.coefficient, [] if m is None else [m]
-    if c.constant is None:
-        is_off = c.equals(0).call("and", (abs(a) if m is None else m + abs(a)) > shift)
-        a, mean = is_off.choose(0.0, a), [is_off.choose(shift, m) for m in mean]
-    return 2 * c * a.call("cosh_less", shift, *mean)
-
-
-def _at_most(term: Term, shift: Value) -> Value:
-    """The exponent; of a term that was not counted at most the shift: zero times its exponential is zero."""
-    x = exponent(term)
-    if term.coefficient.constant is not None or term.exponent is None:
-        return x
-    return term.coefficient.equals(0).call("and", x > shift).choose(shift, x)
+    return 2 * term.coefficient * a.call("cosh_less", shift, *([] if m is None else [m]))
 
 
 def _counted(term: Term) -> Value:

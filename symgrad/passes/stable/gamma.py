@@ -6,7 +6,7 @@ from functools import reduce
 
 from symgrad.program import Value
 
-from .differences import addends, scaled, terms
+from .addends import addends, scaled, terms
 from .form import StableForm
 
 Part = tuple[Value, float]  # f and k of k f

@@ -9,7 +9,8 @@ from math import inf, log
 from symgrad.operations import defined
 from symgrad.program import Value
 
-from .differences import addends, excess, is_same, square_root
+from .addends import addends, is_same
+from .differences import excess, square_root
 from .exponentials import Term, coefficients, exponent, is_sum, pairs_of, product, share, shifted, summed, terms
 from .form import StableForm
 
@@ -155,6 +156,15 @@ def _log1mexp_of_exp(x: Value) -> Value | None:
     return (y < 0).choose(y + x.call("exprel").call("log"), x.call("log1mexp"))
 
 
+def _log1m_power(x: Value) -> Value | None:
+    """log(1 - x**y): x**y is known best by its exponent near 1, and by itself where 1 - x**y rounds it away."""
+    if x.operation != "neg" or x.arguments[0].operation != "powm1":
+        return None
+    base, y = x.arguments[0].arguments
+    exponent = y * base.call("log")
+    return (abs(exponent) < 1).choose(exponent.call("log1mexp"), (-base.call("pow", y)).call("log1p"))
+
+
 def _log1p_square(x: Value) -> Value | None:
     root = square_root(x)
     return None if root is None or root.constant is not None else root.call("log1p_square")
@@ -233,6 +243,7 @@ LOGARITHMS: tuple[StableForm, ...] = (
     StableForm("log(1 + exp(x))", "softplus(x)", "all x", "log", _softplus),
     StableForm("log(exp(x) + exp(y))", "logsumexp(x, y)", "all x, y", "log", _logsumexp),
     StableForm("log(1 - exp(x))", "log1mexp(x)", "x < 0", "log", _log1mexp),
+    StableForm("log(1 - x**y)", "log1mexp(y*log(x)) near 0, log1p(-x**y)", "x >= 0", "log", _log1m_power),
     StableForm("log(a*exp(x))", "log(a) + x", "a > 0", "log", _of_one_exponential),
     StableForm(
         "log(a*exp(x)/(b*exp(y) + c*exp(z)))", "-log(b/a*exp(y - x) + c/a*exp(z - x))",

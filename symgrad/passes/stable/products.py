@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from symgrad.program import Value
 
-from .differences import is_same, is_square_of, scaled
+from .addends import is_same, scaled
+from .differences import is_square_of
 from .form import StableForm
 
 

@@ -7,6 +7,7 @@ from functools import reduce
 
 from symgrad.program import Value
 
+from .addends import polynomial
 from .exponentials import (
     LARGE,
     Term,
@@ -133,9 +134,21 @@ def _over_product(x: Value, y: Value) -> Value | None:
     n = y.attribute
     if y.operation != "power" or not isinstance(n, int) or not 1 < n <= 4 or not is_sum(terms(y.arguments[0])):
         return None
+    root = _root_of_term(x, n, terms(y.arguments[0]))
+    if root is not None:
+        return (root / y.arguments[0]).call("power", attribute=n)
     for _ in range(n):
         x = x / y.arguments[0]
     return x
+
+
+def _root_of_term(x: Value, n: int, below: list[Term]) -> Value | None:
+    """exp(a) of x = exp(n*a), if that is below the bar: SymPy writes (exp(a)/(c*exp(a) + ...))**n with exp(n*a)."""
+    if x.operation != "exp":
+        return None
+    wanted = {key: k / n for key, k in polynomial(x.arguments[0]).items()}
+    roots = [term.exponent for term in below if term.exponent is not None and polynomial(term.exponent) == wanted]
+    return roots[0].call("exp") if roots else None
 
 
 def _is_power_of_sum(x: Value) -> bool:

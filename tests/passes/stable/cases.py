@@ -88,6 +88,16 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case((log(1 - exp(x)), log(-(exp(x) - 1))), LEFT, FAR_LEFT, RIGHT),
         Case((log(1 - exp(-x)), log(exp(x) - 1)), RIGHT, one(1e-300, 1e-9, 40.0, 710.0, 800.0, 1e8), LEFT),
     ),
+    "log(1 - x**y)": (
+        Case(
+            (log(1 - x**y),),
+            ((0.5, 2.0), (0.9, 0.25), (0.1, 3.0)),
+            ((0.1, 10.0), (0.1, 300.0), (1 - 2**-40, 0.5), (0.5, 1e-12), (1e-300, 1.5)),
+            ((1.5, 2.0),),
+            rounded=True,
+            compound=False,
+        ),
+    ),
     "log(a*exp(x))": (
         Case((log(2 * exp(x)),), ALL, one(-1e8, -800.0, 710.0, 800.0, 1e8), rounded=True),
         Case(

@@ -1,0 +1,83 @@
+"""Sums looked at term by term: as variables with numbers before them, and as polynomials, to tell what is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import reduce
+
+from symgrad.program import Value
+
+_MOST = 64  # addends of a sum, and factors of one
+Addends = list[tuple[Value, float]]  # f and k of each k f
+
+
+def scaled(x: Value) -> tuple[Value | None, float]:
+    """Return ``(f, k)`` of k f; ``(None, k)`` of a number."""
+    if x.constant is not None:
+        return None, x.constant
+    if x.operation == "neg":
+        f, k = scaled(x.arguments[0])
+        return f, -k
+    if x.operation == "mul" and x.arguments[1].constant is not None:
+        return x.arguments[0], x.arguments[1].constant
+    if x.operation == "div" and x.arguments[0].constant not in (None, 1.0):
+        return 1 / x.arguments[1], x.arguments[0].constant or 0.0
+    return x, 1.0
+
+
+def addends(x: Value) -> Addends:
+    """Return ``(f, k)`` of each k f in a sum; a very long sum is one f."""
+    found, waiting = list[tuple[Value, float]](), [(x, 1.0)]
+    while waiting and len(found) + len(waiting) <= _MOST:
+        part, sign = waiting.pop()
+        if part.operation in ("add", "sub"):
+            a, b = part.arguments
+            waiting += [(b, sign if part.operation == "add" else -sign), (a, sign)]
+        elif part.operation == "neg":
+            waiting.append((part.arguments[0], -sign))
+        else:
+            f, k = scaled(part)
+            found.append((part, sign) if f is None else (f, sign * k))
+    return [(x, 1.0)] if waiting else found
+
+
+def terms(parts: Iterable[tuple[Value, float]]) -> dict[int | None, float]:
+    """Return the variables of a sum and their factors; under None the number in it."""
+    found: dict[int | None, float] = {None: 0.0}
+    for f, k in parts:
+        number = f.constant
+        key = f.variable if number is None else None
+        found[key] = found.get(key, 0.0) + (k if number is None else k * number)
+    return found
+
+
+def total(parts: Iterable[tuple[Value, float]]) -> Value:
+    """Return the sum of k f."""
+    return reduce(lambda a, b: a + b, (f * k for f, k in parts))
+
+
+def polynomial(x: Value) -> dict[tuple[int, ...], float]:
+    """Return the number before each product of variables in a sum; the products by their sorted variables.
+
+    2*(a*u + b), 2*a*u + 2*b, u*(2*a) + b*2   ->   {(a, u): 2, (b,): 2}
+    """
+    found: dict[tuple[int, ...], float] = {}
+    for part, k in addends(x):
+        number, factors, waiting = k, list[int](), [part]
+        while waiting:
+            factor = waiting.pop()
+            if factor.constant is not None:
+                number *= factor.constant
+            elif factor.operation in ("mul", "neg") and len(waiting) + len(factors) < _MOST:
+                number = -number if factor.operation == "neg" else number
+                waiting += factor.arguments
+            else:
+                factors.append(factor.variable)
+        key = tuple(sorted(factors))
+        found[key] = found.get(key, 0.0) + number
+    return found
+
+
+def is_same(x: Value, y: Value) -> bool:
+    """Return whether they are the same sum. (SymPy distributes signs and numbers over the terms of a sum.)"""
+    return x.variable == y.variable or polynomial(x) == polynomial(y)
