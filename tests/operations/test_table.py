@@ -138,10 +138,10 @@ _ROUNDED += (
 )
 _ROUNDED += " logistic_density erfinv beta binomial log_binomial"
 WITH_A_ROUNDED_CONSTANT = frozenset(_ROUNDED.split())
-ARITIES = dict.fromkeys("logsumexp softmax select fma over_product weighted_exp cosh_less sinh_less".split(), 3)
+_OF_THREE = "logsumexp softmax select fma over_product weighted_exp cosh_less sinh_less"
 _OF_TWO = "direction powm1 box_cox log_rising digamma_rise log_beta exp_product exp_sum expm1_quotient exp_capped"
 _OF_TWO += " fmod exp_less lost_in_sum log_binomial"
-ARITIES |= dict.fromkeys((*_OF_TWO.split(), *HELD), 2)
+ARITIES = dict.fromkeys(_OF_THREE.split(), 3) | dict.fromkeys((*_OF_TWO.split(), *HELD), 2)
 OF_MATRICES = {row.name for row in matrices.ROWS}  # see test_operations_matrices.py
 
 CASES = [

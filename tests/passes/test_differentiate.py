@@ -308,10 +308,32 @@ AT_ZERO: dict[str, tuple[sp.Expr, dict[sp.Symbol, float], tuple[float, ...]]] = 
 }  # fmt: skip
 
 
+d = sp.Symbol("d", real=True)
+FAR: dict[str, tuple[sp.Expr, dict[sp.Symbol, float], tuple[float, ...]]] = {
+    "two states, far apart": (
+        sp.log(sp.exp(a + b) + sp.exp(a + w) + sp.exp(d + b) + sp.exp(d + w)) - a - b,
+        {a: -1e20, b: 0.25, w: 0.75, d: -1e20},
+        (-0.5, -0.6224593312018546, 0.6224593312018546, 0.5),
+    ),
+    "a guess that is surely wrong": (
+        -sp.log(1 - w - (1 - w) / (1 + sp.exp(-a * t))), {a: 1.0, w: 0.2, t: 800.0}, (800.0, 1.25)
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAR)
+def test_far_out_nothing_is_rounded_away(name: str) -> None:
+    assert gradient_in_doubles(*FAR[name][:2]) == pytest.approx(FAR[name][2], rel=1e-12)
+
+
 @pytest.mark.parametrize("name", AT_ZERO)
 def test_zero_wins_over_infinity_where_nothing_moves(name: str) -> None:
     """Data of exactly 0 under a root or power, and weights of exactly 0 and 1: where fits begin and end."""
     expression, point, true = AT_ZERO[name]
+    assert gradient_in_doubles(expression, point) == pytest.approx(true, rel=1e-12)
+
+
+def gradient_in_doubles(expression: sp.Expr, point: dict[sp.Symbol, float]) -> list[float]:
     parameters = [symbol for symbol in point if symbol != t]
     inputs = [t] if t in expression.free_symbols else []
     risk = EmpiricalRisk.from_expression(expression, inputs=inputs, targets=[], parameters=parameters)
@@ -321,5 +343,4 @@ def test_zero_wins_over_infinity_where_nothing_moves(name: str) -> None:
         "weight": [np.float64(1.0)],
     }
     with np.errstate(all="ignore"):
-        found = output(generate(risk).lowered, "gradient", DOUBLES, leaves)
-    assert [float(x) for x in found] == pytest.approx(true, rel=1e-12)
+        return [float(x) for x in output(generate(risk).lowered, "gradient", DOUBLES, leaves)]

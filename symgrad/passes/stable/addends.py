@@ -56,6 +56,23 @@ def total(parts: Iterable[tuple[Value, float]]) -> Value:
     return reduce(lambda a, b: a + b, (f * k for f, k in parts))
 
 
+def less(x: Value, y: Value) -> Value:
+    """Return x - y: what both have is left out; what two sums lose in rounding, which x - y may not, is put back."""
+    own, other = addends(x), addends(y)
+    rest = {v: k for v, k in terms([*own, *((f, -k) for f, k in other)]).items() if k}
+    if len(rest) == len(own) + len(other):
+        return x - y + (_lost(x) - _lost(y)) if len(own) == len(other) == 2 else x - y
+    number = rest.pop(None, 0.0)
+    parts = [(Value(x.builder, v), k) for v, k in rest.items() if v is not None]
+    return total(parts) + number if parts else x.number(number)
+
+
+def _lost(x: Value) -> Value:
+    """What a sum of two is rounded by."""
+    a, b = x.arguments
+    return a.call("lost_in_sum", -b if x.operation == "sub" else b)
+
+
 def polynomial(x: Value) -> dict[tuple[int, ...], float]:
     """Return the number before each product of variables in a sum; the products by their sorted variables.
 
@@ -63,19 +80,25 @@ def polynomial(x: Value) -> dict[tuple[int, ...], float]:
     """
     found: dict[tuple[int, ...], float] = {}
     for part, k in addends(x):
-        number, factors, waiting = k, list[int](), [part]
-        while waiting:
-            factor = waiting.pop()
-            if factor.constant is not None:
-                number *= factor.constant
-            elif factor.operation in ("mul", "neg") and len(waiting) + len(factors) < _MOST:
-                number = -number if factor.operation == "neg" else number
-                waiting += factor.arguments
-            else:
-                factors.append(factor.variable)
-        key = tuple(sorted(factors))
-        found[key] = found.get(key, 0.0) + number
+        number, factors = product_of(part)
+        key = tuple(sorted(factor.variable for factor in factors))
+        found[key] = found.get(key, 0.0) + k * number
     return found
+
+
+def product_of(x: Value) -> tuple[float, list[Value]]:
+    """Return the number and the factors that a product consists of; a very long one is one factor."""
+    number, factors, waiting = 1.0, list[Value](), [x]
+    while waiting:
+        factor = waiting.pop()
+        if factor.constant is not None:
+            number *= factor.constant
+        elif factor.operation in ("mul", "neg") and len(waiting) + len(factors) < _MOST:
+            number = -number if factor.operation == "neg" else number
+            waiting += factor.arguments
+        else:
+            factors.append(factor)
+    return number, factors
 
 
 def is_same(x: Value, y: Value) -> bool:

@@ -7,7 +7,7 @@ from functools import reduce
 
 from symgrad.program import Value
 
-from .addends import Addends, addends, polynomial, scaled, terms, total
+from .addends import Addends, addends, less, polynomial, product_of, scaled, terms, total
 from .form import StableForm
 
 _DEEPEST = 24  # operations that are looked through
@@ -189,7 +189,7 @@ def _logsumexp_less(f: Value, z: Addends) -> Value | None:
     wanted = terms(z)
     for part in f.arguments:
         if terms(addends(part)) == wanted:
-            first, *others = (one - part for one in f.arguments)
+            first, *others = (less(one, part) for one in f.arguments)
             return first.call("logsumexp", *others)
     return None
 
@@ -228,11 +228,11 @@ def _sinc(x: Value, y: Value) -> Value | None:
     (f, k), (g, c) = scaled(x), scaled(y)
     if f is None or g is None or f.operation != "sin":
         return None
-    ratio = _multiple(f.arguments[0], g)
+    ratio = _multiple_of(f.arguments[0], g)
     return None if ratio is None else f.arguments[0].call("sinc") * (k * ratio / c)
 
 
-def _multiple(x: Value, y: Value) -> float | None:
+def _multiple_of(x: Value, y: Value) -> float | None:
     """x/y, if that is a number."""
     above, below = ({v: k for v, k in polynomial(part).items() if k} for part in (x, y))
     if not below or above.keys() != below.keys():
@@ -249,7 +249,7 @@ def _exprel(x: Value, y: Value) -> Value | None:
     if f is None or f.operation != "expm1":
         return None
     (a,) = f.arguments
-    ratio = _multiple(a, y)
+    ratio = _multiple_of(a, y)
     if ratio is not None:
         return k * ratio * a.call("exprel")
     (whole, factor), (divisor, c) = scaled(a), scaled(y)
@@ -267,7 +267,7 @@ def _direction(x: Value, y: Value) -> Value | None:
     if g is None or g.operation != "hypot" or x.constant is not None:
         return None
     for leg, other in (g.arguments, g.arguments[::-1]):
-        ratio = _multiple(x, leg)
+        ratio = _multiple_of(x, leg)
         if ratio is not None:
             return ratio / c * leg.call("direction", other)
     return None
@@ -278,7 +278,7 @@ def _over_expm1(x: Value, y: Value) -> Value | None:
     f, k = scaled(y)
     if f is None or f.operation != "expm1":
         return None
-    ratio = _multiple(x, f.arguments[0])
+    ratio = _multiple_of(x, f.arguments[0])
     return None if ratio is None else ratio / k / f.arguments[0].call("exprel")
 
 
@@ -288,7 +288,7 @@ def _versine(x: Value, y: Value) -> Value | None:
     if f is None or g is None or f.operation != "versine":
         return None
     squared = g.operation == "power" and g.attribute == 2
-    ratio = _multiple(f.arguments[0], g.arguments[0] if squared else g)
+    ratio = _multiple_of(f.arguments[0], g.arguments[0] if squared else g)
     if ratio is None:
         return None
     half = 0.5 * f.arguments[0]
@@ -322,11 +322,34 @@ def _without_factor(x: Value, factor: Value, depth: int = 0) -> Value | None:
     return None
 
 
+_FUNCTIONS = frozenset(function for _, _, _, function, _, _ in _PLUS)
+
+
+def _common_factor(x: Value, y: Value) -> Value | None:
+    """q (c + k f(a)) of a sum c q + k q f(a): where the sum in brackets has a form of its own."""
+    if not _FUNCTIONS & x.builder.operations:
+        return None
+    parts = [*addends(x), *addends(y)]
+    for place, (f, k) in enumerate(parts):
+        number, factors = product_of(f)
+        for i, function in enumerate(factors):
+            others = factors[:i] + factors[i + 1 :]
+            if function.operation not in _FUNCTIONS or not others or len(parts) == 1:
+                continue
+            q = reduce(lambda a, b: a * b, others)
+            c = _multiple_of(total(part for j, part in enumerate(parts) if j != place), q)
+            inside = None if c is None else c + k * number * function
+            if inside is not None and inside.operation not in ("add", "sub"):
+                return q * inside
+    return None
+
+
 SUMS: tuple[StableForm, ...] = (
     *(
         StableForm(pattern, replacement, domain, "add", _plus(function, k, rule))
         for pattern, replacement, domain, function, k, rule in _PLUS
     ),
+    StableForm("q - q*f(x), f = sigmoid, cos, ...", "q*(1 - f(x))", "all q, x", "add", _common_factor),
     StableForm("x - log(1 + exp(x))", "-log(1 + exp(-x))", "all x", "add", _less("softplus", _softplus_less)),
     StableForm(
         "x - log(exp(x) + exp(y))", "-log(1 + exp(y - x))", "all x, y", "add", _less("logsumexp", _logsumexp_less)

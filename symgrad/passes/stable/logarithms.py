@@ -202,13 +202,15 @@ def _is_positive(x: Value) -> bool:
 
 def _of_product(x: Value) -> Value | None:
     """log(a b) = log(a) + log(b) where one of them is surely positive; the others stay together."""
-    if x.operation not in ("mul", "div"):
+    whole = x.arguments[0] if x.operation == "neg" else x
+    if whole.operation not in ("mul", "div"):
         return None
-    a, b = x.arguments
+    a, b = whole.arguments
+    is_product, sign = whole.operation == "mul", -1.0 if x.operation == "neg" else 1.0
     if _is_positive(b):
-        return _with_log(a, b.call("log") if x.operation == "mul" else -b.call("log"))
+        return _with_log(sign * a, b.call("log") if is_product else -b.call("log"))
     if _is_positive(a):
-        return _with_log(b, a.call("log")) if x.operation == "mul" else -_with_log(b, -a.call("log"))
+        return _with_log(sign * b, a.call("log")) if is_product else -_with_log(sign * b, -a.call("log"))
     return None
 
 

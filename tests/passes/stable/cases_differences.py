@@ -113,6 +113,15 @@ DIFFERENCES: dict[str, tuple[Case, ...]] = {
     "x**(p/q) - 1": (
         Case((sp.cbrt(x) - 1,), RIGHT, one(1.0 + 2**-40, 1.0 - 2**-50, 1e200), LEFT, compound=False, rounded=True),
     ),
+    "q - q*f(x), f = sigmoid, cos, ...": (
+        Case(
+            (y - y * sp.cos(x), 2 * y - 2 * y * exp(x), 1 - y - (1 - y) / (1 + exp(-x))),
+            ((0.5, 2.0), (-0.25, 3.0)),
+            ((1e-9, 2.0), (1e-160, -3.0), (-1e-12, 5.0), (30.0, 0.25)),
+            rounded=True,
+            compound=False,
+        ),
+    ),
     "x - log(1 + exp(x))": (
         Case((x - log(1 + exp(x)),), ALL, FAR_OUT),
         Case((2 * log(1 + exp(-x)) + 2 * x,), ALL, FAR_OUT, compound=False),
