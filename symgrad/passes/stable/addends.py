@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import reduce
 
 from symgrad.program import Value
 
 _MOST = 64  # addends of a sum, and factors of one
 Addends = list[tuple[Value, float]]  # f and k of each k f
+Polynomial = dict[tuple[int, ...], float]  # the numbers before products, which go by their sorted variables
 
 
 def scaled(x: Value) -> tuple[Value | None, float]:
@@ -73,17 +74,31 @@ def _lost(x: Value) -> Value:
     return a.call("lost_in_sum", -b if x.operation == "sub" else b)
 
 
-def polynomial(x: Value) -> dict[tuple[int, ...], float]:
-    """Return the number before each product of variables in a sum; the products by their sorted variables.
+def polynomial(x: Value) -> Polynomial:
+    """Return the number before each product of variables in a sum.
 
     2*(a*u + b), 2*a*u + 2*b, u*(2*a) + b*2   ->   {(a, u): 2, (b,): 2}
     """
-    found: dict[tuple[int, ...], float] = {}
-    for part, k in addends(x):
+    return sum_of_products(addends(x))
+
+
+def sum_of_products(parts: Addends) -> Polynomial:
+    """Return the polynomial that the sum of k f is."""
+    found: Polynomial = {}
+    for part, k in parts:
         number, factors = product_of(part)
-        key = tuple(sorted(factor.variable for factor in factors))
+        key = _key(factors)
         found[key] = found.get(key, 0.0) + k * number
     return found
+
+
+def product_as_sum(factors: Sequence[Value]) -> Polynomial:
+    """Return the polynomial of a product; of several factors, each is a variable of it."""
+    return polynomial(factors[0]) if len(factors) == 1 else {_key(factors): 1.0}
+
+
+def _key(factors: Sequence[Value]) -> tuple[int, ...]:
+    return tuple(sorted(factor.variable for factor in factors))
 
 
 def product_of(x: Value) -> tuple[float, list[Value]]:

@@ -7,7 +7,19 @@ from functools import reduce
 
 from symgrad.program import Value
 
-from .addends import Addends, addends, less, polynomial, product_of, scaled, terms, total
+from .addends import (
+    Addends,
+    Polynomial,
+    addends,
+    less,
+    polynomial,
+    product_as_sum,
+    product_of,
+    scaled,
+    sum_of_products,
+    terms,
+    total,
+)  # fmt: skip
 from .form import StableForm
 
 _DEEPEST = 24  # operations that are looked through
@@ -234,7 +246,11 @@ def _sinc(x: Value, y: Value) -> Value | None:
 
 def _multiple_of(x: Value, y: Value) -> float | None:
     """x/y, if that is a number."""
-    above, below = ({v: k for v, k in polynomial(part).items() if k} for part in (x, y))
+    return _ratio(polynomial(x), polynomial(y))
+
+
+def _ratio(x: Polynomial, y: Polynomial) -> float | None:
+    above, below = ({v: k for v, k in part.items() if k} for part in (x, y))
     if not below or above.keys() != below.keys():
         return None
     ratios = {above[v] / below[v] for v in below}
@@ -322,7 +338,8 @@ def _without_factor(x: Value, factor: Value, depth: int = 0) -> Value | None:
     return None
 
 
-_FUNCTIONS = frozenset(function for _, _, _, function, _, _ in _PLUS)
+_FUNCTIONS = frozenset(function for _, _, _, function, _, _ in _PLUS) - {"power"} | {"tanh", "cos", "sin"}
+_FEW = 8  # addends and factors, among which a common factor is looked for
 
 
 def _common_factor(x: Value, y: Value) -> Value | None:
@@ -330,18 +347,21 @@ def _common_factor(x: Value, y: Value) -> Value | None:
     if not _FUNCTIONS & x.builder.operations:
         return None
     parts = [*addends(x), *addends(y)]
-    for place, (f, k) in enumerate(parts):
-        number, factors = product_of(f)
-        for i, function in enumerate(factors):
+    for place, (product, k) in enumerate(parts if 1 < len(parts) <= _FEW else []):
+        number, factors = product_of(product)
+        rest = [part for j, part in enumerate(parts) if j != place]
+        for i, function in enumerate(factors if 1 < len(factors) <= _FEW else []):
             others = factors[:i] + factors[i + 1 :]
-            if function.operation not in _FUNCTIONS or not others or len(parts) == 1:
-                continue
-            q = reduce(lambda a, b: a * b, others)
-            c = _multiple_of(total(part for j, part in enumerate(parts) if j != place), q)
+            c = _ratio(sum_of_products(rest), product_as_sum(others)) if _has_form(function) else None
             inside = None if c is None else c + k * number * function
             if inside is not None and inside.operation not in ("add", "sub"):
-                return q * inside
+                return reduce(lambda a, b: a * b, others) * inside
     return None
+
+
+def _has_form(x: Value) -> bool:
+    """Whether 1 + k x has one."""
+    return x.operation in _FUNCTIONS or (x.operation == "power" and x.attribute == 2 and _has_form(x.arguments[0]))
 
 
 SUMS: tuple[StableForm, ...] = (
