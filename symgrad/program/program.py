@@ -76,6 +76,7 @@ class Builder:
         self.assignments: list[Assignment] = []
         self.varies: list[bool] = []
         self.operations: set[str] = set()  # those of the assignments: what is not here need not be looked for
+        self.quotients: dict[int, tuple[int, int]] = {}  # variables that hold x/y in another form: their x and y
         self._numbers: dict[tuple[object, ...], int] = {}
         self._fold = fold
         for assignment in assignments:

@@ -78,11 +78,29 @@ def _difference_of_exponentials(x: Value) -> tuple[Value | None, Value | None] |
 def _shifted_log(x: Value) -> Value | None:
     parts = terms(x)
     if not is_sum(parts):
+        parts = _shares(x)
+    if not is_sum(parts):
         return _shifted_quotient(x)
     whole = shifted(parts)
     if _plain(parts).constant == 1:
         return whole.shift + whole.plain[0].call("log_sum", summed(list(whole.others)))
     return whole.shift + whole.total.call("log")
+
+
+def _shares(x: Value) -> list[Term]:
+    """The terms of a sum of c exp(a)/s, s a sum of exponentials with positive factors: c exp(a - log(s))."""
+    found = list[Term]()
+    for f, k in addends(x):
+        if f.variable not in x.builder.quotients:
+            return []
+        above, below = (Value(x.builder, v) for v in x.builder.quotients[f.variable])
+        if not all((c or 0.0) > 0 for c in coefficients(terms(below))):
+            return []
+        total = -below.call("log")
+        for term in terms(above):
+            shifted_by = total if term.exponent is None else term.exponent.call("exact_sum", total)
+            found.append(Term(k * term.coefficient, shifted_by))
+    return found
 
 
 def _shifted_quotient(x: Value) -> Value | None:

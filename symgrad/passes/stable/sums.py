@@ -80,6 +80,7 @@ def _share(x: Value, y: Value) -> Value | None:
         return None
     arguments = _of_cosh(y)
     far = _share_of_terms(_far_terms(x, arguments), y)
+    x.builder.quotients[far.variable] = x.variable, y.variable  # a logarithm may want them
     sizes = [abs(a) for a in arguments]
     return (reduce(lambda a, b: a.call("max", b), sizes) < LARGE).choose(x / y, far) if sizes else far
 
