@@ -11,6 +11,7 @@ from symgrad.program import LEAVES, Attribute, Builder, Program, Value, fold
 
 from ..lowering import eliminate_dead
 from .differences import RATIOS, ROOTS, SUMS
+from .distributions import DISTRIBUTIONS
 from .form import StableForm
 from .gamma import GAMMAS
 from .logarithms import LOGARITHMS
@@ -18,7 +19,7 @@ from .products import PRODUCTS
 from .sums import QUOTIENTS, SHIFTS
 
 # Of the rules of a round the first one whose pattern is there is the one. Shifts wait until logarithms have seen sums.
-_FIRST = (*LOGARITHMS, *RATIOS, *QUOTIENTS, *PRODUCTS, *GAMMAS, *SUMS, *ROOTS)
+_FIRST = (*DISTRIBUTIONS, *LOGARITHMS, *RATIOS, *QUOTIENTS, *PRODUCTS, *GAMMAS, *SUMS, *ROOTS)
 RULES: tuple[StableForm, ...] = (*_FIRST, *SHIFTS)
 
 

@@ -88,6 +88,28 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case((log(1 - exp(x)), log(-(exp(x) - 1))), LEFT, FAR_LEFT, RIGHT),
         Case((log(1 - exp(-x)), log(exp(x) - 1)), RIGHT, one(1e-300, 1e-9, 40.0, 710.0, 800.0, 1e8), LEFT),
     ),
+    "log(sigmoid(x) - sigmoid(y))": (
+        Case(
+            (log(1 / (1 + exp(-x)) - 1 / (1 + exp(-y))), log(3 / (1 + exp(-x)) - 3 / (1 + exp(-y)))),
+            ((0.5, -1.25), (3.0, -2.0)),
+            ((-40.0, -41.0), (801.0, 800.0), (40.25, 40.0), (-700.0, -900.0), (1e8, -1e8)),
+            ((0.5, 2.0),),
+            ulps=8.0,
+            rounded=True,
+            compound=False,
+        ),
+    ),
+    "log(erf(x) - erf(y))": (
+        Case(
+            (log(erf(x) - erf(y)), log(erfc(y) / 2 - erfc(x) / 2), log(erf(x) + erf(-y))),
+            ((0.5, -1.25), (2.0, 0.25), (-0.25, -2.0)),
+            ((6.5, 6.0), (-6.0, -6.5), (28.5, 28.0), (1000.0, -1000.0), (-30.0, -31.0), (40.0, 1.0)),
+            ((0.5, 2.0),),
+            ulps=32.0,  # the exponent of erfc(x)/erfc(y) is 61, and rounded
+            rounded=True,
+            compound=False,
+        ),
+    ),
     "log(1 - x**y)": (
         Case(
             (log(1 - x**y),),
