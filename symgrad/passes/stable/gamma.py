@@ -9,6 +9,7 @@ from symgrad.program import Value
 from .addends import addends, scaled, terms
 from .form import StableForm
 
+_MOST_FACTORS = 32
 Part = tuple[Value, float]  # f and k of k f
 
 
@@ -76,10 +77,50 @@ def _log_binomial(x: Value) -> Value | None:
     return (k > -1).call("and", n - k > -1).choose(n.call("log_binomial", k), x.call("log"))
 
 
+def _log_of_density(x: Value) -> Value | None:
+    """log(c x**p gamma(a)/gamma(b)): of gammas and powers, which overflow, the logarithms; where all are positive."""
+    factors = _factors(x)
+    if len(factors) == 1 or not any(f.operation == "gamma" for f, _ in factors):
+        return None
+    conditions, logs, rest = list[Value](), list[Value](), x.number(1.0)
+    for f, sign in factors:
+        if f.operation == "gamma":
+            conditions.append(f.arguments[0] > 0)
+            logs.append(sign * f.arguments[0].call("loggamma"))
+        elif f.operation == "pow":
+            conditions.append(f.arguments[0] > 0)
+            logs.append(sign * f.arguments[1] * f.arguments[0].call("log"))
+        else:
+            rest = rest * f if sign > 0 else rest / f
+    if rest.constant != 1:
+        logs.insert(0, rest.call("log"))
+    is_density = reduce(lambda a, b: a.call("and", b), conditions)
+    return is_density.choose(reduce(lambda a, b: a + b, logs), x.call("log"))
+
+
+def _factors(x: Value) -> list[tuple[Value, float]]:
+    """The factors of a product or quotient; with -1 those below the bar."""
+    found, waiting = list[tuple[Value, float]](), [(x, 1.0)]
+    while waiting:
+        part, sign = waiting.pop()
+        if part.operation in ("mul", "div") and len(found) + len(waiting) < _MOST_FACTORS:
+            a, b = part.arguments
+            waiting += [(b, sign if part.operation == "mul" else -sign), (a, sign)]
+        elif part.operation == "neg":
+            waiting += [(part.number(-1.0), 1.0), (part.arguments[0], sign)]
+        else:
+            found.append((part, sign))
+    return found
+
+
 GAMMAS: tuple[StableForm, ...] = (
     StableForm(
         "loggamma(x) + loggamma(y) - loggamma(x + y), loggamma(x + d) - loggamma(x)",
         "log_beta(x, y), log_rising(x, d)", "x, y, x + d > 0", "add", _gammas,
+    ),
+    StableForm(
+        "log(c*x**p*gamma(a)/gamma(b))", "log(c) + p*log(x) + loggamma(a) - loggamma(b)", "x, a, b > 0", "log",
+        _log_of_density,
     ),
     StableForm("log(factorial(n))", "loggamma(n + 1)", "n > -1", "log", _log_factorial),
     StableForm("log(beta(x, y))", "log_beta(x, y)", "x, y > 0", "log", _log_beta),

@@ -19,7 +19,7 @@ from .products import PRODUCTS
 from .sums import QUOTIENTS, SHIFTS
 
 # Of the rules of a round the first one whose pattern is there is the one. Shifts wait until logarithms have seen sums.
-_FIRST = (*DISTRIBUTIONS, *LOGARITHMS, *RATIOS, *QUOTIENTS, *PRODUCTS, *GAMMAS, *SUMS, *ROOTS)
+_FIRST = (*DISTRIBUTIONS, *GAMMAS, *LOGARITHMS, *RATIOS, *QUOTIENTS, *PRODUCTS, *SUMS, *ROOTS)
 RULES: tuple[StableForm, ...] = (*_FIRST, *SHIFTS)
 
 

@@ -26,6 +26,16 @@ from .case import (
 
 DIFFERENCES: dict[str, tuple[Case, ...]] = {
     # ------------------------------------------------------------------------------------------------ differences
+    "log(c*x**p*gamma(a)/gamma(b))": (
+        Case(
+            (log(x**y / sp.gamma(y)), log(3 * sp.gamma(x) * sp.gamma(y) / sp.gamma(x + y + 1))),
+            ((2.5, 3.25), (0.75, 1.5)),
+            ((100.0, 200.25), (300.0, 180.5)),
+            ulps=64.0,
+            rounded=True,
+            compound=False,
+        ),
+    ),
     "log(factorial(n))": (
         Case(
             (log(sp.factorial(x)), -3 * log(sp.factorial(x))),
