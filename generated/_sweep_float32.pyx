@@ -20,7 +20,7 @@ import numpy as np
 from cpython.buffer cimport PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
-from libc.math cimport NAN, floor as c_floor, log as c_log, pow as c_pow, sqrt as c_sqrt, tan as c_tan
+from libc.math cimport NAN, floor as c_floor, frexp, ldexp, log as c_log, pow as c_pow, sqrt as c_sqrt, tan as c_tan
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
@@ -51,6 +51,8 @@ cdef extern from *:
     #define GREATEST 0x1.fffffffffffffp1023
     #define SHRINK 0x1p-64
     #define LEAST 0x1p-126
+    #define SMALL 0x1p-32
+    #define NO_WEIGHT -1100
     /* vectors as wide as the processor's; GCC and Clang make whole loops over them one instruction */
     #if defined(__AVX512F__)
     #define VECTOR_BYTES 64
@@ -756,6 +758,8 @@ s00 = fma_vector(a[0 * down], b0, s00);
     const double GREATEST
     const double SHRINK  # of weights, where sums would overflow
     const double LEAST  # the smallest number of full precision
+    const double SMALL  # a tile's weights are scaled up where all are smaller
+    const int NO_WEIGHT  # the exponent of a tile in which every weight is zero: less than that of any number
     real fma_real(real, real, real) noexcept nogil
     double fma_double(double, double, double) noexcept nogil
     const double SMALLEST_SQUARE  # so large a product has all its digits in a pair
@@ -1149,6 +1153,7 @@ SERVICES.update({
 cdef struct Nodes:  # of the tree of sums: a row is a pair, high and low
     double* sums
     double* shrunk  # the same sums times SHRINK: for rows of which `sums` is not finite, and meaningless for others
+    int* exponents  # one for each node: its weights, and so its sums, are those of the samples times 2**-exponent
 
 
 cdef inline hot add_exactly(double* high, double* low, double x) noexcept nogil:
@@ -1230,6 +1235,12 @@ cdef inline Nodes nodes_from(Nodes nodes, Py_ssize_t row) noexcept nogil:
     return nodes
 
 
+cdef inline Nodes node_at(Nodes stack, Py_ssize_t height, Py_ssize_t n_rows) noexcept nogil:
+    stack = nodes_from(stack, height * n_rows)
+    stack.exponents += height
+    return stack
+
+
 cdef bint all_finite(const double* node, Py_ssize_t n_rows) noexcept nogil:
     cdef Py_ssize_t row, others = 0
     for row in range(n_rows):
@@ -1267,9 +1278,27 @@ cdef hot merge_pairs(double* node, const double* other, Py_ssize_t n_rows) noexc
         merge(&node[2 * row], &node[2 * row + 1], other[2 * row], other[2 * row + 1])
 
 
+cdef void raise_exponent(Nodes node, int exponent, Py_ssize_t n_rows) noexcept nogil:
+    """Let a node's sums be those of weights times 2**-exponent, which are smaller.
+
+    What is rounded is below the least number times the greatest weight of all that they are added to: no mean shows it.
+    """
+    cdef Py_ssize_t row
+    cdef double* pair
+    for row in range(n_rows):
+        pair = &node.sums[2 * row] if magnitude(node.sums[2 * row]) <= GREATEST else &node.shrunk[2 * row]
+        pair[0] = ldexp(pair[0], node.exponents[0] - exponent)
+        pair[1] = ldexp(pair[1], node.exponents[0] - exponent)
+    node.exponents[0] = exponent
+
+
 cdef void merge_nodes(Nodes node, Nodes other, Py_ssize_t n_rows) noexcept nogil:
     """A node and its right sibling: their parent, in the place of the first. Few rows at a time, which stay in the cache."""
     cdef Py_ssize_t first, count
+    if node.exponents[0] < other.exponents[0]:
+        raise_exponent(node, other.exponents[0], n_rows)
+    elif other.exponents[0] < node.exponents[0]:
+        raise_exponent(other, node.exponents[0], n_rows)
     for first in range(0, n_rows, 256):
         count = min(n_rows - first, 256)
         if might_overflow(&node.sums[2 * first], &other.sums[2 * first], count):
@@ -1281,7 +1310,7 @@ cdef Py_ssize_t push(Nodes stack, Py_ssize_t height, Py_ssize_t index, Py_ssize_
     """A node was put on top: merge what is complete, as a binary counter carries. The new height."""
     while index & 1:
         height -= 1
-        merge_nodes(nodes_from(stack, (height - 1) * n_rows), nodes_from(stack, height * n_rows), n_rows)
+        merge_nodes(node_at(stack, height - 1, n_rows), node_at(stack, height, n_rows), n_rows)
         index >>= 1
     return height
 
@@ -1290,7 +1319,7 @@ cdef void collapse(Nodes stack, Py_ssize_t height, Py_ssize_t n_rows) noexcept n
     """The nodes left on the stack, from the top down into the first."""
     while height > 1:
         height -= 1
-        merge_nodes(nodes_from(stack, (height - 1) * n_rows), nodes_from(stack, height * n_rows), n_rows)
+        merge_nodes(node_at(stack, height - 1, n_rows), node_at(stack, height, n_rows), n_rows)
 
 
 cdef inline double quotient(const double* pair, const double* shrunk, double total, double unit) noexcept nogil:
@@ -1338,7 +1367,8 @@ cdef struct Sweep:
     Py_ssize_t n_rows  # rows that the function fills: the loss, and with it the gradient; or the predictions
     bint with_gradient
     Py_ssize_t n_sums  # rows of a node: the weight, the loss, and with_gradient its derivative by each parameter
-    bint shrunk  # weights are multiplied by SHRINK
+    int exponent  # weights are multiplied by 2**-exponent, a whole tile's
+    bint shrunk  # and by SHRINK
     Py_ssize_t n  # samples in the arrays below
     Column[3] columns  # inputs, targets, weights
     Wanted wanted
@@ -1420,6 +1450,34 @@ cdef hot gather(Sweep* sweep, Scratch* scratch, Py_ssize_t start, Py_ssize_t cou
             if masked[lane]:
                 for index in range(model.weight_row + 1):
                     data[index * lanes + lane] = data[index * lanes + kept]
+
+
+cdef int exponent_of(const Column* weights, Py_ssize_t start, Py_ssize_t count) noexcept nogil:
+    """Return the exponent that takes the greatest weight of a tile to about 1, if all are small: else none, 0.
+
+    The products of small weights would lose digits below the range of full precision, and their sums with them. Most
+    tiles are known for ordinary by their first weight.
+    """
+    cdef Py_ssize_t row
+    cdef int exponent
+    cdef real weight
+    cdef double greatest = 0.0
+    if weights.base == NULL:
+        return 0
+    for row in range(start, start + count):
+        memcpy(&weight, weights.base + row * weights.row_stride, sizeof(real))
+        greatest = max(greatest, magnitude(weight))
+        if greatest >= SMALL:
+            return 0
+    frexp(greatest, &exponent)
+    return exponent if greatest > 0.0 else NO_WEIGHT
+
+
+cdef void grow(real* weights, Py_ssize_t lanes, int exponent) noexcept nogil:
+    """Everything that a lane function computes from then on is 2**-exponent times as large."""
+    cdef Py_ssize_t lane
+    for lane in range(lanes):
+        weights[lane] = <real>ldexp(weights[lane], -exponent)
 
 
 cdef hot shrink(real* weights, Py_ssize_t lanes) noexcept nogil:
@@ -1693,6 +1751,8 @@ cdef hot sum_tile(Sweep* sweep, Scratch* scratch, Py_ssize_t tile, double* node)
         gather(sweep, scratch, start, count, masked, &n_masked)
         if n_masked == lanes:
             continue
+        if sweep.exponent:
+            grow(weights, lanes, sweep.exponent)
         if sweep.shrunk:
             shrink(weights, lanes)
         values = &scratch.values[waiting * distance]
@@ -1727,7 +1787,9 @@ cdef void sum_block(Sweep* sweep, Scratch* scratch, Nodes stack) noexcept nogil:
     cdef Py_ssize_t tile, height = 0, rows = sweep.model.tile_rows
     cdef Nodes node
     for tile in range((sweep.n + rows - 1) // rows):
-        node = nodes_from(stack, height * sweep.n_sums)
+        node = node_at(stack, height, sweep.n_sums)
+        sweep.exponent = exponent_of(&sweep.columns[WEIGHTS], tile * rows, min(rows, sweep.n - tile * rows))
+        node.exponents[0] = sweep.exponent
         sum_tile(sweep, scratch, tile, node.sums)
         if not all_finite(node.sums, sweep.n_sums):
             sweep.shrunk = True
@@ -2309,7 +2371,11 @@ cdef class _Tree:
     """The nodes of a tree of sums that wait for their siblings, one of each height; the result is the first."""
 
     cdef Nodes nodes
+    cdef int[64] exponents
     cdef Py_ssize_t room
+
+    def __cinit__(self):
+        self.nodes.exponents = self.exponents
 
     def __dealloc__(self):
         free(self.nodes.sums)
@@ -2848,6 +2914,7 @@ cdef object _array_of(_Tree tree, Py_ssize_t n, Py_ssize_t n_sums):
     array = np.zeros((1 + n_sums, columns))
     cdef double* pair = _numbers_of(array)
     pair[0] = n
+    pair[1] = tree.nodes.exponents[0]
     for row in range(n_sums):
         pair += columns
         pair[0] = canonical(tree.nodes.sums[2 * row])
@@ -2865,6 +2932,7 @@ cdef _Tree _tree_of(object node, Py_ssize_t n_sums):
     cdef const double* pair = _numbers_of(array)
     cdef _Tree tree = _take(_idle_trees, _Tree)
     tree.reserve(1, n_sums)
+    tree.nodes.exponents[0] = <int>pair[1]
     for row in range(n_sums):
         pair += columns
         tree.nodes.sums[2 * row] = pair[0]
@@ -2982,9 +3050,9 @@ def _doors(Risk self, module):
 
         first: where these rows begin among all rows, a multiple of TILE. N too is one, unless these rows are the last. All
         rows are a row of tiles, of TILE rows each; the node (level, index) has the tiles from index * 2**level on, 2**level
-        of them or those that there are. Its array, float64 (P + 3, 2), has in row 0 the number of rows and 0;
+        of them or those that there are. Its array, float64 (P + 3, 2), has in row 0 the number of rows and an exponent;
         then pairs, high and low, whose sums are those of the weights (without weights, of ones), of w * loss and of
-        w * gradient, without the penalty. Where such a sum is beyond the range of double its pair is not finite, and the
+        w * gradient, without the penalty, all times 2**-exponent. The exponent is 0 unless every weight is small. Where such a sum is beyond the range of double its pair is not finite, and the
         array has two columns more: pairs that are 2**-64 times the sums, for the rows that are not finite.
         Equal rows give equal bits, for any number of threads. Other arguments and errors as for `risk`.
         """

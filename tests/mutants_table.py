@@ -30,6 +30,7 @@ DIFFERENTIATE, TERMS = "symgrad/passes/differentiate.py", "symgrad/passes/stable
 PARTS, TREE = ("tests/compiled/test_partial_sums.py",), ("tests/compiled/test_sums_tree.py",)
 ENVIRONMENT = ("tests/compiled/test_floating_environment.py",)
 SUMS = ("tests/compiled/test_sums.py",)
+WEIGHTS = ("tests/compiled/test_weights.py",)
 FUNCTIONS = ("tests/compiled/test_functions.py",)
 LINEAR = ("tests/compiled/test_predictors.py",)
 ARRAYS = ("tests/compiled/test_arrays.py",)
@@ -116,6 +117,13 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a small low word is not shrunk", SUMMED, "node.shrunk[row + 1] = node.sums[row + 1] * SHRINK",
            "node.shrunk[row + 1] = 0.0", TREE),
     Mutant("the sibling is not shrunk", SUMMED, "high = other.sums[row] * SHRINK", "high = other.sums[row]", SUMS),
+    Mutant("small weights stay small", TILES, "grow(weights, lanes, sweep.exponent)", "pass", WEIGHTS),
+    Mutant("nodes of other exponents are added", SUMMED, "pair[0] = ldexp(pair[0], node.exponents[0] - exponent)", "pass",
+           WEIGHTS),
+    Mutant("a tile without weight lifts the others", GATHER, "exponent if greatest > 0.0 else NO_WEIGHT",
+           "exponent if greatest > 0.0 else 0", WEIGHTS),
+    Mutant("a part forgets its exponent", PARTS_TEMPLATE, "tree.nodes.exponents[0] = <int>pair[1]",
+           "tree.nodes.exponents[0] = 0", WEIGHTS),
     Mutant("NaN is any NaN", C_HEAD, 'return x == x ? x : __builtin_nan("");', "return x;", SUMS),
     Mutant("subnormal numbers are flushed", C_HEAD, "restore(0x1f80);", "restore(0x9fc0);", IEEE),
     Mutant("the environment is not given back", C_HEAD, "__builtin_ia32_ldmxcsr(was);",
