@@ -21,6 +21,7 @@ from cpython.buffer cimport PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from libc.math cimport NAN, floor as c_floor, frexp, ldexp, log as c_log, pow as c_pow, sqrt as c_sqrt, tan as c_tan
+from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
@@ -2149,6 +2150,11 @@ cdef object _numbers(name, value, expected):
     return array
 
 
+cdef object _plain(array, dtype=_DOUBLE):
+    """Return an array as NumPy's own kind, which says what is true of it: C-contiguous and aligned, a copy if need be."""
+    return np.require(array, dtype, ("C_CONTIGUOUS", "ALIGNED", "ENSUREARRAY"))
+
+
 cdef object _shape_of(Py_ssize_t columns):
     return "an array of shape (N, %d)%s" % (columns, " or (N,)" if columns == 1 else "")
 
@@ -2223,7 +2229,8 @@ cdef class Risk:
     ``once`` fills, with penalty=1 first the penalty and its gradient; ``rows``, all rows of the lane function that fills
     most, and ``summed`` those of the gradients' that are sums, the first the loss; ``outputs``, rows of predictions
     (scalar: one, for a model whose output is a number); ``lanes``, samples side by side in a call; ``batch``, calls whose
-    values are added up together, ``depth``, calls that make a tile; ``cost``, about so many nanoseconds for a sample.
+    values are added up together, ``depth``, calls that make a tile; ``cost``, about so many nanoseconds for a sample;
+    ``key``, which tells the model's text from others.
 
     Tables, rows of whole numbers; a row ~r stands for row r of the data, any other for one of the values:
     segments: (row, at, size): rows from ``row`` on are the gradient by the parameters from ``at`` on
@@ -2237,11 +2244,12 @@ cdef class Risk:
     cdef OnceFunction once
     cdef LaneFunction losses, gradients, predictions
     cdef bint scalar
+    cdef double key
     cdef object keep  # the capsules
     cdef object expected_theta, expected_nodes  # what errors say
 
     def __init__(self, *, parameters, inputs, targets, once, invariants, losses, gradients, predictions=None, outputs=0, scalar=True, penalty=0,
-                 rows, summed, lanes=64, depth=16, batch=4, cost=1, segments=None, outers=(), predictors=(), scaled=()):
+                 rows, summed, lanes=64, depth=16, batch=4, cost=1, key=0, segments=None, outers=(), predictors=(), scaled=()):
         global _risks
         cdef Model* m = &self.model
         _risks += 1
@@ -2253,7 +2261,7 @@ cdef class Risk:
         self.gradients = <LaneFunction>PyCapsule_GetPointer(gradients, "lanes/float32")
         if predictions is not None:
             self.predictions = <LaneFunction>PyCapsule_GetPointer(predictions, "lanes/float32")
-        m.n_predictions, self.scalar, m.penalty, m.cost = outputs, scalar, penalty, cost
+        m.n_predictions, self.scalar, self.key, m.penalty, m.cost = outputs, scalar, key, penalty, cost
         m.n_parameters, m.input_columns, m.target_columns = [sum([_size(shape) for _, shape in names]) for names in (parameters, inputs, targets)]
         m.weight_row = m.input_columns + m.target_columns
         m.lanes, m.depth, m.batch, m.tile_rows = lanes, depth, batch, lanes * depth
@@ -2271,7 +2279,7 @@ cdef class Risk:
         filled = bytearray(m.n_parameters + 1)
         plan(m, filled)
         self.expected_theta = "an array of shape (%d,)" % m.n_parameters
-        self.expected_nodes = "dictionaries {(level, index): float64 array of shape (%d, 2)}" % (3 + m.n_parameters)
+        self.expected_nodes = "dictionaries {(level, index): float64 array of shape (%d, 2)}" % (4 + m.n_parameters)
 
     def __dealloc__(self):
         free(self.model.segments)
@@ -2827,10 +2835,55 @@ cdef bint _started(_Helper helper):
     return True
 
 
+cdef enum:
+    SEAL_FORMAT = 1  # another one, when what is hashed changes
+
+
+cdef uint64_t mixed(uint64_t digest, const double* numbers, Py_ssize_t n) noexcept nogil:
+    """Return the digest of what was before and n numbers: no change of one of them leaves it as it was."""
+    cdef uint64_t bits
+    cdef Py_ssize_t i
+    for i in range(n):
+        memcpy(&bits, &numbers[i], sizeof(double))
+        digest = (digest ^ bits) * <uint64_t>0x9E3779B97F4A7C15ULL  # odd: a step can be undone
+        digest ^= digest >> 29
+    return digest
+
+
+cdef double as_number(uint64_t digest) noexcept nogil:
+    """Return as much of a digest as a double holds: arrays that are copied, stored or sent keep it."""
+    return <double>(digest >> 11)
+
+
+cdef double _origin(Risk self, theta) except -1.0:
+    """Return what tells this model, in this dtype, at this theta from all others."""
+    cdef double[3] model = [SEAL_FORMAT, sizeof(real), self.key]
+    return as_number(mixed(mixed(0, model, 3), _numbers_of(theta), self.model.n_parameters))
+
+
+cdef double checksum(double origin, Py_ssize_t level, Py_ssize_t index, const double* numbers, Py_ssize_t n) noexcept nogil:
+    """Return the checksum of a node: of its numbers, its place, and where it comes from."""
+    cdef double[3] place = [origin, <double>level, <double>index]
+    return as_number(mixed(mixed(0, place, 3), numbers, n))
+
+
+cdef int _check_seal(double origin, Py_ssize_t level, Py_ssize_t index, array) except -1:
+    """Is a node as it was made, and was it made by this model at this theta?"""
+    cdef const double* numbers = _numbers_of(array)
+    cdef Py_ssize_t n = array.size - array.shape[1]
+    if numbers[n + 1] != checksum(numbers[n], level, index, numbers, n):
+        _refuse(WRONG_VALUE, "parts", "the node %s as partial_sums returned it" % ((level, index),),
+                "numbers that do not fit its checksum", "it was damaged or changed on its way: compute this part again")
+    if numbers[n] != origin:
+        _refuse(WRONG_VALUE, "parts", "nodes of this model and dtype at this theta",
+                "the node %s of another model, dtype or theta" % ((level, index),), "compute this part again")
+
+
 cdef dict _nodes(_Bound data, theta, Py_ssize_t tile):
     """Return the nodes of bound rows that begin with a tile: the largest that have their place in the tree over all rows."""
     cdef Risk risk = data.risk
     cdef Py_ssize_t tile_rows = risk.model.tile_rows, end = tile + (data.n + tile_rows - 1) // tile_rows, at = tile, level, start, n
+    cdef double origin = _origin(risk, theta)
     cdef dict nodes = {}
     cdef _Job job
     cdef _Tree root
@@ -2844,7 +2897,7 @@ cdef dict _nodes(_Bound data, theta, Py_ssize_t tile):
             start = (at - tile) * tile_rows
             n = min(tile_rows << level, data.n - start)
             root = job.sweep_rows(start, n)
-            nodes[level, at >> level] = _array_of(root, n, job.sweep.n_sums)
+            nodes[level, at >> level] = _array_of(root, n, job.sweep.n_sums, origin, level, at >> level)
             _idle_trees.append(root)
             at += <Py_ssize_t>1 << level
     finally:
@@ -2852,18 +2905,20 @@ cdef dict _nodes(_Bound data, theta, Py_ssize_t tile):
     return nodes
 
 
-cdef dict _collected(Risk self, tuple parts):
-    """Return the nodes of all parts, each once."""
+cdef dict _collected(Risk self, theta, tuple parts):
+    """Return the nodes of all parts, each once: their keys as Python's numbers, their arrays as NumPy's own."""
+    cdef double origin = _origin(self, theta)
     cdef dict nodes = {}
     for part in parts:
         if not isinstance(part, dict):
             _refuse(WRONG_TYPE, "parts", self.expected_nodes, type(part).__name__, "pass what partial_sums returned")
         for key, array in part.items():
-            _check_node(self, key, array)
+            key, array = _checked_node(self, key, array)
+            _check_seal(origin, key[0], key[1], array)
             known = nodes.setdefault(key, array)
-            if known is not array and np.ascontiguousarray(known).tobytes() != np.ascontiguousarray(array).tobytes():
+            if known is not array and known.tobytes() != array.tobytes():
                 _refuse(WRONG_VALUE, "parts", "one array for the node %s" % (key,), "two that differ",
-                        "was theta the same for all parts? else one was damaged")
+                        "are they of the same rows and weights?")
     return nodes
 
 
@@ -2900,7 +2955,7 @@ cdef Py_ssize_t _first_tile(first, Py_ssize_t tile_rows) except -1:
 
 
 cdef double* _numbers_of(array) except? NULL:
-    """Return a C-contiguous array's memory, which lives as long as the array."""
+    """Return a C-contiguous, aligned array's memory, which lives as long as the array."""
     cdef Py_buffer view
     PyObject_GetBuffer(array, &view, PyBUF_STRIDES)
     cdef double* numbers = <double*>view.buf
@@ -2908,11 +2963,12 @@ cdef double* _numbers_of(array) except? NULL:
     return numbers
 
 
-cdef object _array_of(_Tree tree, Py_ssize_t n, Py_ssize_t n_sums):
+cdef object _array_of(_Tree tree, Py_ssize_t n, Py_ssize_t n_sums, double origin, Py_ssize_t level, Py_ssize_t index):
     """Return the first node of a tree, as `partial_sums` returns it."""
     cdef Py_ssize_t row, columns = 2 if all_finite(tree.nodes.sums, n_sums) else 4
-    array = np.zeros((1 + n_sums, columns))
-    cdef double* pair = _numbers_of(array)
+    array = np.zeros((2 + n_sums, columns))
+    cdef double* numbers = _numbers_of(array)
+    cdef double* pair = numbers
     pair[0] = n
     pair[1] = tree.nodes.exponents[0]
     for row in range(n_sums):
@@ -2922,12 +2978,14 @@ cdef object _array_of(_Tree tree, Py_ssize_t n, Py_ssize_t n_sums):
         if not magnitude(pair[0]) <= GREATEST:
             pair[2] = canonical(tree.nodes.shrunk[2 * row])
             pair[3] = canonical(tree.nodes.shrunk[2 * row + 1])
+    pair += columns
+    pair[0] = origin
+    pair[1] = checksum(origin, level, index, numbers, columns * (1 + n_sums))
     return array
 
 
-cdef _Tree _tree_of(object node, Py_ssize_t n_sums):
+cdef _Tree _tree_of(object array, Py_ssize_t n_sums):
     """Return a node that came as an array."""
-    array = np.ascontiguousarray(node)
     cdef Py_ssize_t row, columns = array.shape[1]
     cdef const double* pair = _numbers_of(array)
     cdef _Tree tree = _take(_idle_trees, _Tree)
@@ -2943,20 +3001,26 @@ cdef _Tree _tree_of(object node, Py_ssize_t n_sums):
     return tree
 
 
-cdef int _check_node(Risk self, key, array) except -1:
-    """Is it a node, and are there as many rows in it as there can be?"""
+cdef tuple _checked_node(Risk self, key, array):
+    """Return a node's key and array, if it is one, and there are as many rows in it as there can be."""
+    cdef Py_ssize_t rows = 4 + self.model.n_parameters, most
     cure = "pass what partial_sums returned"
     if not isinstance(key, tuple) or len(key) != 2 or not _is_whole(key[0]) or not _is_whole(key[1]):
         _refuse(WRONG_TYPE, "parts", self.expected_nodes, "the key %r" % (key,), cure)
     if not isinstance(array, np.ndarray) or array.dtype != _DOUBLE:
         _refuse(WRONG_TYPE, "parts", self.expected_nodes, "%s at %s" % (getattr(array, "dtype", type(array).__name__), key), cure)
-    if array.shape not in ((3 + self.model.n_parameters, 2), (3 + self.model.n_parameters, 4)):
+    array = _plain(array)
+    if array.shape not in ((rows, 2), (rows, 4)):
         _refuse(WRONG_VALUE, "parts", self.expected_nodes, "the shape %s at %s" % (array.shape, key), cure)
-    level, index = key
+    level, index = key = int(key[0]), int(key[1])
     if not (0 <= level <= 50 and 0 <= index < 1 << 50 - level):
         _refuse(WRONG_VALUE, "parts", self.expected_nodes, "the key %s" % (key,), cure)
-    if not 0 < array[0, 0] <= self.model.tile_rows << level or array[0, 0] % 1:
-        _refuse(WRONG_VALUE, "parts", "1 to %d rows at %s" % (self.model.tile_rows << level, key), array[0, 0], cure)
+    most = self.model.tile_rows << level
+    if not most - self.model.tile_rows < array[0, 0] <= most or array[0, 0] % 1:
+        _refuse(WRONG_VALUE, "parts", "%d to %d rows at %s" % (most - self.model.tile_rows + 1, most, key), array[0, 0], cure)
+    if not NO_WEIGHT <= array[0, 1] <= 0 or array[0, 1] % 1:
+        _refuse(WRONG_VALUE, "parts", "an exponent from %d to 0 at %s" % (NO_WEIGHT, key), array[0, 1], cure)
+    return key, array
 
 
 cdef list _in_order(dict nodes, Py_ssize_t tile_rows):
@@ -3050,24 +3114,27 @@ def _doors(Risk self, module):
 
         first: where these rows begin among all rows, a multiple of TILE. N too is one, unless these rows are the last. All
         rows are a row of tiles, of TILE rows each; the node (level, index) has the tiles from index * 2**level on, 2**level
-        of them or those that there are. Its array, float64 (P + 3, 2), has in row 0 the number of rows and an exponent;
+        of them, of which the last of all may have fewer rows. Its array, float64 (P + 4, 2), has in row 0 the number of rows and an exponent;
         then pairs, high and low, whose sums are those of the weights (without weights, of ones), of w * loss and of
-        w * gradient, without the penalty, all times 2**-exponent. The exponent is 0 unless every weight is small. Where such a sum is beyond the range of double its pair is not finite, and the
-        array has two columns more: pairs that are 2**-64 times the sums, for the rows that are not finite.
-        Equal rows give equal bits, for any number of threads. Other arguments and errors as for `risk`.
+        w * gradient, without the penalty, all times 2**-exponent. The exponent is 0 unless every weight is small. The
+        last row has two digests: of the model, its dtype and theta, and of the node. Where a sum is beyond the range of
+        double its pair is not finite, and the array has two columns more: pairs that are 2**-64 times the
+        sums, for the rows that are not finite. Equal rows give equal bits, for any number of threads. Other arguments and errors as for `risk`.
         """
         cdef _Bound data = _bound(self, inputs, targets, weights, threads)
-        return _nodes(data, self.theta(theta), _first_tile(first, self.model.tile_rows))
+        return _nodes(data, self.theta(theta).copy(), _first_tile(first, self.model.tile_rows))
 
     def merge_sums(theta, *parts):
         """Return `(risk, gradient)` over all rows, from what `partial_sums` gave for parts of them at the same theta.
 
         The same bits as `risk_and_gradient` over all rows at once, whatever the parts and their order. A node may come
-        several times, if its bits are the same. ValueError where they are not, and where rows are missing or overlap, from
-        row 0 to the last row that any part has; whether that is the last of all, only you can tell.
+        several times, if its bits are the same. ValueError, which names the node, where they are not, where a part is of
+        another model, dtype or theta or was damaged, and where rows are missing or overlap, from row 0 to the last row
+        that any part has; whether that is the last of all, only you can tell.
         """
-        cdef dict nodes = _collected(self, parts)
-        return _merged(self, self.theta(theta), _in_order(nodes, self.model.tile_rows), nodes)
+        theta = self.theta(theta).copy()  # another thread may write to what was given
+        cdef dict nodes = _collected(self, theta, parts)
+        return _merged(self, theta, _in_order(nodes, self.model.tile_rows), nodes)
 
     def pack(values):
         """Return a flat theta, (P,), from ``{name: array}``, each array in its parameter's shape."""
@@ -3079,7 +3146,7 @@ def _doors(Risk self, module):
 
     cdef const Model* m = &self.model
     shapes = (
-        ("(P,)", "(%d,)" % m.n_parameters), ("(N, P)", "(N, %d)" % m.n_parameters), ("(P + 3, 2)", "(%d, 2)" % (m.n_parameters + 3)),
+        ("(P,)", "(%d,)" % m.n_parameters), ("(N, P)", "(N, %d)" % m.n_parameters), ("(P + 4, 2)", "(%d, 2)" % (m.n_parameters + 4)),
         ("(N, D)", "(N, %d)" % m.input_columns), ("(N, M)", "(N, %d)" % m.target_columns),
         ("(N, K)", "(N,)" if self.scalar else "(N, %d)" % m.n_predictions),
     )

@@ -21,7 +21,7 @@ C_HEAD, MATRICES, BLOCKS = f"{SWEEP}/arithmetic.h.jinja", f"{SWEEP}/matrices.pyx
 PARTS_TEMPLATE, SCATTER = f"{SWEEP}/parts.pyx.jinja", f"{SWEEP}/scatter.h.jinja"
 ROWS_OF_INPUTS, LINES = f"{SWEEP}/multiples.pyx.jinja", f"{SWEEP}/predictors.h.jinja"
 PREDICTORS = "symgrad/schedule/predictors.py"
-REDUCE = f"{SWEEP}/reduce.pyx.jinja"
+REDUCE, SEALS_TEMPLATE = f"{SWEEP}/reduce.pyx.jinja", f"{SWEEP}/seals.pyx.jinja"
 OUTERS, TURN, SPECIAL = f"{SWEEP}/outers.pyx.jinja", f"{SWEEP}/turn.h.jinja", f"{SWEEP}/special.pyx.jinja"
 ARITHMETIC, POWERS = "symgrad/operations/arithmetic.py", "symgrad/operations/powers.py"
 EXPONENTIALS, CIRCULAR = "symgrad/operations/exponentials.py", "symgrad/operations/circular.py"
@@ -30,7 +30,7 @@ DIFFERENTIATE, TERMS = "symgrad/passes/differentiate.py", "symgrad/passes/stable
 PARTS, TREE = ("tests/compiled/test_partial_sums.py",), ("tests/compiled/test_sums_tree.py",)
 ENVIRONMENT = ("tests/compiled/test_floating_environment.py",)
 SUMS = ("tests/compiled/test_sums.py",)
-WEIGHTS = ("tests/compiled/test_weights.py",)
+WEIGHTS, SEALS = ("tests/compiled/test_weights.py",), ("tests/compiled/test_seals.py",)
 FUNCTIONS = ("tests/compiled/test_functions.py",)
 LINEAR = ("tests/compiled/test_predictors.py",)
 ARRAYS = ("tests/compiled/test_arrays.py",)
@@ -134,6 +134,17 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("two nodes may differ", PARTS_TEMPLATE, "if known is not array and", "if known is array and", PARTS),
     Mutant("a part begins anywhere", PARTS_TEMPLATE, "if first < 0 or first % tile_rows or", "if first < 0 or", PARTS),
     Mutant("a part counts one row too many", PARTS_TEMPLATE, "pair[0] = n\n", "pair[0] = n + 1\n", PARTS),
+    Mutant("a damaged part is taken", SEALS_TEMPLATE, "if numbers[n + 1] != checksum(",
+           "if numbers[n + 1] == 0.5 * checksum(", SEALS),
+    Mutant("a part of another theta is taken", SEALS_TEMPLATE, "_numbers_of(theta), self.model.n_parameters",
+           "_numbers_of(theta), 0", SEALS),
+    Mutant("a part of another model is taken", "symgrad/render/module.py", "repr(texts)", "repr(0)", SEALS),
+    Mutant("a part of another dtype is taken", SEALS_TEMPLATE, "[SEAL_FORMAT, sizeof(real), self.key]",
+           "[SEAL_FORMAT, 0, self.key]", SEALS),
+    Mutant("a node may stand anywhere", SEALS_TEMPLATE, "<double>level, <double>index]", "0, 0]", SEALS),
+    Mutant("a node may hide rows", PARTS_TEMPLATE, "not most - self.model.tile_rows < array[0, 0]",
+           "not 0 < array[0, 0]", SEALS),
+    Mutant("keys stay NumPy's", PARTS_TEMPLATE, "int(key[0]), int(key[1])", "key[0], key[1]", SEALS),
     # what Python calls
     Mutant("out may overlap", CHECKS, "np.may_share_memory(out, other)", "out is other", ARRAYS),
     Mutant("out may be read-only", CHECKS, "out.shape != shape or not out.flags.carray", "out.shape != shape", ARRAYS),
