@@ -2115,11 +2115,15 @@ cdef object _DOUBLE = np.dtype(np.float64)
 cdef object _REAL = np.dtype(np.float32)
 cdef object _ARRAY = np.ndarray
 cdef object _empty = np.empty
-_THREADS = "None or a positive integer"
+_THREADS = "None or a positive integer below 2**31"
 _UNUSED = object()  # the targets of predict
 # The errors that a wrong array gets, both with the same texts everywhere (symgrad puts its own subclasses here).
 ArrayError = ValueError
 ArrayTypeError = TypeError
+
+
+cdef enum:
+    ALWAYS_THREADS = 8  # so many may be had on any machine; more only where it has a quarter as many cores
 
 
 cdef enum Fault:
@@ -2169,24 +2173,37 @@ cdef Py_ssize_t _threads(threads) except -1:
         return 0
     if not _is_whole(threads):
         _refuse(WRONG_TYPE, "threads", _THREADS, repr(threads), "None takes what the work is worth")
-    if threads < 1:
+    if not 1 <= threads < 1 << 31:
         _refuse(WRONG_VALUE, "threads", _THREADS, threads, "None takes what the work is worth")
-    return min(threads, 1 << 20)  # there are never so many
+    return threads if threads <= ALWAYS_THREADS else min(threads, max(ALWAYS_THREADS, 4 * _cores()))
+
+
+cdef Py_ssize_t _cores():
+    """Return the processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 cdef object _result(out, tuple shape, theta, tuple arrays, dtype=_REAL):
     """Return ``out``, if it can take the result, or a new array if it is None."""
     if out is None:
         return _empty(shape, dtype)
-    if type(out) is not _ARRAY and (not isinstance(out, _ARRAY) or isinstance(out, np.ma.MaskedArray)) or out.dtype != dtype:
-        _refuse_out(WRONG_TYPE, dtype, shape, out.dtype if type(out) is _ARRAY else type(out).__name__)
-    if out.shape != shape or not out.flags.carray:
+    if not isinstance(out, _ARRAY) or isinstance(out, np.ma.MaskedArray):
+        _refuse_out(WRONG_TYPE, dtype, shape, type(out).__name__)
+    array = _base_of(out)
+    if array.dtype != dtype:
+        _refuse_out(WRONG_TYPE, dtype, shape, array.dtype)
+    if array.shape != shape or not array.flags.carray:
         _refuse_out(WRONG_VALUE, dtype, shape, "shape %s, strides %s, writable %s, aligned %s"
-                    % (out.shape, out.strides, out.flags.writeable, out.flags.aligned))
+                    % (array.shape, array.strides, array.flags.writeable, array.flags.aligned))
     for other in (theta, *arrays):
-        if other is not None and np.may_share_memory(out, other):
+        if other is not None and np.may_share_memory(array, other):
             _refuse_out(WRONG_VALUE, dtype, shape, "memory that another argument uses")
     return out
+
+
+cdef inline object _base_of(array):
+    """Return an array as NumPy's own kind, which shares its memory: a kind that is derived from it may say what is not true."""
+    return array if type(array) is _ARRAY else np.asarray(array)
 
 
 cdef int _refuse_out(Fault fault, dtype, shape, got) except -1:
@@ -2201,6 +2218,14 @@ cdef int _point(Column* column, array) except -1:
     _take_place(column, &view)
     PyBuffer_Release(&view)
     return 0
+
+
+cdef bint is_aligned(const Py_buffer* view, size_t size) noexcept:
+    cdef size_t places = <size_t>view.buf
+    cdef int i
+    for i in range(view.ndim):
+        places |= <size_t>view.strides[i]
+    return places % size == 0
 
 
 cdef void _take_place(Column* column, Py_buffer* view) noexcept:
@@ -2230,7 +2255,7 @@ cdef class Risk:
     most, and ``summed`` those of the gradients' that are sums, the first the loss; ``outputs``, rows of predictions
     (scalar: one, for a model whose output is a number); ``lanes``, samples side by side in a call; ``batch``, calls whose
     values are added up together, ``depth``, calls that make a tile; ``cost``, about so many nanoseconds for a sample;
-    ``key``, which tells the model's text from others.
+    ``key``, which tells the model's text and dtype from others.
 
     Tables, rows of whole numbers; a row ~r stands for row r of the data, any other for one of the values:
     segments: (row, at, size): rows from ``row`` on are the gradient by the parameters from ``at`` on
@@ -2248,7 +2273,7 @@ cdef class Risk:
     cdef object keep  # the capsules
     cdef object expected_theta, expected_nodes  # what errors say
 
-    def __init__(self, *, parameters, inputs, targets, once, invariants, losses, gradients, predictions=None, outputs=0, scalar=True, penalty=0,
+    def __cinit__(self, *, parameters, inputs, targets, once, invariants, losses, gradients, predictions=None, outputs=0, scalar=True, penalty=0,
                  rows, summed, lanes=64, depth=16, batch=4, cost=1, key=0, segments=None, outers=(), predictors=(), scaled=()):
         global _risks
         cdef Model* m = &self.model
@@ -2297,7 +2322,8 @@ cdef class Risk:
         cdef bint ready
         if type(theta) is _ARRAY and theta.dtype is _DOUBLE:
             PyObject_GetBuffer(theta, &view, PyBUF_STRIDES)
-            ready = view.ndim == 1 and view.shape[0] == self.model.n_parameters and view.strides[0] == sizeof(double)
+            ready = (view.ndim == 1 and view.shape[0] == self.model.n_parameters and view.strides[0] == sizeof(double)
+                     and is_aligned(&view, sizeof(double)))
             PyBuffer_Release(&view)
             if ready:
                 return theta
@@ -2305,7 +2331,7 @@ cdef class Risk:
             theta = _numbers("theta", theta, self.expected_theta)
         if theta.shape != (self.model.n_parameters,):
             _refuse(WRONG_VALUE, "theta", self.expected_theta, theta.shape, "pack({name: array, ...}) makes one")
-        return np.ascontiguousarray(theta, _DOUBLE)
+        return _plain(theta)
 
     def functions(self, module):
         """Return what a model's module offers, by name: the functions of `doors`, which know this risk."""
@@ -2328,6 +2354,11 @@ cdef class _Bound:
     cdef Column[3] columns  # where they are read in place
     cdef Py_ssize_t n, threads
 
+    def __cinit__(self, risk=None):
+        if not isinstance(risk, Risk):
+            raise TypeError("arrays are bound by a risk: call bind(inputs, targets)")
+        self.risk = risk
+
     cdef int check(self, inputs, targets, weights, threads) except -1:
         cdef const Model* model = &self.risk.model
         self.threads = _threads(threads)
@@ -2347,7 +2378,8 @@ cdef class _Bound:
         return 0
 
     cdef object table(self, int place, name, value, Py_ssize_t columns, bint* equal):
-        """Return one of the sample arrays as an array; its memory goes to ``columns``, where it has numbers of this module's kind."""
+        """Return one of the sample arrays as an array; its memory goes to ``columns``, where it has
+        numbers of this module's kind, aligned."""
         cdef Py_buffer view
         array = value if type(value) is _ARRAY and value.dtype is _REAL else _numbers(name, value, _shape_of(columns))
         PyObject_GetBuffer(array, &view, PyBUF_STRIDES)
@@ -2355,12 +2387,19 @@ cdef class _Bound:
         if fits:
             equal[0] = equal[0] and (self.n < 0 or self.n == view.shape[0])
             self.n = view.shape[0]
-            if view.len and (array.dtype is _REAL or array.dtype == _REAL):
+            if view.len and (array.dtype is _REAL or array.dtype == _REAL) and is_aligned(&view, sizeof(real)):
                 _take_place(&self.columns[place], &view)
         PyBuffer_Release(&view)
         if not fits:
             _refuse(WRONG_VALUE, name, _shape_of(columns), array.shape, "a row is one sample")
         return array
+
+    def __repr__(self):
+        return "<%d rows bound to a compiled risk with %d parameters: f(theta) is (risk, gradient)>" % (self.n, self.risk.model.n_parameters)
+
+    def __reduce__(self):
+        raise TypeError("a bound risk cannot be copied or pickled: pass the declared risk and the arrays, "
+                        "and call symgrad.compile(risk).bind(...) there")
 
     def __call__(self, theta):
         out = _empty(self.risk.model.n_parameters, _REAL)
@@ -2369,8 +2408,7 @@ cdef class _Bound:
 
 cdef _Bound _bound(Risk risk, inputs, targets, weights, threads):
     """Return the arrays of a call, checked."""
-    cdef _Bound data = _Bound.__new__(_Bound)
-    data.risk = risk
+    cdef _Bound data = _Bound.__new__(_Bound, risk)
     data.check(inputs, targets, weights, threads)
     return data
 
@@ -2692,7 +2730,7 @@ cdef Py_ssize_t _worthwhile_threads(double nanoseconds):
     """
     if nanoseconds < FEW_NANOSECONDS or nanoseconds < MANY_NANOSECONDS and seconds() - _last_sweep > PATIENCE:
         return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return _cores()
 
 
 cdef Py_ssize_t _block_rows(const Model* model, Py_ssize_t n, double nanoseconds):
@@ -2856,9 +2894,9 @@ cdef double as_number(uint64_t digest) noexcept nogil:
 
 
 cdef double _origin(Risk self, theta) except -1.0:
-    """Return what tells this model, in this dtype, at this theta from all others."""
-    cdef double[3] model = [SEAL_FORMAT, sizeof(real), self.key]
-    return as_number(mixed(mixed(0, model, 3), _numbers_of(theta), self.model.n_parameters))
+    """Return what tells this model, whose key knows its dtype, at this theta from all others."""
+    cdef double[2] model = [SEAL_FORMAT, self.key]
+    return as_number(mixed(mixed(0, model, 2), _numbers_of(theta), self.model.n_parameters))
 
 
 cdef double checksum(double origin, Py_ssize_t level, Py_ssize_t index, const double* numbers, Py_ssize_t n) noexcept nogil:
@@ -3048,7 +3086,8 @@ def _doors(Risk self, module):
         """Return the mean loss, plus the penalty if there is one: a float.
 
         theta (P,) flat, inputs (N, D), targets (N, M): (N,) will do for one column, None for none.
-        weights (N,): the mean is sum(w * loss) / sum(w). threads: None takes what the work is worth.
+        weights (N,): the mean is sum(w * loss) / sum(w). threads: None takes what the work is worth;
+        never more are started than there are blocks of rows, nor than 4 for each core (8, where there are few).
         Raises ValueError for a wrong shape and TypeError for a wrong kind of array.
         """
         return _mean(_bound(self, inputs, targets, weights, threads), self.theta(theta), None)
@@ -3215,7 +3254,7 @@ cdef double _finish(Risk self, _Tree tree, const real* c, out) except? -1.0:
     if not magnitude(total) <= GREATEST or total == 0.0:
         _refuse(WRONG_VALUE, "weights", "a finite sum other than zero", total, "the weighted mean divides by it")
     if out is not None:
-        PyObject_GetBuffer(out, &view, PyBUF_STRIDES)
+        PyObject_GetBuffer(_base_of(out), &view, PyBUF_STRIDES)
         if unit == 1.0 and all_finite(&sums[4], n):
             divide(<real*>view.buf, &sums[4], penalty, n, total)
         else:
@@ -3236,7 +3275,7 @@ cdef int _each(_Bound data, theta, Wanted wanted, LaneFunction function, Py_ssiz
     try:
         job = _job(data, theta, function, n_rows, function == data.risk.gradients)
         job.out = out
-        PyObject_GetBuffer(out, &view, PyBUF_STRIDES)
+        PyObject_GetBuffer(_base_of(out), &view, PyBUF_STRIDES)
         job.sweep.wanted = wanted
         job.sweep.out = <char*>view.buf
         job.sweep.out_size = out_rows * view.itemsize

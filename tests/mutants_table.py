@@ -32,6 +32,7 @@ ENVIRONMENT = ("tests/compiled/test_floating_environment.py",)
 SUMS = ("tests/compiled/test_sums.py",)
 WEIGHTS, SEALS = ("tests/compiled/test_weights.py",), ("tests/compiled/test_seals.py",)
 FUNCTIONS = ("tests/compiled/test_functions.py",)
+MISUSE, SANITIZERS = ("tests/compiled/test_misuse.py",), ("tests/ladder/test_sanitizers.py",)
 LINEAR = ("tests/compiled/test_predictors.py",)
 ARRAYS = ("tests/compiled/test_arrays.py",)
 THREADS = ("tests/compiled/test_threads.py",)
@@ -139,15 +140,19 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a part of another theta is taken", SEALS_TEMPLATE, "_numbers_of(theta), self.model.n_parameters",
            "_numbers_of(theta), 0", SEALS),
     Mutant("a part of another model is taken", "symgrad/render/module.py", "repr(texts)", "repr(0)", SEALS),
-    Mutant("a part of another dtype is taken", SEALS_TEMPLATE, "[SEAL_FORMAT, sizeof(real), self.key]",
-           "[SEAL_FORMAT, 0, self.key]", SEALS),
     Mutant("a node may stand anywhere", SEALS_TEMPLATE, "<double>level, <double>index]", "0, 0]", SEALS),
     Mutant("a node may hide rows", PARTS_TEMPLATE, "not most - self.model.tile_rows < array[0, 0]",
            "not 0 < array[0, 0]", SEALS),
     Mutant("keys stay NumPy's", PARTS_TEMPLATE, "int(key[0]), int(key[1])", "key[0], key[1]", SEALS),
     # what Python calls
-    Mutant("out may overlap", CHECKS, "np.may_share_memory(out, other)", "out is other", ARRAYS),
-    Mutant("out may be read-only", CHECKS, "out.shape != shape or not out.flags.carray", "out.shape != shape", ARRAYS),
+    Mutant("out may overlap", CHECKS, "np.may_share_memory(array, other)", "out is other", ARRAYS),
+    Mutant("out may be read-only", CHECKS, "array.shape != shape or not array.flags.carray", "array.shape != shape",
+           ARRAYS),
+    Mutant("out is believed", CHECKS, "array = _base_of(out)", "array = out", MISUSE),
+    Mutant("as many threads as are asked for", CHECKS, "return threads if threads <= ALWAYS_THREADS else",
+           "return threads or", MISUSE),
+    Mutant("misaligned arrays are read in place", BOUND, " and is_aligned(&view, sizeof(real))", "", SANITIZERS),
+    Mutant("a misaligned theta is read in place", BOUND, "and is_aligned(&view, sizeof(double))", "", SANITIZERS),
     Mutant("a mask is lost", CHECKS, "if value is None or isinstance(value, np.ma.MaskedArray):", "if value is None:",
            ARRAYS),
     # linear predictors
@@ -176,7 +181,7 @@ MUTANTS: tuple[Mutant, ...] = (
            " and len(self.uses[start].weights) <= end - start", "", LINEAR),
     Mutant("too few columns are read", BOUND, "view.ndim == 2 and view.shape[1] == columns", "view.ndim == 2", ARRAYS),
     Mutant("lengths may differ", BOUND, "(self.n < 0 or self.n == view.shape[0])", "True", ARRAYS),
-    Mutant("theta is used as it lies", BOUND, "return np.ascontiguousarray(theta, _DOUBLE)", "return theta", ARRAYS),
+    Mutant("theta is used as it lies", BOUND, "return _plain(theta)", "return theta", ARRAYS),
     # arithmetic
     Mutant("parts of fast-math are let through", C_HEAD, "__GCC_IEC_559 < 1", "__GCC_IEC_559 < 0", IEEE),
     Mutant("a model lets parts of fast-math through", MODEL, "__GCC_IEC_559 < 1", "__GCC_IEC_559 < 0", IEEE),

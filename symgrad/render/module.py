@@ -59,7 +59,7 @@ def context(interface: Interface, kernel: Kernel, dtype: str, rewrites: Sequence
         "lanes": kernel.lanes,
         "weight_row": weight_row,
         "functions": tuple(texts),
-        "table": (*lines, f"key={_key(texts, lines)},"),
+        "table": (*lines, f"key={_key(dtype, texts, lines)},"),
     }
 
 
