@@ -2660,9 +2660,14 @@ cdef class _Job:
             self.block = _block_rows(self.sweep.model, n, 100_000)  # so long does one wait for the other; a block costs microseconds
         self.blocks = (n + self.block - 1) // self.block
         self.threads = min(threads, self.blocks)
+        cdef Py_ssize_t forks = _forks
         if self.blocks == 1:
             root = self.run(0, n, scratch)
         else:
+            root = self.sum_of_blocks(scratch)
+        if forks != _forks and self.threads > 1:  # in a signal handler: other threads' blocks are lost, so it does all
+            self.begun = 0
+            self.threads = 1
             root = self.sum_of_blocks(scratch)
         _idle_scratch.append(scratch)
         if n * self.sweep.model.cost >= FEW_NANOSECONDS:
@@ -2688,7 +2693,7 @@ cdef class _Job:
         """This thread, with others that wait since the sweep before, or are started."""
         cdef list helpers = []
         cdef _Helper helper
-        cdef Py_ssize_t waiting = 0
+        cdef Py_ssize_t waiting = 0, forks = _forks
         self.failure = None
         self.calls = <int**>malloc(self.threads * sizeof(int*))
         if self.calls == NULL:
@@ -2710,6 +2715,9 @@ cdef class _Job:
             self.n_calls = 0
             for helper in helpers:  # one that comes from now on is too late
                 helper.job = None
+            if forks != _forks:
+                self.helpers = 0  # they are the parent's
+                self.failure = None
             with nogil:
                 wait_for_helpers(&self.helpers)
             free(self.calls)
@@ -2828,6 +2836,18 @@ cdef extern from *:
 
 
 cdef list _waiting = []  # helpers; some of them may be gone
+cdef Py_ssize_t _forks = 0  # between this process and the first that had loaded this module
+
+
+def _forked():
+    """What a child does first: it has none of its parent's other threads."""
+    global _forks
+    _forks += 1
+    _waiting.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 cdef class _Helper:

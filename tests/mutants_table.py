@@ -31,6 +31,7 @@ PARTS, TREE = ("tests/compiled/test_partial_sums.py",), ("tests/compiled/test_su
 ENVIRONMENT = ("tests/compiled/test_floating_environment.py",)
 SUMS = ("tests/compiled/test_sums.py",)
 WEIGHTS, SEALS = ("tests/compiled/test_weights.py",), ("tests/compiled/test_seals.py",)
+FORKS = ("tests/compiled/test_forks.py",)
 FUNCTIONS = ("tests/compiled/test_functions.py",)
 MISUSE, SANITIZERS = ("tests/compiled/test_misuse.py",), ("tests/ladder/test_sanitizers.py",)
 LINEAR = ("tests/compiled/test_predictors.py",)
@@ -144,6 +145,10 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a node may hide rows", PARTS_TEMPLATE, "not most - self.model.tile_rows < array[0, 0]",
            "not 0 < array[0, 0]", SEALS),
     Mutant("keys stay NumPy's", PARTS_TEMPLATE, "int(key[0]), int(key[1])", "key[0], key[1]", SEALS),
+    # other processes
+    Mutant("a child waits for its parent's threads", JOBS, "if forks != _forks:", "if False:", FORKS),
+    Mutant("a child leaves out what other threads did", JOBS, "if forks != _forks and self.threads > 1:", "if False:",
+           FORKS),
     # what Python calls
     Mutant("out may overlap", CHECKS, "np.may_share_memory(array, other)", "out is other", ARRAYS),
     Mutant("out may be read-only", CHECKS, "array.shape != shape or not array.flags.carray", "array.shape != shape",
