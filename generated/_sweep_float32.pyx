@@ -11,6 +11,7 @@ whole numbers that says what they read and fill. See `Risk`. Needs NumPy alone.
 """
 
 import os
+import sys
 from _thread import start_new_thread
 from threading import Lock
 
@@ -2703,7 +2704,7 @@ cdef class _Job:
                 helper = _waiting_helper() or _Helper()
                 helper.job = self
                 helpers.append(helper)
-                if helper.state == WAITING:
+                if is_waiting(&helper.state):
                     self.calls[waiting] = &helper.state
                     waiting += 1
                 elif self.begun >= self.blocks or not _started(helper):  # all is done already, or there are no more
@@ -2802,6 +2803,7 @@ cdef extern from *:
         clock_gettime(CLOCK_MONOTONIC, &now);
         return now.tv_sec + 1e-9 * now.tv_nsec;
     }
+    static int is_waiting(const int *state) { return __atomic_load_n(state, __ATOMIC_ACQUIRE) == WAITING; }
     static void enter(Py_ssize_t *helpers) { __atomic_add_fetch(helpers, 1, __ATOMIC_ACQ_REL); }
     static void call_helpers(int **states, Py_ssize_t n) {
         for (Py_ssize_t i = 0; i < n; i++) {
@@ -2827,7 +2829,7 @@ cdef extern from *:
     }
     """
     const double PATIENCE
-    const int WAITING
+    bint is_waiting(const int*) noexcept nogil
     double seconds() noexcept nogil
     void enter(Py_ssize_t*) noexcept nogil
     void call_helpers(int**, Py_ssize_t) noexcept nogil
@@ -2879,7 +2881,7 @@ cdef _Helper _waiting_helper():
     cdef _Helper helper
     while _waiting:
         helper = _waiting.pop()
-        if helper.state == WAITING:
+        if is_waiting(&helper.state):
             return helper
     return None
 
@@ -3215,8 +3217,24 @@ def _doors(Risk self, module):
             function.__doc__ = function.__doc__.replace(symbols, numbers)
         function.__module__ = module  # pickle looks there, and for the name, when one goes to another process
         function.__qualname__ = function.__name__
+        function.__reduce_ex__, function.__deepcopy__ = _copiers(function)
         functions[function.__name__] = function
     return {**functions, "N_PARAMETERS": m.n_parameters, "TILE": m.tile_rows}
+
+
+def _copiers(function):
+    """Return what pickle and copy ask a function: its name, if its module can be imported by name; and itself."""
+
+    def __reduce_ex__(protocol):
+        from pickle import PicklingError
+
+        if getattr(sys.modules.get(function.__module__), function.__name__, None) is not function:
+            raise PicklingError("%s.%s is a function of a compiled risk, which cannot be pickled: pass the declared risk and call "
+                                "symgrad.compile there, or import a module that symgrad generate has written"
+                                % (function.__module__, function.__name__))
+        return function.__name__
+
+    return __reduce_ex__, lambda memo: function
 
 
 cdef object _packed(tuple parameters, values):

@@ -141,6 +141,11 @@ def test_what_cannot_be_pickled_says_what_to_do(mean: Any) -> None:
             refused(bound)
         with pytest.raises(TypeError, match=r"pass the declared risk and call symgrad\.compile there"):
             refused(mean)
+    with pytest.raises(
+        pickle.PicklingError, match=r"^mean_of_data\.gradient is .* call symgrad\.compile there, or import"
+    ):
+        pickle.dumps({"function": mean.gradient})
+    assert copy.deepcopy(mean.gradient) is mean.gradient
 
 
 def test_threads_are_no_more_than_make_sense(mean: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,8 @@
 """Every function of a module built with sanitizers, called with odd shapes: run as a process of its own.
 
 ``python tests/ladder/sanitise.py LIBRARY NAME ROWS KIND`` with the sanitizers' runtimes preloaded. What they report
-ends the process, or is on stderr. ROWS is the file of the data (``inputs``, ``targets``, ``theta``), KIND what is looked
-for: ``memory`` or ``threads``.
+ends the process, or is on stderr. ROWS is the file of the data (``inputs``, ``targets``, ``theta``), KIND what is
+looked for: ``memory`` or ``threads``.
 """
 
 import contextlib
