@@ -221,7 +221,7 @@ def test_a_node_with_other_bits(plane: Any, rows: tuple[Any, Any, Any], three: l
         ({(1, 0): np.full((7, 2), 2049.0)}, ArrayError, "expected 1025 to 2048 rows"),
         ({(0, 0): np.full((7, 2), np.nan)}, ArrayError, "expected 1 to 1024 rows"),
         ({(2, 0): np.full((7, 2), 3072.0)}, ArrayError, "expected 3073 to 4096 rows"),
-        ({(0, 0): np.ones((7, 2))}, ArrayError, "expected an exponent from -1100 to 0"),
+        ({(0, 0): np.ones((7, 2)) * 0.5 + [[0.5, 0.0]]}, ArrayError, "expected an exponent from -1100 to 1024"),
     ],
 )
 def test_what_is_no_part(part: Any, error: type[Exception], said: str, plane: Any) -> None:

@@ -75,6 +75,23 @@ def test_equal_weights_change_no_mean(mean: Any) -> None:
         assert (risk, gradient.tobytes()) == (plain[0], plain[1].tobytes()), exponent
 
 
+def test_weights_in_double_are_not_bound_by_single_precision(mean: Any) -> None:
+    """What a module of float32 could not hold: as weights of one, and mixed in any tile, also in parts."""
+    random, kind = np.random.default_rng(9), kind_of(mean)
+    data, few = random.normal(size=N).astype(kind), random.integers(1, 9, N)
+    plain, weighted = (mean.gradient([0.5], None, data, w)[0] for w in (None, few))
+    for size in (2.0**-1074, 2.0**-700, 2.0**-140, 2.0**126, 2.0**128, 2.0**1000):
+        assert mean.gradient([0.5], None, data, np.full(N, size))[0] == plain
+        assert mean.gradient([0.5], None, data, few * size)[0] == weighted
+    first = np.arange(N) < 1024
+    for small in (1e-300, 1.0, 1e30):
+        weights = np.where(first, small, 1e300)
+        alone = mean.risk_and_gradient([0.5], None, data[~first])
+        assert mean.risk_and_gradient([0.5], None, data, weights)[0] == pytest.approx(alone[0], rel=1e-6)
+        parts = [mean.partial_sums([0.5], None, data[a:b], weights[a:b], first=a) for a, b in ((1024, N), (0, 1024))]
+        assert mean.merge_sums([0.5], *parts) == mean.risk_and_gradient([0.5], None, data, weights)
+
+
 def test_sums_of_small_weights_may_overflow(mean: Any) -> None:
     facts = np.finfo(kind_of(mean))
     greatest, least, few = float(facts.max), float(facts.smallest_subnormal), 4 * float(facts.eps)
