@@ -1376,6 +1376,7 @@ cdef struct Column:
     const char* base  # NULL where there is no such array
     Py_ssize_t row_stride
     Py_ssize_t column_stride
+    bint wide  # its numbers are doubles, whatever the module's are: weights, which may be beyond the range of single precision
 
 cdef enum Wanted:
     SUMS  # of the loss, and with_gradient of its derivatives
@@ -1437,6 +1438,26 @@ cdef hot gather_table(rows to, const Column* table, Py_ssize_t first, Py_ssize_t
             memcpy(&to[index * lanes + lane], at + lane * down + index * right, sizeof(real))
 
 
+cdef inline double weight_at(const Column* weights, Py_ssize_t row) noexcept nogil:
+    cdef double wide
+    cdef real weight
+    if weights.wide:
+        memcpy(&wide, weights.base + row * weights.row_stride, sizeof(double))
+        return wide
+    memcpy(&weight, weights.base + row * weights.row_stride, sizeof(real))
+    return weight
+
+
+cdef void gather_weights(real* to, const Column* weights, Py_ssize_t start, Py_ssize_t count, int exponent, Py_ssize_t lanes) noexcept nogil:
+    """``count`` weights from ``start``, times 2**-exponent: so are all results of a lane function, which are as large."""
+    cdef Py_ssize_t lane
+    if exponent == 0 and not weights.wide:
+        gather_table(to, weights, 0, 1, start, count, lanes)
+        return
+    for lane in range(count):
+        to[lane] = <real>ldexp(weight_at(weights, start + lane), -exponent)
+
+
 cdef hot gather(Sweep* sweep, Scratch* scratch, Py_ssize_t start, Py_ssize_t count, unsigned char* masked, Py_ssize_t* n_masked) noexcept nogil:
     """``count`` samples from ``start``, transposed; the lanes beyond them, and those of weight zero, are masked.
 
@@ -1456,7 +1477,7 @@ cdef hot gather(Sweep* sweep, Scratch* scratch, Py_ssize_t start, Py_ssize_t cou
         gather_table(&data[model.input_columns * lanes], &sweep.columns[1], 0, model.target_columns, start, count, lanes)
     cdef real* weights = &data[model.weight_row * lanes]
     if sweep.columns[WEIGHTS].base != NULL:
-        gather_table(weights, &sweep.columns[WEIGHTS], 0, 1, start, count, lanes)
+        gather_weights(weights, &sweep.columns[WEIGHTS], start, count, sweep.exponent, lanes)
     else:
         for lane in range(count):
             weights[lane] = 1.0
@@ -1477,29 +1498,23 @@ cdef hot gather(Sweep* sweep, Scratch* scratch, Py_ssize_t start, Py_ssize_t cou
 cdef int exponent_of(const Column* weights, Py_ssize_t start, Py_ssize_t count) noexcept nogil:
     """Return the exponent that takes the greatest weight of a tile to about 1, if all are small: else none, 0.
 
-    The products of small weights would lose digits below the range of full precision, and their sums with them. Most
-    tiles are known for ordinary by their first weight.
+    The products of small weights would lose digits below the range of full precision, and their sums with them. Weights
+    beyond a module's range are large. Most tiles are known for ordinary by their first weight.
     """
     cdef Py_ssize_t row
     cdef int exponent
-    cdef real weight
+    cdef bint any_size = weights.wide and sizeof(real) < sizeof(double)
     cdef double greatest = 0.0
     if weights.base == NULL:
         return 0
     for row in range(start, start + count):
-        memcpy(&weight, weights.base + row * weights.row_stride, sizeof(real))
-        greatest = max(greatest, magnitude(weight))
-        if greatest >= SMALL:
+        greatest = max(greatest, magnitude(weight_at(weights, row)))
+        if greatest >= SMALL and not any_size:
             return 0
+    if SMALL <= greatest < 1.0 / LEAST:
+        return 0
     frexp(greatest, &exponent)
     return exponent if greatest > 0.0 else NO_WEIGHT
-
-
-cdef void grow(real* weights, Py_ssize_t lanes, int exponent) noexcept nogil:
-    """Everything that a lane function computes from then on is 2**-exponent times as large."""
-    cdef Py_ssize_t lane
-    for lane in range(lanes):
-        weights[lane] = <real>ldexp(weights[lane], -exponent)
 
 
 cdef hot shrink(real* weights, Py_ssize_t lanes) noexcept nogil:
@@ -1773,8 +1788,6 @@ cdef hot sum_tile(Sweep* sweep, Scratch* scratch, Py_ssize_t tile, double* node)
         gather(sweep, scratch, start, count, masked, &n_masked)
         if n_masked == lanes:
             continue
-        if sweep.exponent:
-            grow(weights, lanes, sweep.exponent)
         if sweep.shrunk:
             shrink(weights, lanes)
         values = &scratch.values[waiting * distance]
@@ -2258,7 +2271,11 @@ cdef void _take_place(Column* column, Py_buffer* view) noexcept:
 cdef bint weights_are_finite(Column weights, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t row, others = 0
     cdef real weight
-    for row in range(n):
+    if weights.wide:
+        for row in range(n):
+            others += not magnitude(weight_at(&weights, row)) <= GREATEST
+        return others == 0
+    for row in range(n):  # apart: the question in the loop costs a nanosecond for each
         memcpy(&weight, weights.base + row * weights.row_stride, sizeof(real))
         others += not magnitude(weight) <= GREATEST
     return others == 0
@@ -2642,7 +2659,8 @@ cdef class _Job:
                 column.base += first * column.row_stride
             elif self.data.arrays[place] is not None and self.data.arrays[place].size:
                 array = self.data.arrays[place]
-                array = array[first:first + sweep.n].astype(_REAL)
+                column.wide = place == WEIGHTS
+                array = array[first:first + sweep.n].astype(_DOUBLE if column.wide else _REAL)
                 converted = array, converted
                 _point(&column, array)
             sweep.columns[place] = column
@@ -3098,8 +3116,8 @@ cdef tuple _checked_node(Risk self, key, array):
     most = self.model.tile_rows << level
     if not most - self.model.tile_rows < array[0, 0] <= most or array[0, 0] % 1:
         _refuse(WRONG_VALUE, "parts", "%d to %d rows at %s" % (most - self.model.tile_rows + 1, most, key), array[0, 0], cure)
-    if not NO_WEIGHT <= array[0, 1] <= 0 or array[0, 1] % 1:
-        _refuse(WRONG_VALUE, "parts", "an exponent from %d to 0 at %s" % (NO_WEIGHT, key), array[0, 1], cure)
+    if not NO_WEIGHT <= array[0, 1] <= 1024 or array[0, 1] % 1:
+        _refuse(WRONG_VALUE, "parts", "an exponent from %d to 1024 at %s" % (NO_WEIGHT, key), array[0, 1], cure)
     return key, array
 
 
