@@ -11,6 +11,7 @@ whole numbers that says what they read and fill. See `Risk`. Needs NumPy alone.
 """
 
 import os
+import sys
 from _thread import start_new_thread
 from threading import Lock
 
@@ -20,7 +21,8 @@ import numpy as np
 from cpython.buffer cimport PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
-from libc.math cimport NAN, floor as c_floor, log as c_log, pow as c_pow, sqrt as c_sqrt, tan as c_tan
+from libc.math cimport NAN, floor as c_floor, frexp, ldexp, log as c_log, pow as c_pow, sqrt as c_sqrt, tan as c_tan
+from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
@@ -51,6 +53,8 @@ cdef extern from *:
     #define GREATEST 0x1.fffffffffffffp1023
     #define SHRINK 0x1p-512
     #define LEAST 0x1p-1022
+    #define SMALL 0x1p-32
+    #define NO_WEIGHT -1100
     /* vectors as wide as the processor's; GCC and Clang make whole loops over them one instruction */
     #if defined(__AVX512F__)
     #define VECTOR_BYTES 64
@@ -776,6 +780,8 @@ s00 = fma_vector(a[0 * down], b0, s00);
     const double GREATEST
     const double SHRINK  # of weights, where sums would overflow
     const double LEAST  # the smallest number of full precision
+    const double SMALL  # a tile's weights are scaled up where all are smaller
+    const int NO_WEIGHT  # the exponent of a tile in which every weight is zero: less than that of any number
     real fma_real(real, real, real) noexcept nogil
     double fma_double(double, double, double) noexcept nogil
     const double SMALLEST_SQUARE  # so large a product has all its digits in a pair
@@ -1169,6 +1175,7 @@ SERVICES.update({
 cdef struct Nodes:  # of the tree of sums: a row is a pair, high and low
     double* sums
     double* shrunk  # the same sums times SHRINK: for rows of which `sums` is not finite, and meaningless for others
+    int* exponents  # one for each node: its weights, and so its sums, are those of the samples times 2**-exponent
 
 
 cdef inline hot add_exactly(double* high, double* low, double x) noexcept nogil:
@@ -1250,6 +1257,12 @@ cdef inline Nodes nodes_from(Nodes nodes, Py_ssize_t row) noexcept nogil:
     return nodes
 
 
+cdef inline Nodes node_at(Nodes stack, Py_ssize_t height, Py_ssize_t n_rows) noexcept nogil:
+    stack = nodes_from(stack, height * n_rows)
+    stack.exponents += height
+    return stack
+
+
 cdef bint all_finite(const double* node, Py_ssize_t n_rows) noexcept nogil:
     cdef Py_ssize_t row, others = 0
     for row in range(n_rows):
@@ -1287,9 +1300,27 @@ cdef hot merge_pairs(double* node, const double* other, Py_ssize_t n_rows) noexc
         merge(&node[2 * row], &node[2 * row + 1], other[2 * row], other[2 * row + 1])
 
 
+cdef void raise_exponent(Nodes node, int exponent, Py_ssize_t n_rows) noexcept nogil:
+    """Let a node's sums be those of weights times 2**-exponent, which are smaller.
+
+    What is rounded is below the least number times the greatest weight of all that they are added to: no mean shows it.
+    """
+    cdef Py_ssize_t row
+    cdef double* pair
+    for row in range(n_rows):
+        pair = &node.sums[2 * row] if magnitude(node.sums[2 * row]) <= GREATEST else &node.shrunk[2 * row]
+        pair[0] = ldexp(pair[0], node.exponents[0] - exponent)
+        pair[1] = ldexp(pair[1], node.exponents[0] - exponent)
+    node.exponents[0] = exponent
+
+
 cdef void merge_nodes(Nodes node, Nodes other, Py_ssize_t n_rows) noexcept nogil:
     """A node and its right sibling: their parent, in the place of the first. Few rows at a time, which stay in the cache."""
     cdef Py_ssize_t first, count
+    if node.exponents[0] < other.exponents[0]:
+        raise_exponent(node, other.exponents[0], n_rows)
+    elif other.exponents[0] < node.exponents[0]:
+        raise_exponent(other, node.exponents[0], n_rows)
     for first in range(0, n_rows, 256):
         count = min(n_rows - first, 256)
         if might_overflow(&node.sums[2 * first], &other.sums[2 * first], count):
@@ -1301,7 +1332,7 @@ cdef Py_ssize_t push(Nodes stack, Py_ssize_t height, Py_ssize_t index, Py_ssize_
     """A node was put on top: merge what is complete, as a binary counter carries. The new height."""
     while index & 1:
         height -= 1
-        merge_nodes(nodes_from(stack, (height - 1) * n_rows), nodes_from(stack, height * n_rows), n_rows)
+        merge_nodes(node_at(stack, height - 1, n_rows), node_at(stack, height, n_rows), n_rows)
         index >>= 1
     return height
 
@@ -1310,7 +1341,7 @@ cdef void collapse(Nodes stack, Py_ssize_t height, Py_ssize_t n_rows) noexcept n
     """The nodes left on the stack, from the top down into the first."""
     while height > 1:
         height -= 1
-        merge_nodes(nodes_from(stack, (height - 1) * n_rows), nodes_from(stack, height * n_rows), n_rows)
+        merge_nodes(node_at(stack, height - 1, n_rows), node_at(stack, height, n_rows), n_rows)
 
 
 cdef inline double quotient(const double* pair, const double* shrunk, double total, double unit) noexcept nogil:
@@ -1345,6 +1376,7 @@ cdef struct Column:
     const char* base  # NULL where there is no such array
     Py_ssize_t row_stride
     Py_ssize_t column_stride
+    bint wide  # its numbers are doubles, whatever the module's are: weights, which may be beyond the range of single precision
 
 cdef enum Wanted:
     SUMS  # of the loss, and with_gradient of its derivatives
@@ -1358,7 +1390,8 @@ cdef struct Sweep:
     Py_ssize_t n_rows  # rows that the function fills: the loss, and with it the gradient; or the predictions
     bint with_gradient
     Py_ssize_t n_sums  # rows of a node: the weight, the loss, and with_gradient its derivative by each parameter
-    bint shrunk  # weights are multiplied by SHRINK
+    int exponent  # weights are multiplied by 2**-exponent, a whole tile's
+    bint shrunk  # and by SHRINK
     Py_ssize_t n  # samples in the arrays below
     Column[3] columns  # inputs, targets, weights
     Wanted wanted
@@ -1405,6 +1438,26 @@ cdef hot gather_table(rows to, const Column* table, Py_ssize_t first, Py_ssize_t
             memcpy(&to[index * lanes + lane], at + lane * down + index * right, sizeof(real))
 
 
+cdef inline double weight_at(const Column* weights, Py_ssize_t row) noexcept nogil:
+    cdef double wide
+    cdef real weight
+    if weights.wide:
+        memcpy(&wide, weights.base + row * weights.row_stride, sizeof(double))
+        return wide
+    memcpy(&weight, weights.base + row * weights.row_stride, sizeof(real))
+    return weight
+
+
+cdef void gather_weights(real* to, const Column* weights, Py_ssize_t start, Py_ssize_t count, int exponent, Py_ssize_t lanes) noexcept nogil:
+    """``count`` weights from ``start``, times 2**-exponent: so are all results of a lane function, which are as large."""
+    cdef Py_ssize_t lane
+    if exponent == 0 and not weights.wide:
+        gather_table(to, weights, 0, 1, start, count, lanes)
+        return
+    for lane in range(count):
+        to[lane] = <real>ldexp(weight_at(weights, start + lane), -exponent)
+
+
 cdef hot gather(Sweep* sweep, Scratch* scratch, Py_ssize_t start, Py_ssize_t count, unsigned char* masked, Py_ssize_t* n_masked) noexcept nogil:
     """``count`` samples from ``start``, transposed; the lanes beyond them, and those of weight zero, are masked.
 
@@ -1424,7 +1477,7 @@ cdef hot gather(Sweep* sweep, Scratch* scratch, Py_ssize_t start, Py_ssize_t cou
         gather_table(&data[model.input_columns * lanes], &sweep.columns[1], 0, model.target_columns, start, count, lanes)
     cdef real* weights = &data[model.weight_row * lanes]
     if sweep.columns[WEIGHTS].base != NULL:
-        gather_table(weights, &sweep.columns[WEIGHTS], 0, 1, start, count, lanes)
+        gather_weights(weights, &sweep.columns[WEIGHTS], start, count, sweep.exponent, lanes)
     else:
         for lane in range(count):
             weights[lane] = 1.0
@@ -1440,6 +1493,28 @@ cdef hot gather(Sweep* sweep, Scratch* scratch, Py_ssize_t start, Py_ssize_t cou
             if masked[lane]:
                 for index in range(model.weight_row + 1):
                     data[index * lanes + lane] = data[index * lanes + kept]
+
+
+cdef int exponent_of(const Column* weights, Py_ssize_t start, Py_ssize_t count) noexcept nogil:
+    """Return the exponent that takes the greatest weight of a tile to about 1, if all are small: else none, 0.
+
+    The products of small weights would lose digits below the range of full precision, and their sums with them. Weights
+    beyond a module's range are large. Most tiles are known for ordinary by their first weight.
+    """
+    cdef Py_ssize_t row
+    cdef int exponent
+    cdef bint any_size = weights.wide and sizeof(real) < sizeof(double)
+    cdef double greatest = 0.0
+    if weights.base == NULL:
+        return 0
+    for row in range(start, start + count):
+        greatest = max(greatest, magnitude(weight_at(weights, row)))
+        if greatest >= SMALL and not any_size:
+            return 0
+    if SMALL <= greatest < 1.0 / LEAST:
+        return 0
+    frexp(greatest, &exponent)
+    return exponent if greatest > 0.0 else NO_WEIGHT
 
 
 cdef hot shrink(real* weights, Py_ssize_t lanes) noexcept nogil:
@@ -1747,7 +1822,9 @@ cdef void sum_block(Sweep* sweep, Scratch* scratch, Nodes stack) noexcept nogil:
     cdef Py_ssize_t tile, height = 0, rows = sweep.model.tile_rows
     cdef Nodes node
     for tile in range((sweep.n + rows - 1) // rows):
-        node = nodes_from(stack, height * sweep.n_sums)
+        node = node_at(stack, height, sweep.n_sums)
+        sweep.exponent = exponent_of(&sweep.columns[WEIGHTS], tile * rows, min(rows, sweep.n - tile * rows))
+        node.exponents[0] = sweep.exponent
         sum_tile(sweep, scratch, tile, node.sums)
         if not all_finite(node.sums, sweep.n_sums):
             sweep.shrunk = True
@@ -2072,11 +2149,15 @@ cdef object _DOUBLE = np.dtype(np.float64)
 cdef object _REAL = np.dtype(np.float64)
 cdef object _ARRAY = np.ndarray
 cdef object _empty = np.empty
-_THREADS = "None or a positive integer"
+_THREADS = "None or a positive integer below 2**31"
 _UNUSED = object()  # the targets of predict
 # The errors that a wrong array gets, both with the same texts everywhere (symgrad puts its own subclasses here).
 ArrayError = ValueError
 ArrayTypeError = TypeError
+
+
+cdef enum:
+    ALWAYS_THREADS = 8  # so many may be had on any machine; more only where it has a quarter as many cores
 
 
 cdef enum Fault:
@@ -2107,6 +2188,11 @@ cdef object _numbers(name, value, expected):
     return array
 
 
+cdef object _plain(array, dtype=_DOUBLE):
+    """Return an array as NumPy's own kind, which says what is true of it: C-contiguous and aligned, a copy if need be."""
+    return np.require(array, dtype, ("C_CONTIGUOUS", "ALIGNED", "ENSUREARRAY"))
+
+
 cdef object _shape_of(Py_ssize_t columns):
     return "an array of shape (N, %d)%s" % (columns, " or (N,)" if columns == 1 else "")
 
@@ -2121,24 +2207,37 @@ cdef Py_ssize_t _threads(threads) except -1:
         return 0
     if not _is_whole(threads):
         _refuse(WRONG_TYPE, "threads", _THREADS, repr(threads), "None takes what the work is worth")
-    if threads < 1:
+    if not 1 <= threads < 1 << 31:
         _refuse(WRONG_VALUE, "threads", _THREADS, threads, "None takes what the work is worth")
-    return min(threads, 1 << 20)  # there are never so many
+    return threads if threads <= ALWAYS_THREADS else min(threads, max(ALWAYS_THREADS, 4 * _cores()))
+
+
+cdef Py_ssize_t _cores():
+    """Return the processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 cdef object _result(out, tuple shape, theta, tuple arrays, dtype=_REAL):
     """Return ``out``, if it can take the result, or a new array if it is None."""
     if out is None:
         return _empty(shape, dtype)
-    if type(out) is not _ARRAY and (not isinstance(out, _ARRAY) or isinstance(out, np.ma.MaskedArray)) or out.dtype != dtype:
-        _refuse_out(WRONG_TYPE, dtype, shape, out.dtype if type(out) is _ARRAY else type(out).__name__)
-    if out.shape != shape or not out.flags.carray:
+    if not isinstance(out, _ARRAY) or isinstance(out, np.ma.MaskedArray):
+        _refuse_out(WRONG_TYPE, dtype, shape, type(out).__name__)
+    array = _base_of(out)
+    if array.dtype != dtype:
+        _refuse_out(WRONG_TYPE, dtype, shape, array.dtype)
+    if array.shape != shape or not array.flags.carray:
         _refuse_out(WRONG_VALUE, dtype, shape, "shape %s, strides %s, writable %s, aligned %s"
-                    % (out.shape, out.strides, out.flags.writeable, out.flags.aligned))
+                    % (array.shape, array.strides, array.flags.writeable, array.flags.aligned))
     for other in (theta, *arrays):
-        if other is not None and np.may_share_memory(out, other):
+        if other is not None and np.may_share_memory(array, other):
             _refuse_out(WRONG_VALUE, dtype, shape, "memory that another argument uses")
     return out
+
+
+cdef inline object _base_of(array):
+    """Return an array as NumPy's own kind, which shares its memory: a kind that is derived from it may say what is not true."""
+    return array if type(array) is _ARRAY else np.asarray(array)
 
 
 cdef int _refuse_out(Fault fault, dtype, shape, got) except -1:
@@ -2155,6 +2254,14 @@ cdef int _point(Column* column, array) except -1:
     return 0
 
 
+cdef bint is_aligned(const Py_buffer* view, size_t size) noexcept:
+    cdef size_t places = <size_t>view.buf
+    cdef int i
+    for i in range(view.ndim):
+        places |= <size_t>view.strides[i]
+    return places % size == 0
+
+
 cdef void _take_place(Column* column, Py_buffer* view) noexcept:
     column.base = <const char*>view.buf
     column.row_stride = view.strides[0]
@@ -2164,7 +2271,11 @@ cdef void _take_place(Column* column, Py_buffer* view) noexcept:
 cdef bint weights_are_finite(Column weights, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t row, others = 0
     cdef real weight
-    for row in range(n):
+    if weights.wide:
+        for row in range(n):
+            others += not magnitude(weight_at(&weights, row)) <= GREATEST
+        return others == 0
+    for row in range(n):  # apart: the question in the loop costs a nanosecond for each
         memcpy(&weight, weights.base + row * weights.row_stride, sizeof(real))
         others += not magnitude(weight) <= GREATEST
     return others == 0
@@ -2181,7 +2292,8 @@ cdef class Risk:
     ``once`` fills, with penalty=1 first the penalty and its gradient; ``rows``, all rows of the lane function that fills
     most, and ``summed`` those of the gradients' that are sums, the first the loss; ``outputs``, rows of predictions
     (scalar: one, for a model whose output is a number); ``lanes``, samples side by side in a call; ``batch``, calls whose
-    values are added up together, ``depth``, calls that make a tile; ``cost``, about so many nanoseconds for a sample.
+    values are added up together, ``depth``, calls that make a tile; ``cost``, about so many nanoseconds for a sample;
+    ``key``, which tells the model's text and dtype from others.
 
     Tables, rows of whole numbers; a row ~r stands for row r of the data, any other for one of the values:
     segments: (row, at, size): rows from ``row`` on are the gradient by the parameters from ``at`` on
@@ -2195,11 +2307,12 @@ cdef class Risk:
     cdef OnceFunction once
     cdef LaneFunction losses, gradients, predictions
     cdef bint scalar
+    cdef double key
     cdef object keep  # the capsules
     cdef object expected_theta, expected_nodes  # what errors say
 
-    def __init__(self, *, parameters, inputs, targets, once, invariants, losses, gradients, predictions=None, outputs=0, scalar=True, penalty=0,
-                 rows, summed, lanes=64, depth=16, batch=4, cost=1, segments=None, outers=(), predictors=(), scaled=()):
+    def __cinit__(self, *, parameters, inputs, targets, once, invariants, losses, gradients, predictions=None, outputs=0, scalar=True, penalty=0,
+                 rows, summed, lanes=64, depth=16, batch=4, cost=1, key=0, segments=None, outers=(), predictors=(), scaled=()):
         global _risks
         cdef Model* m = &self.model
         _risks += 1
@@ -2211,7 +2324,7 @@ cdef class Risk:
         self.gradients = <LaneFunction>PyCapsule_GetPointer(gradients, "lanes/float64")
         if predictions is not None:
             self.predictions = <LaneFunction>PyCapsule_GetPointer(predictions, "lanes/float64")
-        m.n_predictions, self.scalar, m.penalty, m.cost = outputs, scalar, penalty, cost
+        m.n_predictions, self.scalar, self.key, m.penalty, m.cost = outputs, scalar, key, penalty, cost
         m.n_parameters, m.input_columns, m.target_columns = [sum([_size(shape) for _, shape in names]) for names in (parameters, inputs, targets)]
         m.weight_row = m.input_columns + m.target_columns
         m.lanes, m.depth, m.batch, m.tile_rows = lanes, depth, batch, lanes * depth
@@ -2229,7 +2342,7 @@ cdef class Risk:
         filled = bytearray(m.n_parameters + 1)
         plan(m, filled)
         self.expected_theta = "an array of shape (%d,)" % m.n_parameters
-        self.expected_nodes = "dictionaries {(level, index): float64 array of shape (%d, 2)}" % (3 + m.n_parameters)
+        self.expected_nodes = "dictionaries {(level, index): float64 array of shape (%d, 2)}" % (4 + m.n_parameters)
 
     def __dealloc__(self):
         free(self.model.segments)
@@ -2247,7 +2360,8 @@ cdef class Risk:
         cdef bint ready
         if type(theta) is _ARRAY and theta.dtype is _DOUBLE:
             PyObject_GetBuffer(theta, &view, PyBUF_STRIDES)
-            ready = view.ndim == 1 and view.shape[0] == self.model.n_parameters and view.strides[0] == sizeof(double)
+            ready = (view.ndim == 1 and view.shape[0] == self.model.n_parameters and view.strides[0] == sizeof(double)
+                     and is_aligned(&view, sizeof(double)))
             PyBuffer_Release(&view)
             if ready:
                 return theta
@@ -2255,7 +2369,7 @@ cdef class Risk:
             theta = _numbers("theta", theta, self.expected_theta)
         if theta.shape != (self.model.n_parameters,):
             _refuse(WRONG_VALUE, "theta", self.expected_theta, theta.shape, "pack({name: array, ...}) makes one")
-        return np.ascontiguousarray(theta, _DOUBLE)
+        return _plain(theta)
 
     def functions(self, module):
         """Return what a model's module offers, by name: the functions of `doors`, which know this risk."""
@@ -2278,6 +2392,11 @@ cdef class _Bound:
     cdef Column[3] columns  # where they are read in place
     cdef Py_ssize_t n, threads
 
+    def __cinit__(self, risk=None):
+        if not isinstance(risk, Risk):
+            raise TypeError("arrays are bound by a risk: call bind(inputs, targets)")
+        self.risk = risk
+
     cdef int check(self, inputs, targets, weights, threads) except -1:
         cdef const Model* model = &self.risk.model
         self.threads = _threads(threads)
@@ -2297,7 +2416,8 @@ cdef class _Bound:
         return 0
 
     cdef object table(self, int place, name, value, Py_ssize_t columns, bint* equal):
-        """Return one of the sample arrays as an array; its memory goes to ``columns``, where it has numbers of this module's kind."""
+        """Return one of the sample arrays as an array; its memory goes to ``columns``, where it has
+        numbers of this module's kind, aligned."""
         cdef Py_buffer view
         array = value if type(value) is _ARRAY and value.dtype is _REAL else _numbers(name, value, _shape_of(columns))
         PyObject_GetBuffer(array, &view, PyBUF_STRIDES)
@@ -2305,12 +2425,19 @@ cdef class _Bound:
         if fits:
             equal[0] = equal[0] and (self.n < 0 or self.n == view.shape[0])
             self.n = view.shape[0]
-            if view.len and (array.dtype is _REAL or array.dtype == _REAL):
+            if view.len and (array.dtype is _REAL or array.dtype == _REAL) and is_aligned(&view, sizeof(real)):
                 _take_place(&self.columns[place], &view)
         PyBuffer_Release(&view)
         if not fits:
             _refuse(WRONG_VALUE, name, _shape_of(columns), array.shape, "a row is one sample")
         return array
+
+    def __repr__(self):
+        return "<%d rows bound to a compiled risk with %d parameters: f(theta) is (risk, gradient)>" % (self.n, self.risk.model.n_parameters)
+
+    def __reduce__(self):
+        raise TypeError("a bound risk cannot be copied or pickled: pass the declared risk and the arrays, "
+                        "and call symgrad.compile(risk).bind(...) there")
 
     def __call__(self, theta):
         out = _empty(self.risk.model.n_parameters, _REAL)
@@ -2319,8 +2446,7 @@ cdef class _Bound:
 
 cdef _Bound _bound(Risk risk, inputs, targets, weights, threads):
     """Return the arrays of a call, checked."""
-    cdef _Bound data = _Bound.__new__(_Bound)
-    data.risk = risk
+    cdef _Bound data = _Bound.__new__(_Bound, risk)
     data.check(inputs, targets, weights, threads)
     return data
 
@@ -2329,7 +2455,11 @@ cdef class _Tree:
     """The nodes of a tree of sums that wait for their siblings, one of each height; the result is the first."""
 
     cdef Nodes nodes
+    cdef int[64] exponents
     cdef Py_ssize_t room
+
+    def __cinit__(self):
+        self.nodes.exponents = self.exponents
 
     def __dealloc__(self):
         free(self.nodes.sums)
@@ -2529,7 +2659,8 @@ cdef class _Job:
                 column.base += first * column.row_stride
             elif self.data.arrays[place] is not None and self.data.arrays[place].size:
                 array = self.data.arrays[place]
-                array = array[first:first + sweep.n].astype(_REAL)
+                column.wide = place == WEIGHTS
+                array = array[first:first + sweep.n].astype(_DOUBLE if column.wide else _REAL)
                 converted = array, converted
                 _point(&column, array)
             sweep.columns[place] = column
@@ -2568,9 +2699,14 @@ cdef class _Job:
             self.block = _block_rows(self.sweep.model, n, 100_000)  # so long does one wait for the other; a block costs microseconds
         self.blocks = (n + self.block - 1) // self.block
         self.threads = min(threads, self.blocks)
+        cdef Py_ssize_t forks = _forks
         if self.blocks == 1:
             root = self.run(0, n, scratch)
         else:
+            root = self.sum_of_blocks(scratch)
+        if forks != _forks and self.threads > 1:  # in a signal handler: other threads' blocks are lost, so it does all
+            self.begun = 0
+            self.threads = 1
             root = self.sum_of_blocks(scratch)
         _idle_scratch.append(scratch)
         if n * self.sweep.model.cost >= FEW_NANOSECONDS:
@@ -2596,7 +2732,7 @@ cdef class _Job:
         """This thread, with others that wait since the sweep before, or are started."""
         cdef list helpers = []
         cdef _Helper helper
-        cdef Py_ssize_t waiting = 0
+        cdef Py_ssize_t waiting = 0, forks = _forks
         self.failure = None
         self.calls = <int**>malloc(self.threads * sizeof(int*))
         if self.calls == NULL:
@@ -2606,7 +2742,7 @@ cdef class _Job:
                 helper = _waiting_helper() or _Helper()
                 helper.job = self
                 helpers.append(helper)
-                if helper.state == WAITING:
+                if is_waiting(&helper.state):
                     self.calls[waiting] = &helper.state
                     waiting += 1
                 elif self.begun >= self.blocks or not _started(helper):  # all is done already, or there are no more
@@ -2618,6 +2754,9 @@ cdef class _Job:
             self.n_calls = 0
             for helper in helpers:  # one that comes from now on is too late
                 helper.job = None
+            if forks != _forks:
+                self.helpers = 0  # they are the parent's
+                self.failure = None
             with nogil:
                 wait_for_helpers(&self.helpers)
             free(self.calls)
@@ -2638,7 +2777,7 @@ cdef Py_ssize_t _worthwhile_threads(double nanoseconds):
     """
     if nanoseconds < FEW_NANOSECONDS or nanoseconds < MANY_NANOSECONDS and seconds() - _last_sweep > PATIENCE:
         return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return _cores()
 
 
 cdef Py_ssize_t _block_rows(const Model* model, Py_ssize_t n, double nanoseconds):
@@ -2702,6 +2841,7 @@ cdef extern from *:
         clock_gettime(CLOCK_MONOTONIC, &now);
         return now.tv_sec + 1e-9 * now.tv_nsec;
     }
+    static int is_waiting(const int *state) { return __atomic_load_n(state, __ATOMIC_ACQUIRE) == WAITING; }
     static void enter(Py_ssize_t *helpers) { __atomic_add_fetch(helpers, 1, __ATOMIC_ACQ_REL); }
     static void call_helpers(int **states, Py_ssize_t n) {
         for (Py_ssize_t i = 0; i < n; i++) {
@@ -2727,7 +2867,7 @@ cdef extern from *:
     }
     """
     const double PATIENCE
-    const int WAITING
+    bint is_waiting(const int*) noexcept nogil
     double seconds() noexcept nogil
     void enter(Py_ssize_t*) noexcept nogil
     void call_helpers(int**, Py_ssize_t) noexcept nogil
@@ -2736,6 +2876,18 @@ cdef extern from *:
 
 
 cdef list _waiting = []  # helpers; some of them may be gone
+cdef Py_ssize_t _forks = 0  # between this process and the first that had loaded this module
+
+
+def _forked():
+    """What a child does first: it has none of its parent's other threads."""
+    global _forks
+    _forks += 1
+    _waiting.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 cdef class _Helper:
@@ -2767,7 +2919,7 @@ cdef _Helper _waiting_helper():
     cdef _Helper helper
     while _waiting:
         helper = _waiting.pop()
-        if helper.state == WAITING:
+        if is_waiting(&helper.state):
             return helper
     return None
 
@@ -2781,10 +2933,55 @@ cdef bint _started(_Helper helper):
     return True
 
 
+cdef enum:
+    SEAL_FORMAT = 1  # another one, when what is hashed changes
+
+
+cdef uint64_t mixed(uint64_t digest, const double* numbers, Py_ssize_t n) noexcept nogil:
+    """Return the digest of what was before and n numbers: no change of one of them leaves it as it was."""
+    cdef uint64_t bits
+    cdef Py_ssize_t i
+    for i in range(n):
+        memcpy(&bits, &numbers[i], sizeof(double))
+        digest = (digest ^ bits) * <uint64_t>0x9E3779B97F4A7C15ULL  # odd: a step can be undone
+        digest ^= digest >> 29
+    return digest
+
+
+cdef double as_number(uint64_t digest) noexcept nogil:
+    """Return as much of a digest as a double holds: arrays that are copied, stored or sent keep it."""
+    return <double>(digest >> 11)
+
+
+cdef double _origin(Risk self, theta) except -1.0:
+    """Return what tells this model, whose key knows its dtype, at this theta from all others."""
+    cdef double[2] model = [SEAL_FORMAT, self.key]
+    return as_number(mixed(mixed(0, model, 2), _numbers_of(theta), self.model.n_parameters))
+
+
+cdef double checksum(double origin, Py_ssize_t level, Py_ssize_t index, const double* numbers, Py_ssize_t n) noexcept nogil:
+    """Return the checksum of a node: of its numbers, its place, and where it comes from."""
+    cdef double[3] place = [origin, <double>level, <double>index]
+    return as_number(mixed(mixed(0, place, 3), numbers, n))
+
+
+cdef int _check_seal(double origin, Py_ssize_t level, Py_ssize_t index, array) except -1:
+    """Is a node as it was made, and was it made by this model at this theta?"""
+    cdef const double* numbers = _numbers_of(array)
+    cdef Py_ssize_t n = array.size - array.shape[1]
+    if numbers[n + 1] != checksum(numbers[n], level, index, numbers, n):
+        _refuse(WRONG_VALUE, "parts", "the node %s as partial_sums returned it" % ((level, index),),
+                "numbers that do not fit its checksum", "it was damaged or changed on its way: compute this part again")
+    if numbers[n] != origin:
+        _refuse(WRONG_VALUE, "parts", "nodes of this model and dtype at this theta",
+                "the node %s of another model, dtype or theta" % ((level, index),), "compute this part again")
+
+
 cdef dict _nodes(_Bound data, theta, Py_ssize_t tile):
     """Return the nodes of bound rows that begin with a tile: the largest that have their place in the tree over all rows."""
     cdef Risk risk = data.risk
     cdef Py_ssize_t tile_rows = risk.model.tile_rows, end = tile + (data.n + tile_rows - 1) // tile_rows, at = tile, level, start, n
+    cdef double origin = _origin(risk, theta)
     cdef dict nodes = {}
     cdef _Job job
     cdef _Tree root
@@ -2798,7 +2995,7 @@ cdef dict _nodes(_Bound data, theta, Py_ssize_t tile):
             start = (at - tile) * tile_rows
             n = min(tile_rows << level, data.n - start)
             root = job.sweep_rows(start, n)
-            nodes[level, at >> level] = _array_of(root, n, job.sweep.n_sums)
+            nodes[level, at >> level] = _array_of(root, n, job.sweep.n_sums, origin, level, at >> level)
             _idle_trees.append(root)
             at += <Py_ssize_t>1 << level
     finally:
@@ -2806,18 +3003,20 @@ cdef dict _nodes(_Bound data, theta, Py_ssize_t tile):
     return nodes
 
 
-cdef dict _collected(Risk self, tuple parts):
-    """Return the nodes of all parts, each once."""
+cdef dict _collected(Risk self, theta, tuple parts):
+    """Return the nodes of all parts, each once: their keys as Python's numbers, their arrays as NumPy's own."""
+    cdef double origin = _origin(self, theta)
     cdef dict nodes = {}
     for part in parts:
         if not isinstance(part, dict):
             _refuse(WRONG_TYPE, "parts", self.expected_nodes, type(part).__name__, "pass what partial_sums returned")
         for key, array in part.items():
-            _check_node(self, key, array)
+            key, array = _checked_node(self, key, array)
+            _check_seal(origin, key[0], key[1], array)
             known = nodes.setdefault(key, array)
-            if known is not array and np.ascontiguousarray(known).tobytes() != np.ascontiguousarray(array).tobytes():
+            if known is not array and known.tobytes() != array.tobytes():
                 _refuse(WRONG_VALUE, "parts", "one array for the node %s" % (key,), "two that differ",
-                        "was theta the same for all parts? else one was damaged")
+                        "are they of the same rows and weights?")
     return nodes
 
 
@@ -2854,7 +3053,7 @@ cdef Py_ssize_t _first_tile(first, Py_ssize_t tile_rows) except -1:
 
 
 cdef double* _numbers_of(array) except? NULL:
-    """Return a C-contiguous array's memory, which lives as long as the array."""
+    """Return a C-contiguous, aligned array's memory, which lives as long as the array."""
     cdef Py_buffer view
     PyObject_GetBuffer(array, &view, PyBUF_STRIDES)
     cdef double* numbers = <double*>view.buf
@@ -2862,12 +3061,14 @@ cdef double* _numbers_of(array) except? NULL:
     return numbers
 
 
-cdef object _array_of(_Tree tree, Py_ssize_t n, Py_ssize_t n_sums):
+cdef object _array_of(_Tree tree, Py_ssize_t n, Py_ssize_t n_sums, double origin, Py_ssize_t level, Py_ssize_t index):
     """Return the first node of a tree, as `partial_sums` returns it."""
     cdef Py_ssize_t row, columns = 2 if all_finite(tree.nodes.sums, n_sums) else 4
-    array = np.zeros((1 + n_sums, columns))
-    cdef double* pair = _numbers_of(array)
+    array = np.zeros((2 + n_sums, columns))
+    cdef double* numbers = _numbers_of(array)
+    cdef double* pair = numbers
     pair[0] = n
+    pair[1] = tree.nodes.exponents[0]
     for row in range(n_sums):
         pair += columns
         pair[0] = canonical(tree.nodes.sums[2 * row])
@@ -2875,16 +3076,19 @@ cdef object _array_of(_Tree tree, Py_ssize_t n, Py_ssize_t n_sums):
         if not magnitude(pair[0]) <= GREATEST:
             pair[2] = canonical(tree.nodes.shrunk[2 * row])
             pair[3] = canonical(tree.nodes.shrunk[2 * row + 1])
+    pair += columns
+    pair[0] = origin
+    pair[1] = checksum(origin, level, index, numbers, columns * (1 + n_sums))
     return array
 
 
-cdef _Tree _tree_of(object node, Py_ssize_t n_sums):
+cdef _Tree _tree_of(object array, Py_ssize_t n_sums):
     """Return a node that came as an array."""
-    array = np.ascontiguousarray(node)
     cdef Py_ssize_t row, columns = array.shape[1]
     cdef const double* pair = _numbers_of(array)
     cdef _Tree tree = _take(_idle_trees, _Tree)
     tree.reserve(1, n_sums)
+    tree.nodes.exponents[0] = <int>pair[1]
     for row in range(n_sums):
         pair += columns
         tree.nodes.sums[2 * row] = pair[0]
@@ -2895,20 +3099,26 @@ cdef _Tree _tree_of(object node, Py_ssize_t n_sums):
     return tree
 
 
-cdef int _check_node(Risk self, key, array) except -1:
-    """Is it a node, and are there as many rows in it as there can be?"""
+cdef tuple _checked_node(Risk self, key, array):
+    """Return a node's key and array, if it is one, and there are as many rows in it as there can be."""
+    cdef Py_ssize_t rows = 4 + self.model.n_parameters, most
     cure = "pass what partial_sums returned"
     if not isinstance(key, tuple) or len(key) != 2 or not _is_whole(key[0]) or not _is_whole(key[1]):
         _refuse(WRONG_TYPE, "parts", self.expected_nodes, "the key %r" % (key,), cure)
     if not isinstance(array, np.ndarray) or array.dtype != _DOUBLE:
         _refuse(WRONG_TYPE, "parts", self.expected_nodes, "%s at %s" % (getattr(array, "dtype", type(array).__name__), key), cure)
-    if array.shape not in ((3 + self.model.n_parameters, 2), (3 + self.model.n_parameters, 4)):
+    array = _plain(array)
+    if array.shape not in ((rows, 2), (rows, 4)):
         _refuse(WRONG_VALUE, "parts", self.expected_nodes, "the shape %s at %s" % (array.shape, key), cure)
-    level, index = key
+    level, index = key = int(key[0]), int(key[1])
     if not (0 <= level <= 50 and 0 <= index < 1 << 50 - level):
         _refuse(WRONG_VALUE, "parts", self.expected_nodes, "the key %s" % (key,), cure)
-    if not 0 < array[0, 0] <= self.model.tile_rows << level or array[0, 0] % 1:
-        _refuse(WRONG_VALUE, "parts", "1 to %d rows at %s" % (self.model.tile_rows << level, key), array[0, 0], cure)
+    most = self.model.tile_rows << level
+    if not most - self.model.tile_rows < array[0, 0] <= most or array[0, 0] % 1:
+        _refuse(WRONG_VALUE, "parts", "%d to %d rows at %s" % (most - self.model.tile_rows + 1, most, key), array[0, 0], cure)
+    if not NO_WEIGHT <= array[0, 1] <= 1024 or array[0, 1] % 1:
+        _refuse(WRONG_VALUE, "parts", "an exponent from %d to 1024 at %s" % (NO_WEIGHT, key), array[0, 1], cure)
+    return key, array
 
 
 cdef list _in_order(dict nodes, Py_ssize_t tile_rows):
@@ -2936,7 +3146,8 @@ def _doors(Risk self, module):
         """Return the mean loss, plus the penalty if there is one: a float.
 
         theta (P,) flat, inputs (N, D), targets (N, M): (N,) will do for one column, None for none.
-        weights (N,): the mean is sum(w * loss) / sum(w). threads: None takes what the work is worth.
+        weights (N,): the mean is sum(w * loss) / sum(w). threads: None takes what the work is worth;
+        never more are started than there are blocks of rows, nor than 4 for each core (8, where there are few).
         Raises ValueError for a wrong shape and TypeError for a wrong kind of array.
         """
         return _mean(_bound(self, inputs, targets, weights, threads), self.theta(theta), None)
@@ -3002,24 +3213,27 @@ def _doors(Risk self, module):
 
         first: where these rows begin among all rows, a multiple of TILE. N too is one, unless these rows are the last. All
         rows are a row of tiles, of TILE rows each; the node (level, index) has the tiles from index * 2**level on, 2**level
-        of them or those that there are. Its array, float64 (P + 3, 2), has in row 0 the number of rows and 0;
+        of them, of which the last of all may have fewer rows. Its array, float64 (P + 4, 2), has in row 0 the number of rows and an exponent;
         then pairs, high and low, whose sums are those of the weights (without weights, of ones), of w * loss and of
-        w * gradient, without the penalty. Where such a sum is beyond the range of double its pair is not finite, and the
-        array has two columns more: pairs that are 2**-512 times the sums, for the rows that are not finite.
-        Equal rows give equal bits, for any number of threads. Other arguments and errors as for `risk`.
+        w * gradient, without the penalty, all times 2**-exponent. The exponent is 0 unless every weight is small. The
+        last row has two digests: of the model, its dtype and theta, and of the node. Where a sum is beyond the range of
+        double its pair is not finite, and the array has two columns more: pairs that are 2**-512 times the
+        sums, for the rows that are not finite. Equal rows give equal bits, for any number of threads. Other arguments and errors as for `risk`.
         """
         cdef _Bound data = _bound(self, inputs, targets, weights, threads)
-        return _nodes(data, self.theta(theta), _first_tile(first, self.model.tile_rows))
+        return _nodes(data, self.theta(theta).copy(), _first_tile(first, self.model.tile_rows))
 
     def merge_sums(theta, *parts):
         """Return `(risk, gradient)` over all rows, from what `partial_sums` gave for parts of them at the same theta.
 
         The same bits as `risk_and_gradient` over all rows at once, whatever the parts and their order. A node may come
-        several times, if its bits are the same. ValueError where they are not, and where rows are missing or overlap, from
-        row 0 to the last row that any part has; whether that is the last of all, only you can tell.
+        several times, if its bits are the same. ValueError, which names the node, where they are not, where a part is of
+        another model, dtype or theta or was damaged, and where rows are missing or overlap, from row 0 to the last row
+        that any part has; whether that is the last of all, only you can tell.
         """
-        cdef dict nodes = _collected(self, parts)
-        return _merged(self, self.theta(theta), _in_order(nodes, self.model.tile_rows), nodes)
+        theta = self.theta(theta).copy()  # another thread may write to what was given
+        cdef dict nodes = _collected(self, theta, parts)
+        return _merged(self, theta, _in_order(nodes, self.model.tile_rows), nodes)
 
     def pack(values):
         """Return a flat theta, (P,), from ``{name: array}``, each array in its parameter's shape."""
@@ -3031,7 +3245,7 @@ def _doors(Risk self, module):
 
     cdef const Model* m = &self.model
     shapes = (
-        ("(P,)", "(%d,)" % m.n_parameters), ("(N, P)", "(N, %d)" % m.n_parameters), ("(P + 3, 2)", "(%d, 2)" % (m.n_parameters + 3)),
+        ("(P,)", "(%d,)" % m.n_parameters), ("(N, P)", "(N, %d)" % m.n_parameters), ("(P + 4, 2)", "(%d, 2)" % (m.n_parameters + 4)),
         ("(N, D)", "(N, %d)" % m.input_columns), ("(N, M)", "(N, %d)" % m.target_columns),
         ("(N, K)", "(N,)" if self.scalar else "(N, %d)" % m.n_predictions),
     )
@@ -3041,8 +3255,24 @@ def _doors(Risk self, module):
             function.__doc__ = function.__doc__.replace(symbols, numbers)
         function.__module__ = module  # pickle looks there, and for the name, when one goes to another process
         function.__qualname__ = function.__name__
+        function.__reduce_ex__, function.__deepcopy__ = _copiers(function)
         functions[function.__name__] = function
     return {**functions, "N_PARAMETERS": m.n_parameters, "TILE": m.tile_rows}
+
+
+def _copiers(function):
+    """Return what pickle and copy ask a function: its name, if its module can be imported by name; and itself."""
+
+    def __reduce_ex__(protocol):
+        from pickle import PicklingError
+
+        if getattr(sys.modules.get(function.__module__), function.__name__, None) is not function:
+            raise PicklingError("%s.%s is a function of a compiled risk, which cannot be pickled: pass the declared risk and call "
+                                "symgrad.compile there, or import a module that symgrad generate has written"
+                                % (function.__module__, function.__name__))
+        return function.__name__
+
+    return __reduce_ex__, lambda memo: function
 
 
 cdef object _packed(tuple parameters, values):
@@ -3100,7 +3330,7 @@ cdef double _finish(Risk self, _Tree tree, const real* c, out) except? -1.0:
     if not magnitude(total) <= GREATEST or total == 0.0:
         _refuse(WRONG_VALUE, "weights", "a finite sum other than zero", total, "the weighted mean divides by it")
     if out is not None:
-        PyObject_GetBuffer(out, &view, PyBUF_STRIDES)
+        PyObject_GetBuffer(_base_of(out), &view, PyBUF_STRIDES)
         if unit == 1.0 and all_finite(&sums[4], n):
             divide(<real*>view.buf, &sums[4], penalty, n, total)
         else:
@@ -3121,7 +3351,7 @@ cdef int _each(_Bound data, theta, Wanted wanted, LaneFunction function, Py_ssiz
     try:
         job = _job(data, theta, function, n_rows, function == data.risk.gradients)
         job.out = out
-        PyObject_GetBuffer(out, &view, PyBUF_STRIDES)
+        PyObject_GetBuffer(_base_of(out), &view, PyBUF_STRIDES)
         job.sweep.wanted = wanted
         job.sweep.out = <char*>view.buf
         job.sweep.out_size = out_rows * view.itemsize

@@ -171,5 +171,6 @@ _risk = _sweep.Risk(
     gradients=PyCapsule_New(<void*>gradients, "lanes/float64", NULL),
     predictions=PyCapsule_New(<void*>predictions, "lanes/float64", NULL),
     invariants=5, rows=6, summed=6, outputs=1, scalar=True, lanes=64, depth=16, batch=4, cost=13,
+    key=60090973977077,
 )
 globals().update(_risk.functions(__name__))

@@ -239,5 +239,6 @@ _risk = _sweep.Risk(
     invariants=355, penalty=1, rows=42, summed=18, outputs=1, scalar=False, lanes=64, depth=16, batch=1, cost=62,
     segments=((1, 80, 17),),
     outers=((0, 1, -1, 8, 1, 10),),
+    key=138782290876579,
 )
 globals().update(_risk.functions(__name__))

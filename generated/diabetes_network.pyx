@@ -393,5 +393,6 @@ _risk = _sweep.Risk(
     gradients=PyCapsule_New(<void*>gradients, "lanes/float64", NULL),
     predictions=PyCapsule_New(<void*>predictions, "lanes/float64", NULL),
     invariants=17, rows=31, summed=18, outputs=1, scalar=True, lanes=64, depth=16, batch=4, cost=45,
+    key=47888111176343,
 )
 globals().update(_risk.functions(__name__))

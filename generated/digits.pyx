@@ -325,5 +325,6 @@ _risk = _sweep.Risk(
     invariants=2410, rows=149, summed=43, outputs=10, scalar=False, lanes=64, depth=16, batch=1, cost=445,
     segments=((1, 2048, 32), (33, 2400, 10)),
     outers=((0, 1, -1, 32, 1, 64), (2080, 33, 75, 10, 1, 32)),
+    key=241731327621897,
 )
 globals().update(_risk.functions(__name__))

@@ -210,5 +210,6 @@ _risk = _sweep.Risk(
     gradients=PyCapsule_New(<void*>gradients, "lanes/float64", NULL),
     predictions=PyCapsule_New(<void*>predictions, "lanes/float64", NULL),
     invariants=11, rows=10, summed=10, outputs=1, scalar=True, lanes=64, depth=16, batch=4, cost=23,
+    key=135145706348112,
 )
 globals().update(_risk.functions(__name__))

@@ -225,5 +225,6 @@ _risk = _sweep.Risk(
     gradients=PyCapsule_New(<void*>gradients, "lanes/float64", NULL),
     predictions=PyCapsule_New(<void*>predictions, "lanes/float64", NULL),
     invariants=37, penalty=1, rows=19, summed=19, outputs=1, scalar=False, lanes=64, depth=16, batch=1, cost=15,
+    key=97880896284337,
 )
 globals().update(_risk.functions(__name__))

@@ -186,5 +186,6 @@ _risk = _sweep.Risk(
     gradients=PyCapsule_New(<void*>gradients, "lanes/float64", NULL),
     predictions=PyCapsule_New(<void*>predictions, "lanes/float64", NULL),
     invariants=10, rows=9, summed=9, outputs=1, scalar=True, lanes=64, depth=16, batch=4, cost=17,
+    key=237219629969197,
 )
 globals().update(_risk.functions(__name__))

@@ -268,5 +268,6 @@ _risk = _sweep.Risk(
     invariants=55, penalty=1, rows=16, summed=4, outputs=3, scalar=False, lanes=64, depth=16, batch=1, cost=20,
     segments=((1, 12, 3),),
     outers=((0, 1, -1, 3, 1, 4),),
+    key=177118695971578,
 )
 globals().update(_risk.functions(__name__))

@@ -251,5 +251,6 @@ _risk = _sweep.Risk(
     losses=PyCapsule_New(<void*>losses, "lanes/float64", NULL),
     gradients=PyCapsule_New(<void*>gradients, "lanes/float64", NULL),
     invariants=12, rows=5, summed=5, lanes=64, depth=16, batch=4, cost=12,
+    key=46699651488920,
 )
 globals().update(_risk.functions(__name__))

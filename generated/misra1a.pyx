@@ -137,5 +137,6 @@ _risk = _sweep.Risk(
     gradients=PyCapsule_New(<void*>gradients, "lanes/float64", NULL),
     predictions=PyCapsule_New(<void*>predictions, "lanes/float64", NULL),
     invariants=2, rows=3, summed=3, outputs=1, scalar=True, lanes=64, depth=16, batch=4, cost=7,
+    key=99922486956720,
 )
 globals().update(_risk.functions(__name__))

@@ -141,5 +141,6 @@ _risk = _sweep.Risk(
     gradients=PyCapsule_New(<void*>gradients, "lanes/float64", NULL),
     predictions=PyCapsule_New(<void*>predictions, "lanes/float64", NULL),
     invariants=3, rows=4, summed=4, outputs=1, scalar=True, lanes=64, depth=16, batch=4, cost=8,
+    key=217431659636024,
 )
 globals().update(_risk.functions(__name__))

@@ -166,5 +166,6 @@ _risk = _sweep.Risk(
     gradients=PyCapsule_New(<void*>gradients, "lanes/float64", NULL),
     predictions=PyCapsule_New(<void*>predictions, "lanes/float64", NULL),
     invariants=4, rows=5, summed=5, outputs=1, scalar=True, lanes=64, depth=16, batch=4, cost=7,
+    key=229273947179391,
 )
 globals().update(_risk.functions(__name__))

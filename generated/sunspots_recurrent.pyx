@@ -453,5 +453,6 @@ _risk = _sweep.Risk(
     invariants=91, penalty=1, rows=54, summed=14, outputs=1, scalar=False, lanes=64, depth=16, batch=1, cost=111,
     segments=((1, 0, 4), (5, 20, 9)),
     outers=((4, 18, 34, 4, 1, 4), (4, 42, 14, 4, 1, 4)),
+    key=42311141835854,
 )
 globals().update(_risk.functions(__name__))

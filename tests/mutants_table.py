@@ -21,7 +21,7 @@ C_HEAD, MATRICES, BLOCKS = f"{SWEEP}/arithmetic.h.jinja", f"{SWEEP}/matrices.pyx
 PARTS_TEMPLATE, SCATTER = f"{SWEEP}/parts.pyx.jinja", f"{SWEEP}/scatter.h.jinja"
 ROWS_OF_INPUTS, LINES = f"{SWEEP}/multiples.pyx.jinja", f"{SWEEP}/predictors.h.jinja"
 PREDICTORS = "symgrad/schedule/predictors.py"
-REDUCE = f"{SWEEP}/reduce.pyx.jinja"
+REDUCE, SEALS_TEMPLATE = f"{SWEEP}/reduce.pyx.jinja", f"{SWEEP}/seals.pyx.jinja"
 OUTERS, TURN, SPECIAL = f"{SWEEP}/outers.pyx.jinja", f"{SWEEP}/turn.h.jinja", f"{SWEEP}/special.pyx.jinja"
 ARITHMETIC, POWERS = "symgrad/operations/arithmetic.py", "symgrad/operations/powers.py"
 EXPONENTIALS, CIRCULAR = "symgrad/operations/exponentials.py", "symgrad/operations/circular.py"
@@ -30,7 +30,10 @@ DIFFERENTIATE, TERMS = "symgrad/passes/differentiate.py", "symgrad/passes/stable
 PARTS, TREE = ("tests/compiled/test_partial_sums.py",), ("tests/compiled/test_sums_tree.py",)
 ENVIRONMENT = ("tests/compiled/test_floating_environment.py",)
 SUMS = ("tests/compiled/test_sums.py",)
+WEIGHTS, SEALS = ("tests/compiled/test_weights.py",), ("tests/compiled/test_seals.py",)
+FORKS = ("tests/compiled/test_forks.py",)
 FUNCTIONS = ("tests/compiled/test_functions.py",)
+MISUSE, SANITIZERS = ("tests/compiled/test_misuse.py",), ("tests/ladder/test_sanitizers.py",)
 LINEAR = ("tests/compiled/test_predictors.py",)
 ARRAYS = ("tests/compiled/test_arrays.py",)
 THREADS = ("tests/compiled/test_threads.py",)
@@ -79,8 +82,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a call of a batch is added twice", SUMMED, "add_exactly(&high_i, &low_i, values[distance + i])",
            "add_exactly(&high_i, &low_i, values[i])", SUMS),
     Mutant("the first weight for all", GATHER,
-           "gather_table(weights, &sweep.columns[WEIGHTS], 0, 1, start, count, lanes)",
-           "gather_table(weights, &sweep.columns[WEIGHTS], 0, 1, 0, count, lanes)", SUMS),
+           "gather_weights(weights, &sweep.columns[WEIGHTS], start,",
+           "gather_weights(weights, &sweep.columns[WEIGHTS], 0,", SUMS),
     Mutant("weights are squared", "symgrad/trace/risk_to_program.py", 'builder.emit("weight", shape=()))',
            'builder.emit("power", builder.emit("weight", shape=()), attribute=2))', SUMS),
     Mutant("weights are ignored", "symgrad/trace/risk_to_program.py", 'builder.emit("weight", shape=()))',
@@ -105,8 +108,8 @@ MUTANTS: tuple[Mutant, ...] = (
            NETWORKS),
     Mutant("a block starts where the first does", JOBS, "column.base += first * column.row_stride",
            "column.base += 0 * column.row_stride", THREADS),
-    Mutant("a converted block starts where the first does", JOBS, "array = array[first:first + sweep.n].astype(_REAL)",
-           "array = array[:sweep.n].astype(_REAL)", THREADS),
+    Mutant("a converted block starts where the first does", JOBS, "array = array[first:first + sweep.n].astype(",
+           "array = array[:sweep.n].astype(", THREADS),
     Mutant("an odd node is lost", SCRATCH, "width = (width + 1) >> 1", "width = width >> 1", THREADS),
     Mutant("signals are not asked for", JOBS, "PyErr_CheckSignals()", "pass", THREADS),
     Mutant("weights are not checked", JOBS, "_check_weights(self.data.arrays[WEIGHTS][first:first + sweep.n])", "pass",
@@ -116,6 +119,16 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a small low word is not shrunk", SUMMED, "node.shrunk[row + 1] = node.sums[row + 1] * SHRINK",
            "node.shrunk[row + 1] = 0.0", TREE),
     Mutant("the sibling is not shrunk", SUMMED, "high = other.sums[row] * SHRINK", "high = other.sums[row]", SUMS),
+    Mutant("small weights stay small", GATHER, "<real>ldexp(weight_at(weights, start + lane), -exponent)",
+           "<real>weight_at(weights, start + lane)", WEIGHTS),
+    Mutant("large weights are infinite in single precision", GATHER, "SMALL <= greatest < 1.0 / LEAST",
+           "SMALL <= greatest", WEIGHTS),
+    Mutant("nodes of other exponents are added", SUMMED,
+           "pair[0] = ldexp(pair[0], node.exponents[0] - exponent)", "pass", WEIGHTS),
+    Mutant("a tile without weight lifts the others", GATHER, "exponent if greatest > 0.0 else NO_WEIGHT",
+           "exponent if greatest > 0.0 else 0", WEIGHTS),
+    Mutant("a part forgets its exponent", PARTS_TEMPLATE, "tree.nodes.exponents[0] = <int>pair[1]",
+           "tree.nodes.exponents[0] = 0", WEIGHTS),
     Mutant("NaN is any NaN", C_HEAD, 'return x == x ? x : __builtin_nan("");', "return x;", SUMS),
     Mutant("subnormal numbers are flushed", C_HEAD, "restore(0x1f80);", "restore(0x9fc0);", IEEE),
     Mutant("the environment is not given back", C_HEAD, "__builtin_ia32_ldmxcsr(was);",
@@ -126,9 +139,28 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("two nodes may differ", PARTS_TEMPLATE, "if known is not array and", "if known is array and", PARTS),
     Mutant("a part begins anywhere", PARTS_TEMPLATE, "if first < 0 or first % tile_rows or", "if first < 0 or", PARTS),
     Mutant("a part counts one row too many", PARTS_TEMPLATE, "pair[0] = n\n", "pair[0] = n + 1\n", PARTS),
+    Mutant("a damaged part is taken", SEALS_TEMPLATE, "if numbers[n + 1] != checksum(",
+           "if numbers[n + 1] == 0.5 * checksum(", SEALS),
+    Mutant("a part of another theta is taken", SEALS_TEMPLATE, "_numbers_of(theta), self.model.n_parameters",
+           "_numbers_of(theta), 0", SEALS),
+    Mutant("a part of another model is taken", "symgrad/render/module.py", "repr(texts)", "repr(0)", SEALS),
+    Mutant("a node may stand anywhere", SEALS_TEMPLATE, "<double>level, <double>index]", "0, 0]", SEALS),
+    Mutant("a node may hide rows", PARTS_TEMPLATE, "not most - self.model.tile_rows < array[0, 0]",
+           "not 0 < array[0, 0]", SEALS),
+    Mutant("keys stay NumPy's", PARTS_TEMPLATE, "int(key[0]), int(key[1])", "key[0], key[1]", SEALS),
+    # other processes
+    Mutant("a child waits for its parent's threads", JOBS, "if forks != _forks:", "if False:", FORKS),
+    Mutant("a child leaves out what other threads did", JOBS, "if forks != _forks and self.threads > 1:", "if False:",
+           FORKS),
     # what Python calls
-    Mutant("out may overlap", CHECKS, "np.may_share_memory(out, other)", "out is other", ARRAYS),
-    Mutant("out may be read-only", CHECKS, "out.shape != shape or not out.flags.carray", "out.shape != shape", ARRAYS),
+    Mutant("out may overlap", CHECKS, "np.may_share_memory(array, other)", "out is other", ARRAYS),
+    Mutant("out may be read-only", CHECKS, "array.shape != shape or not array.flags.carray", "array.shape != shape",
+           ARRAYS),
+    Mutant("out is believed", CHECKS, "array = _base_of(out)", "array = out", MISUSE),
+    Mutant("as many threads as are asked for", CHECKS, "return threads if threads <= ALWAYS_THREADS else",
+           "return threads or", MISUSE),
+    Mutant("misaligned arrays are read in place", BOUND, " and is_aligned(&view, sizeof(real))", "", SANITIZERS),
+    Mutant("a misaligned theta is read in place", BOUND, "and is_aligned(&view, sizeof(double))", "", SANITIZERS),
     Mutant("a mask is lost", CHECKS, "if value is None or isinstance(value, np.ma.MaskedArray):", "if value is None:",
            ARRAYS),
     # linear predictors
@@ -157,7 +189,7 @@ MUTANTS: tuple[Mutant, ...] = (
            " and len(self.uses[start].weights) <= end - start", "", LINEAR),
     Mutant("too few columns are read", BOUND, "view.ndim == 2 and view.shape[1] == columns", "view.ndim == 2", ARRAYS),
     Mutant("lengths may differ", BOUND, "(self.n < 0 or self.n == view.shape[0])", "True", ARRAYS),
-    Mutant("theta is used as it lies", BOUND, "return np.ascontiguousarray(theta, _DOUBLE)", "return theta", ARRAYS),
+    Mutant("theta is used as it lies", BOUND, "return _plain(theta)", "return theta", ARRAYS),
     # arithmetic
     Mutant("parts of fast-math are let through", C_HEAD, "__GCC_IEC_559 < 1", "__GCC_IEC_559 < 0", IEEE),
     Mutant("a model lets parts of fast-math through", MODEL, "__GCC_IEC_559 < 1", "__GCC_IEC_559 < 0", IEEE),

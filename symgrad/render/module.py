@@ -3,6 +3,7 @@
 Templates receive strings, integers, booleans and tuples of them, and compute nothing.
 """
 
+import hashlib
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -41,6 +42,7 @@ def context(interface: Interface, kernel: Kernel, dtype: str, rewrites: Sequence
     texts = [_function(kernel, function, printer, interface) for function in (None, *kernel.functions)]
     weight_row = _columns(interface.inputs) + _columns(interface.targets)
     gradients = PieceWriter(kernel, printer, functions["gradients"])
+    lines = table(kernel, gradients, interface.scalar, weight_row)
     return {
         "name": interface.name,
         "header": (*interface.header, *_notes(kernel, dtype, rewrites)),
@@ -57,8 +59,13 @@ def context(interface: Interface, kernel: Kernel, dtype: str, rewrites: Sequence
         "lanes": kernel.lanes,
         "weight_row": weight_row,
         "functions": tuple(texts),
-        "table": table(kernel, gradients, interface.scalar, weight_row),
+        "table": (*lines, f"key={_key(dtype, texts, lines)},"),
     }
+
+
+def _key(*texts: object) -> int:
+    """Return a number that tells a model's text from others: sums of one are never taken for another's."""
+    return int.from_bytes(hashlib.sha256(repr(texts).encode()).digest()[:6], "big")
 
 
 def _notes(kernel: Kernel, dtype: str, rewrites: Sequence[str]) -> tuple[str, ...]:

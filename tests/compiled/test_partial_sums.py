@@ -133,7 +133,7 @@ def test_nodes_are_the_largest_that_are_aligned(plane: Any, rows: tuple[Any, Any
     sums = summed(plane, THETA, rows, (3 * 1024, 13 * 1024 + 512))
     assert list(sums) == [(0, 3), (2, 1), (2, 2), (1, 6)]
     assert [sums[key][0].tolist() for key in sums] == [[1024, 0], [4096, 0], [4096, 0], [1536, 0]]
-    assert {(array.shape, array.dtype.str) for array in sums.values()} == {((6, 2), "<f8")}
+    assert {(array.shape, array.dtype.str) for array in sums.values()} == {((7, 2), "<f8")}
 
 
 def test_rows_of_a_node_are_sums_of_weights_losses_and_gradients(plane: Any, rows: tuple[Any, Any, Any]) -> None:
@@ -143,7 +143,7 @@ def test_rows_of_a_node_are_sums_of_weights_losses_and_gradients(plane: Any, row
         losses = plane.per_sample_loss(THETA, inputs, targets)
         gradients = plane.per_sample_gradient(THETA, inputs, targets)
         expected = [w.sum(), (w * losses).sum(), *(w[:, None] * gradients).sum(0)]
-        np.testing.assert_allclose(array[1:].sum(1), expected, rtol=1e-12)
+        np.testing.assert_allclose(array[1:-1].sum(1), expected, rtol=1e-12)
         assert array[0].tolist() == [2048, 0]
 
 
@@ -196,12 +196,8 @@ def test_rows_that_come_twice_in_other_nodes(plane: Any, rows: tuple[Any, Any, A
 
 
 def test_a_node_with_other_bits(plane: Any, rows: tuple[Any, Any, Any], three: list[Any]) -> None:
-    with pytest.raises(ArrayError, match=r"one array for the node \(1, 2\), got two that differ; was theta the same"):
-        plane.merge_sums(THETA, *three, summed(plane, THETA * 2, rows, (4096, 6144)))
-    flipped = {key: array.copy() for key, array in three[0].items()}
-    flipped[2, 0][4, 1] = np.nextafter(flipped[2, 0][4, 1], 1)
-    with pytest.raises(ArrayError, match=r"one array for the node \(2, 0\)"):
-        plane.merge_sums(THETA, *three, flipped)
+    with pytest.raises(ArrayError, match=r"one array for the node \(1, 2\), got two that differ; are they of the same"):
+        plane.merge_sums(THETA, *three, summed(plane, THETA, (*rows[:2], None), (4096, 6144)))
 
 
 @pytest.mark.parametrize(
@@ -209,21 +205,23 @@ def test_a_node_with_other_bits(plane: Any, rows: tuple[Any, Any, Any], three: l
     [
         (None, ArrayTypeError, "got NoneType"),
         ([1], ArrayTypeError, "got list"),
-        ({3: np.ones((6, 2))}, ArrayTypeError, "got the key 3"),
-        ({(1, 2, 3): np.ones((6, 2))}, ArrayTypeError, "got the key"),
-        ({(0, "1"): np.ones((6, 2))}, ArrayTypeError, "got the key"),
-        ({(0, -1): np.ones((6, 2))}, ArrayError, "got the key"),
-        ({(51, 0): np.ones((6, 2))}, ArrayError, "got the key"),
-        ({(10**30, 0): np.ones((6, 2))}, ArrayError, "got the key"),
-        ({(0, 1 << 50): np.ones((6, 2))}, ArrayError, "got the key"),
+        ({3: np.ones((7, 2))}, ArrayTypeError, "got the key 3"),
+        ({(1, 2, 3): np.ones((7, 2))}, ArrayTypeError, "got the key"),
+        ({(0, "1"): np.ones((7, 2))}, ArrayTypeError, "got the key"),
+        ({(0, -1): np.ones((7, 2))}, ArrayError, "got the key"),
+        ({(51, 0): np.ones((7, 2))}, ArrayError, "got the key"),
+        ({(10**30, 0): np.ones((7, 2))}, ArrayError, "got the key"),
+        ({(0, 1 << 50): np.ones((7, 2))}, ArrayError, "got the key"),
         ({(0, 0): None}, ArrayTypeError, r"got NoneType at \(0, 0\)"),
-        ({(0, 0): np.ones((6, 2), "f4")}, ArrayTypeError, "got float32"),
-        ({(0, 0): np.ones((5, 2))}, ArrayError, r"the shape \(5, 2\)"),
-        ({(0, 0): np.ones((6, 3))}, ArrayError, r"the shape \(6, 3\)"),
-        ({(0, 0): np.full((6, 2), 0.0)}, ArrayError, "expected 1 to 1024 rows"),
-        ({(0, 0): np.full((6, 2), 1.5)}, ArrayError, "expected 1 to 1024 rows"),
-        ({(1, 0): np.full((6, 2), 2049.0)}, ArrayError, "expected 1 to 2048 rows"),
-        ({(0, 0): np.full((6, 2), np.nan)}, ArrayError, "expected 1 to 1024 rows"),
+        ({(0, 0): np.ones((7, 2), "f4")}, ArrayTypeError, "got float32"),
+        ({(0, 0): np.ones((6, 2))}, ArrayError, r"the shape \(6, 2\)"),
+        ({(0, 0): np.ones((7, 3))}, ArrayError, r"the shape \(7, 3\)"),
+        ({(0, 0): np.full((7, 2), 0.0)}, ArrayError, "expected 1 to 1024 rows"),
+        ({(0, 0): np.full((7, 2), 1.5)}, ArrayError, "expected 1 to 1024 rows"),
+        ({(1, 0): np.full((7, 2), 2049.0)}, ArrayError, "expected 1025 to 2048 rows"),
+        ({(0, 0): np.full((7, 2), np.nan)}, ArrayError, "expected 1 to 1024 rows"),
+        ({(2, 0): np.full((7, 2), 3072.0)}, ArrayError, "expected 3073 to 4096 rows"),
+        ({(0, 0): np.ones((7, 2)) * 0.5 + [[0.5, 0.0]]}, ArrayError, "expected an exponent from -1100 to 1024"),
     ],
 )
 def test_what_is_no_part(part: Any, error: type[Exception], said: str, plane: Any) -> None:

@@ -168,5 +168,5 @@ def test_what_is_wrong_is_named_before_anything_is_written() -> None:
     for nonsense in (None, 3, b"squared_norms"):
         with pytest.raises(ArrayTypeError, match=r"want: expected one or several of \['squared_norms'\], got"):
             module.reduce(*arguments, want=nonsense)
-    many = module.reduce(*arguments, want="squared_norms", threads=10**30)["squared_norms"]
+    many = module.reduce(*arguments, want="squared_norms", threads=10**6)["squared_norms"]
     assert np.array_equal(many, module.reduce(*arguments, want="squared_norms")["squared_norms"])
