@@ -1,6 +1,9 @@
 """The folder of compiled modules. Here `make` writes a few bytes; test_load.py does the same with real modules."""
 
 import errno
+import fcntl
+import hashlib
+import io
 import json
 import os
 import shutil
@@ -14,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from symgrad.build import Built, Cache, Entry
+from symgrad.build import Built, Cache, Entry, locks
 from symgrad.build import cache as room
 from symgrad.errors import BuildError, CacheWarning
 
@@ -64,6 +67,7 @@ def test_what_was_published_is_found(store: Cache) -> None:
     assert found == Entry(
         KEY, "decay", store.folder / KEY[:40] / "decay.so", "∇R\n", {"trace": 0.25, "compiler": 1.5}, ("log1p",),
         sum(path.stat().st_size for path in (store.folder / KEY[:40]).iterdir()),
+        hashlib.sha256(published.library.read_bytes()).hexdigest(),
     )  # fmt: skip
     assert store.publish(KEY, TEXT, never) == published
     assert names(store.folder) == {KEY[:40]}
@@ -151,7 +155,7 @@ def test_without_locks_the_first_one_wins(store: Cache, monkeypatch: pytest.Monk
         firsts.append(Cache(store.folder).publish(KEY, TEXT, make))
         return make(folder)
 
-    monkeypatch.setattr(room.fcntl, "flock", no_locks)
+    monkeypatch.setattr(fcntl, "flock", no_locks)
     firsts: list[Entry] = []
     entry = store.publish(KEY, TEXT, while_another_finishes)
     assert [entry] == firsts
@@ -159,9 +163,9 @@ def test_without_locks_the_first_one_wins(store: Cache, monkeypatch: pytest.Monk
 
 
 def test_patience_with_a_lock_ends(store: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "LOCK_PATIENCE", 0.1)
-    with store._lock(KEY) as locked:
-        assert locked
+    monkeypatch.setattr(locks, "PATIENCE", 0.1)
+    with (store.folder / f"{KEY[:40]}.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
         start = time.monotonic()
         assert store.publish(KEY, TEXT, make).name == "decay"
         assert 0.1 <= time.monotonic() - start < 5
@@ -169,18 +173,21 @@ def test_patience_with_a_lock_ends(store: Cache, monkeypatch: pytest.MonkeyPatch
 
 def test_a_lock_whose_file_went_away_meanwhile_is_no_lock(store: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that held it removed it between this process' opening and locking."""
-    real, opened = os.open, []
+    real, opened = locks._open, []
 
-    def opening(path: Path, flags: int, mode: int = 0o777) -> int:
-        descriptor = real(path, flags, mode)
+    def opening(top: int, name: str) -> io.FileIO:
+        file = real(top, name)
         if not opened:
-            path.unlink()
-        opened.append(descriptor)
-        return descriptor
+            (store.folder / name).unlink()
+        opened.append(file)
+        return file
 
-    monkeypatch.setattr(room.os, "open", opening)
-    with store._lock(KEY) as first, store._lock(KEY, patience=0.0) as second:
-        assert (first, second) == (True, False)
+    monkeypatch.setattr(locks, "_open", opening)
+    top = os.open(store.folder, os.O_RDONLY)
+    assert locks.under_lock(
+        top, "a.lock", lambda first: (first, locks.under_lock(top, "a.lock", lambda second: second, patience=0.0))
+    ) == (True, False)
+    os.close(top)
 
 
 DIES = """

@@ -109,10 +109,11 @@ def test_a_folder_that_can_only_be_read(
     there = store.publish(OTHER, TEXT, make)
     real = os.open
 
-    def refuse(path: str | Path, flags: int, mode: int = 0o777) -> int:
-        if Path(path).is_relative_to(store.folder) and flags & os.O_CREAT:
+    def refuse(path: str | Path, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        inside = dir_fd is not None and os.path.samestat(os.fstat(dir_fd), store.folder.stat())
+        if inside and flags & os.O_CREAT:
             raise OSError(number, os.strerror(number), str(path))
-        return real(path, flags, mode)
+        return real(path, flags, mode, dir_fd=dir_fd)
 
     monkeypatch.setattr(room.os, "open", refuse)
     assert store.find(OTHER, TEXT) == there
