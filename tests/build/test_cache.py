@@ -20,25 +20,7 @@ import pytest
 from symgrad.build import Built, Cache, Entry, locks
 from symgrad.build import cache as room
 from symgrad.errors import BuildError, CacheWarning
-
-KEY, TEXT = "0123456789abcdef" * 4, "all that went into the key"
-OTHER = "f" * 64
-
-
-def make(folder: Path) -> Built:
-    library, source, log = folder / "decay.so", folder / "decay.pyx", folder / "decay.log"
-    library.write_bytes(bytes(range(256)) * 40)
-    source.write_text("∇R\n", encoding="utf-8")
-    log.write_text("$ gcc\n", encoding="utf-8")
-    return Built("decay", library, source, log, {"trace": 0.25, "compiler": 1.5}, ("log1p",))
-
-
-def never(folder: Path) -> Built:
-    pytest.fail("built again what was there")
-
-
-def names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
+from tests.helpers.entries import KEY, OTHER, TEXT, make, names, never
 
 
 @pytest.fixture
