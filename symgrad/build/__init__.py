@@ -3,8 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .cache import Cache
-from .entries import Entry
+from .cache import Cache, Entry
 from .load import CompiledRisk, load_module, load_or_build
 
 if TYPE_CHECKING:

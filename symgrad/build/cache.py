@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING
 
 from symgrad.errors import BuildError, CacheError, CacheWarning
 
-from .entries import Damaged, Entry, read_entry, write_entry
+from .entries import Damaged, read_entry, write_entry
+from .entries import Entry as Entry
 from .folders import configured_folder, is_still, make_folder, opened
 from .locks import under_lock
 

@@ -28,6 +28,7 @@ def write(folder: Path, name: str, text: str = SOURCE) -> str:
 def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have no server of an earlier test answer."""
     monkeypatch.setattr(translator, "_server", None)
+    monkeypatch.setattr(translator, "_started_for", None)  # put back together, or a server would pass for another
 
 
 def server_process() -> int:
