@@ -18,6 +18,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -184,13 +185,14 @@ class Cache:
 
     def _publish(self, key: str, key_text: str, make: "Callable[[Path], Built]") -> Entry:
         for again in reversed(range(_ROUNDS)):
-            make_folder(self.folder)
-            with opened(self.folder) as top:
-                try:
+            try:
+                make_folder(self.folder)
+                with opened(self.folder) as top:
                     return under_lock(top, _lock_of(key), lambda locked: self._make(top, key, key_text, make, locked))
-                except OSError:
-                    if is_still(self.folder, top) or not again:
-                        raise
+            except OSError as error:
+                vanished = isinstance(error, FileNotFoundError) or not self.folder.exists()
+                if not (again and vanished):
+                    raise
         raise AssertionError("the last round returns or raises")
 
     def _make(self, top: int, key: str, key_text: str, make: "Callable[[Path], Built]", locked: bool) -> Entry:
@@ -209,7 +211,7 @@ class Cache:
             os.mkdir(folder.name, 0o700, dir_fd=top)
             built = make(folder)
             write_entry(folder, key, key_text, built)
-            return self._move_in(top, folder.name, key, key_text)
+            return self._move_in(top, folder, key, key_text)
         except BuildError as error:
             if not folder.is_dir():
                 raise FileNotFoundError(errno.ENOENT, "removed while a module was built in it", str(folder)) from error
@@ -219,14 +221,26 @@ class Cache:
             _remove(top, folder.name)
             raise
 
-    def _move_in(self, top: int, name: str, key: str, key_text: str) -> Entry:
+    def _move_in(self, top: int, folder: Path, key: str, key_text: str) -> Entry:
+        """Return a finished entry, moved to its place, or that of a process that was faster.
+
+        It is not read there again: another process may clear it away at once, and whoever loads it sees that.
+        """
+        try:
+            made = read_entry(top, folder, key, key_text)
+        except Damaged:
+            made = None
+        if made is None:
+            raise FileNotFoundError(errno.ENOENT, "removed while a module was built in it", str(folder))
         for _ in range(3):
-            with contextlib.suppress(OSError):
-                os.rename(name, key[:40], src_dir_fd=top, dst_dir_fd=top)
-            entry = self._read_or_discard(top, key, key_text)  # this one, or that of a process that was faster
-            if entry is not None:
-                _remove(top, name)
-                return entry
+            try:
+                os.rename(folder.name, key[:40], src_dir_fd=top, dst_dir_fd=top)
+                return replace(made, library=self._path(key) / made.library.name)
+            except OSError:
+                entry = self._read_or_discard(top, key, key_text)
+                if entry is not None:
+                    _remove(top, folder.name)
+                    return entry
         raise OSError(errno.EIO, "a finished module could not be moved into the cache", str(self._path(key)))
 
 

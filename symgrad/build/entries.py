@@ -117,12 +117,16 @@ def _refuse_foreign(path: Path, status: os.stat_result) -> None:
 
 def _bytes(descriptor: int, path: Path) -> bytes:
     try:
-        with open(os.open(path.name, _FILE, dir_fd=descriptor), "rb") as file:
-            status = os.fstat(file.fileno())
+        file = os.open(path.name, _FILE, dir_fd=descriptor)
+        try:
+            status = os.fstat(file)
             _refuse_foreign(path, status)
             if not stat.S_ISREG(status.st_mode):
                 raise Damaged(f"{path} is no file ({describe(status)})")
-            return file.read()
+            with open(file, "rb", closefd=False) as opened:
+                return opened.read()
+        finally:
+            os.close(file)
     except OSError as error:
         raise Damaged(f"{path} cannot be read ({error})") from None
 

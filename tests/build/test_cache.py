@@ -12,8 +12,9 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,6 +103,46 @@ def test_a_missing_file_is_damage(file: str, store: Cache) -> None:
         assert store.find(KEY, TEXT) is None
     store.publish(KEY, TEXT, make)
     assert store.find(KEY, TEXT) is not None
+
+
+def link_to_nothing(path: Path) -> None:
+    path.symlink_to("nowhere")
+
+
+@pytest.mark.parametrize("thing", [os.mkfifo, os.mkdir, link_to_nothing])
+@pytest.mark.parametrize("file", ["decay.so", "decay.pyx", "entry.json", "."])
+def test_what_is_no_file_is_damage(file: str, thing: Callable[[Path], None], store: Cache) -> None:
+    """Nobody waits at a FIFO for its other end."""
+    path = (store.publish(KEY, TEXT, make).library.parent / file).resolve()
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    thing(path)
+    with pytest.warns(CacheWarning, match=f"{KEY[:40]}.*built anew"):
+        assert store.find(KEY, TEXT) is None
+    assert store.publish(KEY, TEXT, make) == store.find(KEY, TEXT)
+    assert names(store.folder) == {KEY[:40]}
+
+
+@pytest.mark.parametrize("call", ["open", "stat", "listdir", "fstat", "lstat"])
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.ENOENT])
+def test_an_error_while_an_entry_is_read_reaches_nobody(
+    call: str, number: int, store: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each call of that name in turn fails, once: a network disk has such moments."""
+    entry, real = store.publish(KEY, TEXT, make), getattr(os, call)
+    for failing in range(20):
+        count = iter(range(1000))
+
+        def once(*arguments: Any, failing: int = failing, count: Iterator[int] = count, **named: Any) -> Any:
+            if next(count) == failing:
+                raise OSError(number, os.strerror(number))
+            return real(*arguments, **named)
+
+        with monkeypatch.context() as patch, warnings.catch_warnings():
+            warnings.simplefilter("ignore", CacheWarning)
+            patch.setattr(os, call, once)
+            found = store.find(KEY, TEXT)
+        assert found in (None, entry)
+    assert store.find(KEY, TEXT) == entry
 
 
 @pytest.mark.parametrize("field", ["timings", "rewrites", "source", "name", "sha256"])
