@@ -5,37 +5,38 @@
     <folder>/<40 digits>.lock          held while building
 
 An entry is built in a folder of its own and appears by one rename. The lock only spares work: without it, two processes
-build the same entry and the second one finds the first one's. Nothing is unpickled, and nothing goes by file times.
+build the same entry and the second one finds the first one's. Nothing is unpickled. File times decide only which entry
+goes first where all are more than $SYMGRAD_CACHE_LIMIT, and which is taken where there is no compiler.
 """
 
 import atexit
 import contextlib
 import errno
+import json
 import os
-import re
-import secrets
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from symgrad.errors import BuildError, CacheError, CacheWarning
 
+from .contents import ENTRY, FAILED_FILE, children, glances, grave, lock_of, move_away, prune, remove, sweep
 from .entries import Damaged, read_entry, write_entry
 from .entries import Entry as Entry
 from .folders import configured_folder, is_still, make_folder, opened
+from .limits import cache_limit
 from .locks import under_lock
 
 if TYPE_CHECKING:
     from .library import Built
 
-FAILED_FILE = "failed"
-_ENTRY, _WORK = "[0-9a-f]{40}", "build-[0-9a-f]{40}-.*"
 _READINGS = 3  # an entry that is cleared away while it is read looks damaged
 _ROUNDS = 2  # a folder that is deleted while something is built in it is made anew
+_NO_OTHER = "no other folder is left to build in: make room, or set SYMGRAD_CACHE_DIR or TMPDIR to a folder that has it"
 _private_folders: dict[int, list[Path]] = {}  # by process: a forked child must not clear its parent's away
 
 
@@ -117,20 +118,20 @@ class Cache:
             raise
         except OSError as error:
             if self.private:
-                raise
+                raise OSError(error.errno, f"{error.strerror or error}; {_NO_OTHER}", str(self.folder)) from error
             return self._instead_of(self.folder, error).publish(key, key_text, make)
 
     def discard(self, key: str, reason: str) -> None:
         """Take an entry away, with a `CacheWarning` that names it and why; processes that have it loaded keep it."""
         warnings.warn(f"{self._path(key)}: {reason}; it will be built anew", CacheWarning, stacklevel=2)
         with contextlib.suppress(OSError), opened(self.folder) as top:
-            under_lock(top, _lock_of(key), lambda _: _move_away(top, key))
+            under_lock(top, lock_of(key), lambda _: move_away(top, key))
 
     def entries(self) -> tuple[Entry, ...]:
         """Return all whole entries, by name and key; damaged ones are left out."""
         found = []
         with contextlib.suppress(OSError), opened(self.folder) as top:
-            for name in _children(top, _ENTRY):
+            for name in children(top, ENTRY):
                 with contextlib.suppress(Damaged):
                     entry = read_entry(top, self.folder / name)
                     found += [entry] if entry else []
@@ -140,11 +141,33 @@ class Cache:
         """Remove every entry and kept log, but not what is being built just now; return the number of entries."""
         names = []
         with contextlib.suppress(FileNotFoundError), opened(self.folder) as top:
-            names = _children(top, _ENTRY)
+            names = children(top, ENTRY)
             for name in names:
-                _move_away(top, name)
-            _sweep(top, keep_failed=False)
+                move_away(top, name)
+            sweep(top, keep_failed=False)
         return len(names)
+
+    def prune(self, limit: str | None = None) -> tuple[int, int]:
+        """Remove the entries that were not used for longest until the rest is within the limit, and what is left over.
+
+        ``limit`` is written as $SYMGRAD_CACHE_LIMIT is, whose place it takes. Returns how many went, and their bytes.
+        Raises `CacheError` where it is no size.
+        """
+        with opened(self.folder) as top:
+            gone = prune(top, self.folder, cache_limit(limit))
+            sweep(top, keep_failed=False)
+        return gone
+
+    def alike(self, wanted: Mapping[str, object]) -> tuple[Entry, ...]:
+        """Return the entries whose key text has all that is wanted, the newest first; damaged ones are left out."""
+        found: list[tuple[float, Entry]] = []
+        with contextlib.suppress(OSError), opened(self.folder) as top:
+            for name, seen in glances(top, self.folder).items():
+                with contextlib.suppress(Damaged):
+                    if _has(json.loads(seen.key_text), wanted):
+                        entry = read_entry(top, self.folder / name)
+                        found += [(seen.built, entry)] if entry else []
+        return tuple(entry for _, entry in sorted(found, key=lambda pair: pair[0], reverse=True))
 
     def report(self) -> tuple[tuple[str, str], ...]:
         """Return what `symgrad doctor` shows: pairs of a label and a text."""
@@ -172,7 +195,7 @@ class Cache:
             return self._read(top, key, key_text)
         except Damaged as damage:
             self._tell(damage)
-            _move_away(top, key)
+            move_away(top, key)
             return None
 
     def _tell(self, damage: Damaged) -> None:
@@ -184,11 +207,14 @@ class Cache:
     # --- writing ---
 
     def _publish(self, key: str, key_text: str, make: "Callable[[Path], Built]") -> Entry:
+        limit = cache_limit()
         for again in reversed(range(_ROUNDS)):
             try:
                 make_folder(self.folder)
                 with opened(self.folder) as top:
-                    return under_lock(top, _lock_of(key), lambda locked: self._make(top, key, key_text, make, locked))
+                    entry = under_lock(top, lock_of(key), lambda locked: self._make(top, key, key_text, make, locked))
+                    prune(top, self.folder, limit, keep=key[:40])
+                    return entry
             except OSError as error:
                 vanished = isinstance(error, FileNotFoundError) or not self.folder.exists()
                 if not (again and vanished):
@@ -202,11 +228,11 @@ class Cache:
         if entry is not None:
             return entry
         if locked:
-            _sweep(top, keep_failed=True, own=key[:40])
+            sweep(top, keep_failed=True, own=key[:40])
         return self._build(top, key, key_text, make)
 
     def _build(self, top: int, key: str, key_text: str, make: "Callable[[Path], Built]") -> Entry:
-        folder = self.folder / _grave(key)
+        folder = self.folder / grave(key)
         try:
             os.mkdir(folder.name, 0o700, dir_fd=top)
             built = make(folder)
@@ -218,7 +244,7 @@ class Cache:
             (folder / FAILED_FILE).touch()
             raise
         except BaseException:
-            _remove(top, folder.name)
+            remove(top, folder.name)
             raise
 
     def _move_in(self, top: int, folder: Path, key: str, key_text: str) -> Entry:
@@ -239,7 +265,7 @@ class Cache:
             except OSError:
                 entry = self._read_or_discard(top, key, key_text)
                 if entry is not None:
-                    _remove(top, folder.name)
+                    remove(top, folder.name)
                     return entry
         raise OSError(errno.EIO, "a finished module could not be moved into the cache", str(self._path(key)))
 
@@ -247,56 +273,12 @@ class Cache:
 _fallbacks: dict[tuple[int, Path], Cache] = {}
 
 
-# --- what is in a folder that is open as `top` ---
-
-
-def _lock_of(key: str) -> str:
-    return f"{key[:40]}.lock"
-
-
-def _grave(key: str) -> str:
-    """Return the name of a folder to build in, or to be deleted: whoever finds it asks for the key's lock."""
-    return f"build-{key[:40]}-{secrets.token_hex(4)}"
-
-
-def _children(top: int, pattern: str) -> list[str]:
-    return sorted(name for name in os.listdir(top) if re.fullmatch(pattern, name))
-
-
-def _move_away(top: int, key: str) -> None:
-    """Take an entry out of the way by one rename, then delete it: nobody meets half an entry."""
-    grave = _grave(key)
-    with contextlib.suppress(FileNotFoundError):
-        os.rename(key[:40], grave, src_dir_fd=top, dst_dir_fd=top)
-        _remove(top, grave)
-
-
-def _remove(top: int, name: str) -> None:
-    try:
-        os.unlink(name, dir_fd=top)
-    except OSError:  # a folder, as a rule
-        shutil.rmtree(name, ignore_errors=True, dir_fd=top)
-
-
-def _sweep(top: int, *, keep_failed: bool, own: str = "") -> None:
-    """Remove what processes that are dead by now left: a building one holds its key's lock.
-
-    `own` is the key whose lock is held here.
-    """
-    for name in _children(top, _WORK):
-        key = name[6:46]
-        if key == own:
-            _remove(top, name)
-        elif not (keep_failed and _is_there(top, f"{name}/{FAILED_FILE}")):
-            under_lock(top, _lock_of(key), lambda free: _remove(top, name) if free else None, patience=0.0)  # noqa: B023
-
-
-def _is_there(top: int, name: str) -> bool:
-    try:
-        os.lstat(name, dir_fd=top)
-    except OSError:
-        return False
-    return True
+def _has(text: Any, wanted: Mapping[str, object]) -> bool:
+    """Return whether a mapping that was read has all that is wanted, in mappings within it too."""
+    return isinstance(text, dict) and all(
+        _has(text.get(name), value) if isinstance(value, Mapping) else text.get(name) == value
+        for name, value in wanted.items()
+    )
 
 
 # --- private folders ---

@@ -4,11 +4,12 @@ Its folder and every file in it are opened relative to what was opened before, h
 be writable by others. What is not so, or not there, or not what was published, is damage.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,16 @@ class Entry:
     digest: str  # sha256 of the library, in hex
 
 
+@dataclass(frozen=True)
+class Glance:
+    """What an entry is without its files being verified."""
+
+    key_text: str
+    size: int  # bytes of all its files
+    built: float  # times of its files: which one was built last, and
+    used: float  # which one was used last
+
+
 class Damaged(Exception):
     """An entry that is not what was published, or that is not this user's own."""
 
@@ -61,22 +72,40 @@ def write_entry(folder: Path, key: str, key_text: str, built: "Built") -> None:
 def read_entry(top: int, path: Path, key: str | None = None, key_text: str | None = None) -> Entry | None:
     """Return the entry ``path`` of the folder that is open as ``top``; None where there is none.
 
-    With a key, it has to be that key's. Raises `Damaged`, which names the damaged file.
+    With a key, it has to be that key's, and is used from now on. Raises `Damaged`, which names the damaged file.
     """
+    with _opened(top, path) as descriptor:
+        return None if descriptor is None else _read(descriptor, path, key, key_text)
+
+
+def glance(top: int, path: Path) -> Glance | None:
+    """Return what `read_entry` would find, at a fraction of its cost. Raises `Damaged` where that is seen already."""
+    with _opened(top, path) as descriptor:
+        if descriptor is None:
+            return None
+        statuses = _check_all(descriptor, path)
+        content = _content(_bytes(descriptor, path / ENTRY_FILE), path / ENTRY_FILE)
+        built = statuses[content["library"]].st_mtime if content["library"] in statuses else 0.0
+        return Glance(content["key_text"], _size(statuses), built, statuses[ENTRY_FILE].st_mtime)
+
+
+@contextlib.contextmanager
+def _opened(top: int, path: Path) -> Iterator[int | None]:
     try:
         descriptor = os.open(path.name, FOLDER, dir_fd=top)
     except FileNotFoundError:
-        return None
+        yield None
+        return
     except OSError as error:
         raise Damaged(f"{path} cannot be read ({error})") from None
     try:
-        return _read(descriptor, path, key, key_text)
+        yield descriptor
     finally:
         os.close(descriptor)
 
 
 def _read(descriptor: int, path: Path, key: str | None, key_text: str | None) -> Entry:
-    size = _check_all(descriptor, path)
+    statuses = _check_all(descriptor, path)
     content = _content(_bytes(descriptor, path / ENTRY_FILE), path / ENTRY_FILE)
     if key is not None and (content["key"], content["key_text"]) != (key, key_text):
         raise Damaged(f"{path / ENTRY_FILE} belongs to another key")
@@ -84,6 +113,9 @@ def _read(descriptor: int, path: Path, key: str | None, key_text: str | None) ->
     for name, digest in content["sha256"].items():
         if _sha256(files[name]) != digest:
             raise Damaged(f"{path / name} is damaged (its sha256 is not the recorded one)")
+    if key is not None:
+        with contextlib.suppress(OSError):  # a disk that can only be read
+            os.utime(ENTRY_FILE, dir_fd=descriptor)
     return Entry(
         key=content["key"],
         name=content["name"],
@@ -91,13 +123,13 @@ def _read(descriptor: int, path: Path, key: str | None, key_text: str | None) ->
         source=files[content["source"]].decode(),
         timings=content["timings"],
         rewrites=tuple(content["rewrites"]),
-        size=size,
+        size=_size(statuses),
         digest=content["sha256"][content["library"]],
     )
 
 
-def _check_all(descriptor: int, path: Path) -> int:
-    """Return the bytes of all files, once each of them and the folder are found to be the user's own."""
+def _check_all(descriptor: int, path: Path) -> dict[str, os.stat_result]:
+    """Return the status of each file, once all of them and the folder are found to be the user's own."""
     try:
         _refuse_foreign(path, os.fstat(descriptor))
         statuses = {name: os.lstat(name, dir_fd=descriptor) for name in os.listdir(descriptor)}
@@ -105,6 +137,10 @@ def _check_all(descriptor: int, path: Path) -> int:
         raise Damaged(f"{path} cannot be read ({error})") from None
     for name, status in statuses.items():
         _refuse_foreign(path / name, status)
+    return statuses
+
+
+def _size(statuses: Mapping[str, os.stat_result]) -> int:
     return sum(status.st_size for status in statuses.values())
 
 

@@ -1,13 +1,17 @@
-"""Limits: how long a command of a build may take, and how much of what it prints is kept."""
+"""Limits: how long a command of a build may take, how much of what it prints is kept, how large the cache may grow."""
 
 import math
 import os
+import re
 from dataclasses import dataclass
 
-from symgrad.errors import BuildError
+from symgrad.errors import BuildError, CacheError
 
 TIMEOUT = "SYMGRAD_BUILD_TIMEOUT"
 SECONDS = 600.0  # where the variable is not set
+CACHE_LIMIT = "SYMGRAD_CACHE_LIMIT"
+BYTES = "2G"  # where the variable is not set
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 HEAD, TAIL = 256_000, 64_000  # bytes of an output: errors stand first, and last what became of them
 _LONGEST_LINE = 4000
 
@@ -37,6 +41,19 @@ def build_timeout() -> float:
             f"${TIMEOUT} is {text!r}, expected a number of seconds above 0, such as 600: set it, or unset it"
         )
     return min(seconds, 1e6)  # longer than that, clocks do not wait
+
+
+def cache_limit(text: str | None = None) -> int:
+    """Return a size in bytes, such as "500M": the given one, else that of $SYMGRAD_CACHE_LIMIT, else 2G.
+
+    Raises `CacheError` where that is no size.
+    """
+    name = f"${CACHE_LIMIT} is" if text is None else "--limit: got"
+    text = (os.environ.get(CACHE_LIMIT) or BYTES) if text is None else text
+    size = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,15})?)([KMGT]?)B?", text.strip().upper())
+    if size is None:
+        raise CacheError(f"{name} {text!r}, expected a number of bytes, such as 500M or 2G: set it to one")
+    return int(float(size[1]) * _UNITS[size[2]])
 
 
 @dataclass

@@ -12,7 +12,7 @@ import sympy as sp
 from symgrad import __version__
 from symgrad.build import Cache, Entry, Toolchain, installed_version, python_header
 from symgrad.declare import EmpiricalRisk
-from symgrad.errors import SymgradError
+from symgrad.errors import CacheError, SymgradError
 from symgrad.pipeline import compile as compile_risk
 from symgrad.progress import progress
 
@@ -99,8 +99,16 @@ def _proof(known: list[str]) -> Iterator[str]:
 
 
 def cache(arguments: Namespace) -> int:
-    """List the compiled modules, or remove them all."""
+    """List the compiled modules, or remove them all or those that were not used for longest."""
     store = Cache.open()
+    if arguments.limit is not None and arguments.action != "prune":
+        raise CacheError(
+            f"--limit belongs to `symgrad cache prune`, got `symgrad cache {arguments.action}`: leave it out"
+        )
+    if arguments.action == "prune":
+        count, gone = store.prune(arguments.limit)
+        print(f"removed {_modules(count)}, {_megabytes(gone)}, from {store.folder}")
+        return 0
     entries = store.entries()
     size = sum(entry.size for entry in entries)
     if arguments.action == "clear":
