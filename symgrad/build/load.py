@@ -4,6 +4,7 @@ A module is loaded by its path: `sys.path` and `sys.modules` stay as they were, 
 nothing, and two risks of one name are two modules.
 """
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -139,6 +140,14 @@ def load_or_build(store: Cache, key: str, key_text: str, make: "Callable[[Path],
     if compiled is None:
         raise BuildError(f"{entry.library} was built, but removed before it was loaded; try again")
     return compiled
+
+
+def load_alike(store: Cache, wanted: Mapping[str, object]) -> CompiledRisk | None:
+    """Return the newest compiled risk in the cache whose key has all that is wanted and that loads; else None."""
+    for entry in store.alike(wanted):
+        with contextlib.suppress(ImportError, OSError):
+            return load_entry(entry)
+    return None
 
 
 def _load_built(entry: Entry) -> CompiledRisk | None:

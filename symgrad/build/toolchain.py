@@ -78,10 +78,8 @@ class Toolchain:
             cc=cc,
             version=version,
             flags=flags,
-            python=f"{sys.version.split()[0]} {sysconfig.get_config_var('SOABI')}",
             cython=installed_version("cython"),
-            numpy=installed_version("numpy"),
-            processor=f"any {machine}" if portable else this_processor(),
+            **{**surroundings(), **({"processor": f"any {machine}"} if portable else {})},
             libc=_libc(),
             environment=tuple((name, os.environ[name]) for name in COMPILER_VARIABLES if os.environ.get(name)),
             versions=versions_for(machine, version) if portable else (),
@@ -107,6 +105,15 @@ class Toolchain:
             ("processor", self.processor.partition("\n")[0]),
             ("C library", self.libc),
         )
+
+
+def surroundings() -> dict[str, str]:
+    """Return the fields of a toolchain that a module has to be built for, by whatever compiler, to run here."""
+    return {
+        "python": f"{sys.version.split()[0]} {sysconfig.get_config_var('SOABI')}",
+        "numpy": installed_version("numpy"),
+        "processor": this_processor(),
+    }
 
 
 def _is_gcc(version: str) -> bool:

@@ -12,7 +12,7 @@ import sympy as sp
 from symgrad import __version__
 from symgrad.build import Cache, Entry, Toolchain, installed_version, python_header
 from symgrad.declare import EmpiricalRisk
-from symgrad.errors import CacheError, SymgradError
+from symgrad.errors import CacheError, CompilerNotFoundError, SymgradError
 from symgrad.pipeline import compile as compile_risk
 from symgrad.progress import progress
 
@@ -51,6 +51,10 @@ def _toolchain() -> Iterator[str]:
     known = {"Python", "Cython", "NumPy"}  # shown already
     try:
         toolchain = Toolchain.detect()
+    except CompilerNotFoundError as error:
+        _row("compiler", "none that works: nothing can be built, but modules in the cache run")
+        yield str(error)
+        return
     except SymgradError as error:
         _row("compiler", "none that works")
         yield str(error)
@@ -102,9 +106,7 @@ def cache(arguments: Namespace) -> int:
     """List the compiled modules, or remove them all or those that were not used for longest."""
     store = Cache.open()
     if arguments.limit is not None and arguments.action != "prune":
-        raise CacheError(
-            f"--limit belongs to `symgrad cache prune`, got `symgrad cache {arguments.action}`: leave it out"
-        )
+        raise CacheError(f"--limit is for `symgrad cache prune`, got `symgrad cache {arguments.action}`: leave it out")
     if arguments.action == "prune":
         count, gone = store.prune(arguments.limit)
         print(f"removed {_modules(count)}, {_megabytes(gone)}, from {store.folder}")

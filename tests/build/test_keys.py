@@ -1,6 +1,7 @@
 """The keys under which what was built is kept: all that can change the result is in them, and nothing else."""
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from symgrad.build import Toolchain, cache_key, sweep_key
+from symgrad.build import Toolchain, cache_key, likeness, sweep_key
 from symgrad.build import library as room
 from symgrad.build.library import sources_digest
 
@@ -39,6 +40,13 @@ def test_declaration_dtype_and_versions_are_in_the_key(toolchain: Toolchain, mon
     monkeypatch.setattr(room, "sources_digest", lambda: "another")
     keys.add(cache_key("f", "float64", toolchain)[0])
     assert len(keys) == 6
+
+
+def test_what_is_alike_without_a_compiler_is_what_the_key_says_of_all_else(toolchain: Toolchain) -> None:
+    alike, text = likeness("f", "float32"), json.loads(cache_key("f", "float32", toolchain)[1])
+    outside = {"cc", "version", "flags", "cython", "libc", "environment", "versions"}
+    text["toolchain"] = {name: value for name, value in text["toolchain"].items() if name not in outside}
+    assert alike == text
 
 
 @pytest.mark.parametrize("package", ["symgrad", "symgrad.templates"])

@@ -1,6 +1,8 @@
 """`symgrad generate` and `symgrad check`, and the modules they are for: the committed ones and freshly built ones."""
 
+import fcntl
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -361,3 +363,17 @@ def test_generating_again_leaves_running_processes_alone(run: Run) -> None:
     assert float(out) == 2.0
     fresh = subprocess.run(command, input="\n", capture_output=True, text=True, check=True)
     assert fresh.stdout.split() == ["4.0", "4.0"]
+
+
+def test_what_a_killed_run_left_is_swept(run: Run, here: Path) -> None:
+    """When it is old enough, and nobody holds it."""
+    for name in ("dead", "alive", "young"):
+        (here / "out" / f".symgrad-{name}").mkdir(parents=True)
+        (here / "out" / f".symgrad-{name}" / "half.pyx").touch()
+        os.utime(here / "out" / f".symgrad-{name}", None if name == "young" else (1, 1))
+    held = os.open(here / "out" / ".symgrad-alive", os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    assert run("generate decay.py -o out --no-build")[0] == 0
+    os.close(held)
+    left = {path.name for path in (here / "out").iterdir() if path.name.startswith(".")}
+    assert left == {".symgrad-alive", ".symgrad-young"}
