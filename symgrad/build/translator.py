@@ -41,7 +41,9 @@ def cython_command(files: Sequence[str]) -> list[str]:
         raise BuildError(
             "sys.executable is empty: this Python is embedded in a program, and Cython needs an interpreter"
         )
-    return [sys.executable, "-P", "-X", "utf8", "-W", "ignore", str(_SCRIPT), *files]
+    # As isolated as this Python is; what of `-I` and `-E` is about variables, `build_environment` does.
+    alone = ["-s"] * bool(sys.flags.no_user_site) + ["-S"] * bool(sys.flags.no_site)
+    return [sys.executable, *alone, "-P", "-X", "utf8", "-W", "ignore", str(_SCRIPT), *files]
 
 
 class _Server:
