@@ -38,6 +38,10 @@ _TELLS_STATUS = (
 )
 
 
+class StoppedError(BuildError):
+    """A command that took longer than it may: another way of building would take as long."""
+
+
 @dataclass(frozen=True)
 class Step:
     """One command of a build: ``who`` runs it on ``source``, and it has to write ``product`` beside that."""
@@ -61,9 +65,8 @@ class Step:
             raise self._failure(f"could not be started: {error}", "") from error
         except TimeLimitReached as limit:
             self._record(limit.output, "stopped")
-            raise self._failure(
-                f"stopped, as it had not ended after {limit.seconds:g} s", limit.output, _LONGER
-            ) from None
+            what = f"stopped, as it had not ended after {limit.seconds:g} s"
+            raise StoppedError(self._account(what, limit.output, _LONGER)) from None
         seconds = time.perf_counter() - start
         self._record(output, f"exit status {status}")
         if status != 0:
@@ -79,7 +82,10 @@ class Step:
         with self.log.open("a", encoding="utf-8") as log:
             log.write(f"$ {shlex.join(self.command)}\n{output}\n[{end}]\n")
 
-    def _failure(self, what: str, output: str, *steps: str) -> BuildError:
+    def _failure(self, what: str, output: str) -> BuildError:
+        return BuildError(self._account(what, output))
+
+    def _account(self, what: str, output: str, *steps: str) -> str:
         lines = [
             f"{self.who} failed on {self.source.name}: {what}",
             f"  first error: {first_error(output)}",
@@ -88,7 +94,7 @@ class Step:
             f"  log:         {self.log}",
             f"  source:      {self.source}",
         ]
-        return BuildError("\n".join(lines))
+        return "\n".join(lines)
 
 
 def run_compiler(step: Step) -> tuple[int, str]:

@@ -23,7 +23,7 @@ from pathlib import Path
 from symgrad.errors import BuildError
 
 from . import translator
-from .command import Step, run_compiler
+from .command import Step, StoppedError, run_compiler
 from .processors import chooser, version_flags
 from .toolchain import Toolchain, installed_version, surroundings
 from .translator import start_translator as start_translator
@@ -120,8 +120,8 @@ def build_sweep(source: str, name: str, toolchain: Toolchain, *, folder: Path) -
     work.translate()
     try:
         parts = work.compile()
-    except BuildError:
-        if work.to_object == TO_OBJECT:
+    except BuildError as error:
+        if work.to_object == TO_OBJECT or isinstance(error, StoppedError):
             raise
         work.to_object = TO_OBJECT  # this GCC cannot work in pieces: it was built without, or lacks its plugin
         parts = work.compile()

@@ -134,7 +134,10 @@ def _megabytes(size: int) -> str:
 
 
 def _age(entry: Entry) -> str:
-    seconds = max(0.0, time.time() - entry.library.stat().st_mtime)
+    try:
+        seconds = max(0.0, time.time() - entry.library.stat().st_mtime)
+    except OSError:  # another process clears the cache
+        return "gone by now"
     for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if seconds >= length:
             count = int(seconds // length)

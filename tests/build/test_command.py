@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from symgrad.build import Toolchain, translator
+from symgrad.build import Toolchain, build_sweep, translator
 from symgrad.build.command import Step, run_compiler
 from symgrad.build.limits import Capped, build_timeout
 from symgrad.errors import BuildError
@@ -52,6 +52,21 @@ def test_a_compiler_that_hangs_is_stopped_with_all_that_it_started(run: Run, tmp
     assert "set SYMGRAD_BUILD_TIMEOUT to more seconds" in str(caught.value)
     assert (tmp_path / "decay.log").read_text().endswith("begun\n\n[stopped]\n")
     wait_for_the_end_of(int((tmp_path / "child").read_text()))
+
+
+def test_a_sweep_that_takes_too_long_is_not_tried_another_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiler = tmp_path / "cc"  # which passes for GCC, so that it is to work in pieces first
+    version = '[ "$1" = --version ] && exec echo Free Software Foundation'
+    compiler.write_text(f"#!/bin/sh\n{version}\necho >> '{tmp_path}/runs'; exec sleep 300\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CC", str(compiler))
+    monkeypatch.setenv("PYTHONPATH", str(fake_cython(tmp_path / "fake", "open(output, 'w').write('int x;')")))
+    toolchain = Toolchain.detect()
+    translator.translate(tmp_path, ["a=b.pyx"])  # its process takes a while to start
+    monkeypatch.setenv("SYMGRAD_BUILD_TIMEOUT", "0.3")
+    with pytest.raises(BuildError, match="SYMGRAD_BUILD_TIMEOUT"):
+        build_sweep("", "sweep", toolchain, folder=tmp_path)
+    assert (tmp_path / "runs").read_text() == "\n"
 
 
 def test_an_interrupt_stops_the_compiler(run: Run, tmp_path: Path) -> None:

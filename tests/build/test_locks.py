@@ -17,7 +17,7 @@ from symgrad.build import Cache, load, locks
 from tests.helpers.entries import KEY, TEXT, make, names
 
 LOCK = f"{KEY[:40]}.lock"
-TRACED = ("cache.py", "entries.py", "folders.py", "locks.py", "contextlib.py")
+TRACED = ("cache.py", "contents.py", "entries.py", "folders.py", "locks.py", "contextlib.py")
 
 
 @pytest.fixture

@@ -250,6 +250,16 @@ def test_cache_lists_and_clears(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
     assert not entry.exists()
 
 
+def test_an_entry_that_is_cleared_away_while_it_is_listed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, run: Run
+) -> None:
+    monkeypatch.setenv("SYMGRAD_CACHE_DIR", str(tmp_path / "own"))
+    entry = Cache.open().publish(KEY, TEXT, make)
+    Cache.open().clear()
+    monkeypatch.setattr(Cache, "entries", lambda store: (entry,))
+    assert "gone by now" in run("cache list")[1]
+
+
 def test_cache_prune(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, run: Run) -> None:
     monkeypatch.setenv("SYMGRAD_CACHE_DIR", str(tmp_path / "own"))
     Cache.open().publish(KEY, TEXT, make)
