@@ -163,7 +163,7 @@ class Cache:
         found: list[tuple[float, Entry]] = []
         with contextlib.suppress(OSError), opened(self.folder) as top:
             for name, seen in glances(top, self.folder).items():
-                with contextlib.suppress(Damaged):
+                with contextlib.suppress(Damaged, ValueError):  # a key text of whatever kind
                     if _has(json.loads(seen.key_text), wanted):
                         entry = read_entry(top, self.folder / name)
                         found += [(seen.built, entry)] if entry else []
@@ -213,7 +213,8 @@ class Cache:
                 make_folder(self.folder)
                 with opened(self.folder) as top:
                     entry = under_lock(top, lock_of(key), lambda locked: self._make(top, key, key_text, make, locked))
-                    prune(top, self.folder, limit, keep=key[:40])
+                    with contextlib.suppress(OSError):  # the entry is there, whatever becomes of others
+                        prune(top, self.folder, limit, keep=key[:40])
                     return entry
             except OSError as error:
                 vanished = isinstance(error, FileNotFoundError) or not self.folder.exists()

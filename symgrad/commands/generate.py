@@ -146,9 +146,15 @@ def _build_all(
     start = time.monotonic()
     with progress() as line:
         line.say(f"building {len(risks)} modules" if len(risks) > 1 else f"building {risks[0].name}")
-        libraries = build_all(risks, made, dtype, toolchain, lambda n: line.say(f"built {n} of {len(risks)}"))
-        for library in libraries.values():
-            shutil.copy(library, staging)  # with its mode: a library is executable
+        for again in (True, True, False):
+            libraries = build_all(risks, made, dtype, toolchain, lambda n: line.say(f"built {n} of {len(risks)}"))
+            try:
+                for library in libraries.values():
+                    shutil.copy(library, staging)  # with its mode: a library is executable
+                break
+            except FileNotFoundError:  # another process clears the cache
+                if not again:
+                    raise
     print(f"built {len(risks)} module{'s' * (len(risks) > 1)} in {time.monotonic() - start:.1f} s")
 
 

@@ -47,6 +47,14 @@ def test_what_was_not_used_for_longest_goes_when_something_is_published(
     assert kept(store) == "e"  # whatever the limit: it is about to be loaded
 
 
+def test_an_entry_is_published_though_others_cannot_be_looked_at(store: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stale(*arguments: object, **named: object) -> None:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    monkeypatch.setattr(room, "prune", stale)
+    assert store.publish(KEY, TEXT, make) == store.find(KEY, TEXT)
+
+
 def test_prune(store: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(store, "abc")
     (store.folder / f"build-{'d' * 40}-left").mkdir()
@@ -112,6 +120,7 @@ def test_the_newest_entry_that_is_alike(store: Cache) -> None:
         library = store.publish(digit * 64, text, make).library
         os.utime(library, (built, built))
 
+    store.publish(KEY, TEXT, make)  # whose key text is none of this kind
     publish("a", 2, "3", "gcc")
     publish("b", 3, "3", "clang")
     publish("c", 4, "4", "gcc")

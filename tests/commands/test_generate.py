@@ -5,10 +5,12 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -377,3 +379,19 @@ def test_what_a_killed_run_left_is_swept(run: Run, here: Path) -> None:
     os.close(held)
     left = {path.name for path in (here / "out").iterdir() if path.name.startswith(".")}
     assert left == {".symgrad-alive", ".symgrad-young"}
+
+
+def test_a_library_that_is_cleared_away_before_it_is_copied_is_built_again(
+    run: Run, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, cleared = generating.build_all, []
+
+    def build_all(*arguments: Any) -> dict[str, Path]:
+        libraries = real(*arguments)
+        if not cleared:
+            cleared.append(shutil.rmtree(libraries["decay"].parent))
+        return libraries
+
+    monkeypatch.setattr(generating, "build_all", build_all)
+    assert run("generate decay.py -o out")[0] == 0
+    assert (here / "out" / f"decay{EXTENSION_SUFFIX}").is_file()
