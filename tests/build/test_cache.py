@@ -118,7 +118,9 @@ def test_what_is_no_file_is_damage(file: str, thing: Callable[[Path], None], sto
     thing(path)
     with pytest.warns(CacheWarning, match=f"{KEY[:40]}.*built anew"):
         assert store.find(KEY, TEXT) is None
-    assert store.publish(KEY, TEXT, make) == store.find(KEY, TEXT)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # it was told
+        assert store.publish(KEY, TEXT, make) == store.find(KEY, TEXT)
     assert names(store.folder) == {KEY[:40]}
 
 
