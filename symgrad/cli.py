@@ -188,7 +188,12 @@ def _demo(sub: argparse.ArgumentParser) -> None:
 
 
 def _cache(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("action", choices=("list", "clear"), help="show the compiled modules, or remove them")
+    sub.add_argument(
+        "action", choices=("list", "clear", "prune"), help="show the compiled modules, remove them all, or some"
+    )  # fmt: skip
+    sub.add_argument(
+        "--limit", metavar="SIZE", help="prune: the bytes to keep, such as 500M (default: $SYMGRAD_CACHE_LIMIT, or 2G)"
+    )  # fmt: skip
 
 
 def _nothing(sub: argparse.ArgumentParser) -> None:

@@ -17,12 +17,14 @@ from .build import (
     build,
     build_sweep,
     cache_key,
+    likeness,
+    load_alike,
     load_or_build,
     start_translator,
     sweep_key,
 )
 from .declare import EmpiricalRisk, n_leaves
-from .errors import DeclarationError
+from .errors import CompilerNotFoundError, DeclarationError
 from .explain import header_lines, parameter_names
 from .passes import as_declared, derive, lower, stabilise, turn
 from .program import Program
@@ -52,13 +54,22 @@ def compile(risk: EmpiricalRisk, *, dtype: str = "float64", cache: bool = True, 
 
     ``dtype`` is the arithmetic of a sample, "float64" or "float32"; sums over samples are kept in double either way.
     ``cache=False`` builds in a folder of this process. ``stable=False`` computes the formulas as they are declared: no
-    stable form is put in (`rewrites` stays empty). Raises `DeclarationError` for what is no risk or dtype,
-    `CompilerNotFoundError` and `BuildError` where it cannot be built, `CacheError` where the cache is not safe to use.
+    stable form is put in (`rewrites` stays empty). Where there is no compiler, one in the cache that another compiler
+    built does, if declaration, versions and processor are the same. Raises `DeclarationError` for what is no risk or
+    dtype, `CompilerNotFoundError` and `BuildError` where it cannot be built, `CacheError` where the cache is not safe
+    to use.
     """
     _check(risk, dtype)
-    toolchain = Toolchain.detect()
+    arithmetic = dtype if stable else f"{dtype} as declared"
+    try:
+        toolchain = Toolchain.detect()
+    except CompilerNotFoundError:
+        found = load_alike(Cache.open(), likeness(risk.fingerprint, arithmetic)) if cache else None
+        if found is None:
+            raise
+        return found
     store = Cache.open() if cache else Cache.make_private()
-    key, key_text = cache_key(risk.fingerprint, dtype if stable else f"{dtype} as declared", toolchain)
+    key, key_text = cache_key(risk.fingerprint, arithmetic, toolchain)
 
     def make(folder: Path) -> Built:
         start_translator()

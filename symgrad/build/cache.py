@@ -5,54 +5,39 @@
     <folder>/<40 digits>.lock          held while building
 
 An entry is built in a folder of its own and appears by one rename. The lock only spares work: without it, two processes
-build the same entry and the second one finds the first one's. Nothing is unpickled, and nothing goes by file times.
+build the same entry and the second one finds the first one's. Nothing is unpickled. File times decide only which entry
+goes first where all are more than $SYMGRAD_CACHE_LIMIT, and which is taken where there is no compiler.
 """
 
 import atexit
 import contextlib
 import errno
-import fcntl
-import hashlib
 import json
 import os
-import re
 import shutil
-import stat
 import tempfile
-import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symgrad.errors import BuildError, CacheError, CacheWarning
 
+from .contents import ENTRY, FAILED_FILE, children, glances, grave, lock_of, move_away, prune, remove, sweep
+from .entries import Damaged, read_entry, write_entry
+from .entries import Entry as Entry
+from .folders import configured_folder, is_still, make_folder, opened
+from .limits import cache_limit
+from .locks import under_lock
+
 if TYPE_CHECKING:
     from .library import Built
 
-ENTRY_FILE = "entry.json"
-FAILED_FILE = "failed"
-LOCK_PATIENCE = 600.0  # seconds; after that one builds without the lock
-_LOCKS_DO_NOT_WORK = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EIO, errno.ESTALE)
+_READINGS = 3  # an entry that is cleared away while it is read looks damaged
+_ROUNDS = 2  # a folder that is deleted while something is built in it is made anew
+_NO_OTHER = "no other folder is left to build in: make room, or set SYMGRAD_CACHE_DIR or TMPDIR to a folder that has it"
 _private_folders: dict[int, list[Path]] = {}  # by process: a forked child must not clear its parent's away
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One compiled module in the cache, whole and verified."""
-
-    key: str
-    name: str
-    library: Path
-    source: str
-    timings: Mapping[str, float]  # seconds, of the time when it was built
-    rewrites: tuple[str, ...]
-    size: int  # bytes of all its files
-
-
-class _Damaged(Exception):
-    """An entry that is not what was published."""
 
 
 class Cache:
@@ -61,6 +46,7 @@ class Cache:
     def __init__(self, folder: Path, *, private: bool = False) -> None:
         self.folder = folder
         self.private = private
+        self._told: set[str] = set()
 
     @classmethod
     def open(cls) -> "Cache":
@@ -69,12 +55,13 @@ class Cache:
         Where that folder cannot be made, a private one for this process, with one `CacheWarning`. Raises `CacheError`
         where others could have put something into it.
         """
-        folder = _configured_folder()
+        folder = configured_folder()
         try:
             if not folder.is_absolute():
                 raise OSError(errno.ENOENT, "this user has no home folder")
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _check_safe(folder)
+            make_folder(folder)
+            with opened(folder):
+                pass
         except CacheError:
             raise
         except OSError as error:
@@ -104,53 +91,83 @@ class Cache:
         return fallback
 
     def find(self, key: str, key_text: str) -> Entry | None:
-        """Return the entry of a key, its files verified; None if there is none or, with a `CacheWarning`, a bad one."""
+        """Return the entry of a key, its files verified; None if there is none or, with a `CacheWarning`, a bad one.
+
+        Raises `CacheError` where the folder has become one that others could have put something into.
+        """
         try:
-            return self._read(key, key_text)
-        except _Damaged as damage:
-            if not self._path(key).exists():
-                return None  # another process took it away while this one read
-            warnings.warn(f"{damage}; it will be built anew", CacheWarning, stacklevel=2)
+            with opened(self.folder) as top:
+                return self._read(top, key, key_text)
+        except CacheError:
+            raise
+        except OSError:
+            return None
+        except Damaged as damage:
+            self._tell(damage)
             return None
 
     def publish(self, key: str, key_text: str, make: "Callable[[Path], Built]") -> Entry:
         """Return the entry of a key, made by `make(folder)` in a private folder unless another process was faster.
 
-        Raises what `make` raises. Where this folder cannot be written, the entry goes to a private one, with a
-        `CacheWarning`.
+        Raises what `make` raises, and `CacheError` as `find` does. Where this folder cannot be written, the entry goes
+        to a private one, with a `CacheWarning`.
         """
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # it may have been deleted since
-            with self._lock(key) as locked:
-                entry = self._read_or_discard(key, key_text)
-                return entry or self._build(key, key_text, make, sweep=locked)
+            return self._publish(key, key_text, make)
+        except CacheError:
+            raise
         except OSError as error:
             if self.private:
-                raise
+                raise OSError(error.errno, f"{error.strerror or error}; {_NO_OTHER}", str(self.folder)) from error
             return self._instead_of(self.folder, error).publish(key, key_text, make)
 
     def discard(self, key: str, reason: str) -> None:
         """Take an entry away, with a `CacheWarning` that names it and why; processes that have it loaded keep it."""
         warnings.warn(f"{self._path(key)}: {reason}; it will be built anew", CacheWarning, stacklevel=2)
-        with contextlib.suppress(OSError), self._lock(key):
-            self._move_away(key)
+        with contextlib.suppress(OSError), opened(self.folder) as top:
+            under_lock(top, lock_of(key), lambda _: move_away(top, key))
 
     def entries(self) -> tuple[Entry, ...]:
         """Return all whole entries, by name and key; damaged ones are left out."""
         found = []
-        for folder in self._children(r"[0-9a-f]{40}"):
-            with contextlib.suppress(_Damaged):
-                entry = _read_entry(folder)
-                found += [entry] if entry else []
+        with contextlib.suppress(OSError), opened(self.folder) as top:
+            for name in children(top, ENTRY):
+                with contextlib.suppress(Damaged):
+                    entry = read_entry(top, self.folder / name)
+                    found += [entry] if entry else []
         return tuple(sorted(found, key=lambda entry: (entry.name, entry.key)))
 
     def clear(self) -> int:
         """Remove every entry and kept log, but not what is being built just now; return the number of entries."""
-        entries = self._children(r"[0-9a-f]{40}")
-        for folder in entries:
-            self._move_away(folder.name)
-        self._sweep(keep_failed=False)
-        return len(entries)
+        names = []
+        with contextlib.suppress(FileNotFoundError), opened(self.folder) as top:
+            names = children(top, ENTRY)
+            for name in names:
+                move_away(top, name)
+            sweep(top, keep_failed=False)
+        return len(names)
+
+    def prune(self, limit: str | None = None) -> tuple[int, int]:
+        """Remove the entries that were not used for longest until the rest is within the limit, and what is left over.
+
+        ``limit`` is written as $SYMGRAD_CACHE_LIMIT is, whose place it takes. Returns how many went, and their bytes.
+        Raises `CacheError` where it is no size.
+        """
+        with opened(self.folder) as top:
+            gone = prune(top, self.folder, cache_limit(limit))
+            sweep(top, keep_failed=False)
+        return gone
+
+    def alike(self, wanted: Mapping[str, object]) -> tuple[Entry, ...]:
+        """Return the entries whose key text has all that is wanted, the newest first; damaged ones are left out."""
+        found: list[tuple[float, Entry]] = []
+        with contextlib.suppress(OSError), opened(self.folder) as top:
+            for name, seen in glances(top, self.folder).items():
+                with contextlib.suppress(Damaged, ValueError):  # a key text of whatever kind
+                    if _has(json.loads(seen.key_text), wanted):
+                        entry = read_entry(top, self.folder / name)
+                        found += [(seen.built, entry)] if entry else []
+        return tuple(entry for _, entry in sorted(found, key=lambda pair: pair[0], reverse=True))
 
     def report(self) -> tuple[tuple[str, str], ...]:
         """Return what `symgrad doctor` shows: pairs of a label and a text."""
@@ -163,205 +180,109 @@ class Cache:
     def _path(self, key: str) -> Path:
         return self.folder / key[:40]
 
-    def _read(self, key: str, key_text: str) -> Entry | None:
-        return _read_entry(self._path(key), key, key_text)
+    def _read(self, top: int, key: str, key_text: str) -> Entry | None:
+        """Return the entry of a key. Raises `Damaged` for one that stays so: another process may be taking it away."""
+        for reading in range(_READINGS):
+            try:
+                return read_entry(top, self._path(key), key, key_text)
+            except Damaged:
+                if reading == _READINGS - 1:
+                    raise
+        return None
 
-    def _read_or_discard(self, key: str, key_text: str) -> Entry | None:
+    def _read_or_discard(self, top: int, key: str, key_text: str) -> Entry | None:
         try:
-            return self._read(key, key_text)
-        except _Damaged:
-            self._move_away(key)
+            return self._read(top, key, key_text)
+        except Damaged as damage:
+            self._tell(damage)
+            move_away(top, key)
             return None
 
-    def _children(self, pattern: str) -> list[Path]:
-        try:
-            return sorted(path for path in self.folder.iterdir() if re.fullmatch(pattern, path.name))
-        except OSError:
-            return []
+    def _tell(self, damage: Damaged) -> None:
+        """Warn of a damage once: it is met where an entry is looked for, and again where it is built anew."""
+        if str(damage) not in self._told:
+            self._told.add(str(damage))
+            warnings.warn(f"{damage}; it will be built anew", CacheWarning, stacklevel=3)
 
     # --- writing ---
 
-    def _build(self, key: str, key_text: str, make: "Callable[[Path], Built]", *, sweep: bool) -> Entry:
-        if sweep:
-            self._sweep(keep_failed=True, own=key[:40])
-        folder = Path(tempfile.mkdtemp(prefix=f"build-{key[:40]}-", dir=self.folder))
+    def _publish(self, key: str, key_text: str, make: "Callable[[Path], Built]") -> Entry:
+        limit = cache_limit()
+        for again in reversed(range(_ROUNDS)):
+            try:
+                make_folder(self.folder)
+                with opened(self.folder) as top:
+                    entry = under_lock(top, lock_of(key), lambda locked: self._make(top, key, key_text, make, locked))
+                    with contextlib.suppress(OSError):  # the entry is there, whatever becomes of others
+                        prune(top, self.folder, limit, keep=key[:40])
+                    return entry
+            except OSError as error:
+                vanished = isinstance(error, FileNotFoundError) or not self.folder.exists()
+                if not (again and vanished):
+                    raise
+        raise AssertionError("the last round returns or raises")
+
+    def _make(self, top: int, key: str, key_text: str, make: "Callable[[Path], Built]", locked: bool) -> Entry:
+        if not is_still(self.folder, top):  # while this one waited for the lock
+            raise FileNotFoundError(errno.ENOENT, "another folder has taken its place", str(self.folder))
+        entry = self._read_or_discard(top, key, key_text)
+        if entry is not None:
+            return entry
+        if locked:
+            sweep(top, keep_failed=True, own=key[:40])
+        return self._build(top, key, key_text, make)
+
+    def _build(self, top: int, key: str, key_text: str, make: "Callable[[Path], Built]") -> Entry:
+        folder = self.folder / grave(key)
         try:
+            os.mkdir(folder.name, 0o700, dir_fd=top)
             built = make(folder)
-            _write_entry(folder, key, key_text, built)
-            return self._move_in(folder, key, key_text)
+            write_entry(folder, key, key_text, built)
+            return self._move_in(top, folder, key, key_text)
         except BuildError as error:
             if not folder.is_dir():
                 raise FileNotFoundError(errno.ENOENT, "removed while a module was built in it", str(folder)) from error
             (folder / FAILED_FILE).touch()
             raise
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove(top, folder.name)
             raise
 
-    def _move_in(self, folder: Path, key: str, key_text: str) -> Entry:
-        for _ in range(3):
-            with contextlib.suppress(OSError):
-                os.rename(folder, self._path(key))
-            entry = self._read_or_discard(key, key_text)  # this one, or that of a process that was faster
-            if entry is not None:
-                shutil.rmtree(folder, ignore_errors=True)
-                return entry
-        raise OSError(errno.EIO, "a finished module could not be moved into the cache", str(self._path(key)))
+    def _move_in(self, top: int, folder: Path, key: str, key_text: str) -> Entry:
+        """Return a finished entry, moved to its place, or that of a process that was faster.
 
-    def _move_away(self, key: str) -> None:
-        """First out of the way by a rename, then deleted: nobody meets half an entry."""
-        grave = Path(tempfile.mkdtemp(prefix=f"build-{key[:40]}-", dir=self.folder))
-        with contextlib.suppress(FileNotFoundError):
-            os.rename(self._path(key), grave / "entry")
-        shutil.rmtree(grave, ignore_errors=True)
-
-    def _sweep(self, *, keep_failed: bool, own: str = "") -> None:
-        """Remove what processes that are dead by now left: a building one holds its key's lock.
-
-        `own` is the key whose lock is held here.
+        It is not read there again: another process may clear it away at once, and whoever loads it sees that.
         """
-        for folder in self._children(r"build-[0-9a-f]{40}-.*"):
-            key = folder.name[6:46]
-            if keep_failed and key != own and (folder / FAILED_FILE).exists():
-                continue
-            with self._lock(key, patience=0.0) if key != own else contextlib.nullcontext(True) as free:
-                if free:
-                    shutil.rmtree(folder, ignore_errors=True)
-
-    @contextlib.contextmanager
-    def _lock(self, key: str, patience: float | None = None) -> Iterator[bool]:
-        """Hold the key's lock; yields False where it could not be had. The kernel frees it when the process dies."""
-        path = self.folder / f"{key[:40]}.lock"
-        descriptor = _acquire(path, LOCK_PATIENCE if patience is None else patience)
         try:
-            yield descriptor is not None
-        finally:
-            if descriptor is not None:
-                # Unlinked while held: whoever waits for this file sees that it is gone, and takes a new one.
-                path.unlink(missing_ok=True)
-                fcntl.flock(descriptor, fcntl.LOCK_UN)
-                os.close(descriptor)
+            made = read_entry(top, folder, key, key_text)
+        except Damaged:
+            made = None
+        if made is None:
+            raise FileNotFoundError(errno.ENOENT, "removed while a module was built in it", str(folder))
+        for _ in range(3):
+            try:
+                os.rename(folder.name, key[:40], src_dir_fd=top, dst_dir_fd=top)
+                return replace(made, library=self._path(key) / made.library.name)
+            except OSError:
+                entry = self._read_or_discard(top, key, key_text)
+                if entry is not None:
+                    remove(top, folder.name)
+                    return entry
+        raise OSError(errno.EIO, "a finished module could not be moved into the cache", str(self._path(key)))
 
 
 _fallbacks: dict[tuple[int, Path], Cache] = {}
 
 
-def _acquire(path: Path, patience: float) -> int | None:
-    deadline = time.monotonic() + patience
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_still_there(path, descriptor):
-                return descriptor
-            os.close(descriptor)
-            continue
-        except OSError as error:
-            os.close(descriptor)
-            if error.errno in _LOCKS_DO_NOT_WORK or time.monotonic() >= deadline:
-                return None
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES, errno.EINTR):
-                raise
-        time.sleep(0.02)
-
-
-def _is_still_there(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
-
-
-# --- entries ---
-
-
-def _write_entry(folder: Path, key: str, key_text: str, built: "Built") -> None:
-    content = {
-        "key": key,
-        "key_text": key_text,
-        "name": built.name,
-        "library": built.library.name,
-        "source": built.source.name,
-        "sha256": {path.name: _sha256(path.read_bytes()) for path in (built.library, built.source)},
-        "timings": dict(built.timings),
-        "rewrites": list(built.rewrites),
-    }
-    text = json.dumps({"content": content, "sha256": _sha256(_canonical(content))}, indent=1)
-    (folder / ENTRY_FILE).write_text(text, encoding="utf-8")
-
-
-def _read_entry(folder: Path, key: str | None = None, key_text: str | None = None) -> Entry | None:
-    """The entry in a folder; None where there is no such folder. Raises `_Damaged`, which names the damaged file."""
-    if not folder.is_dir():
-        return None
-    content = _read_content(folder / ENTRY_FILE)
-    if key is not None and (content["key"], content["key_text"]) != (key, key_text):
-        raise _Damaged(f"{folder / ENTRY_FILE} belongs to another key")
-    for name, digest in content["sha256"].items():
-        if _sha256(_read_bytes(folder / name)) != digest:
-            raise _Damaged(f"{folder / name} is damaged (its sha256 is not the recorded one)")
-    return Entry(
-        key=content["key"],
-        name=content["name"],
-        library=folder / content["library"],
-        source=_read_bytes(folder / content["source"]).decode(),
-        timings=content["timings"],
-        rewrites=tuple(content["rewrites"]),
-        size=sum(path.stat().st_size for path in folder.iterdir()),
+def _has(text: Any, wanted: Mapping[str, object]) -> bool:
+    """Return whether a mapping that was read has all that is wanted, in mappings within it too."""
+    return isinstance(text, dict) and all(
+        _has(text.get(name), value) if isinstance(value, Mapping) else text.get(name) == value
+        for name, value in wanted.items()
     )
 
 
-def _read_content(path: Path) -> dict[str, Any]:
-    raw = _read_bytes(path)
-    try:
-        record = json.loads(raw)
-        content = record["content"]
-        whole = record["sha256"] == _sha256(_canonical(content))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _Damaged(f"{path} is damaged ({type(error).__name__}: {error})") from None
-    if not whole or not isinstance(content, dict):
-        raise _Damaged(f"{path} is damaged (its content has not the recorded sha256)")
-    return content
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise _Damaged(f"{path} cannot be read ({error})") from None
-
-
-def _canonical(content: object) -> bytes:
-    return json.dumps(content, sort_keys=True).encode()
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-# --- folders ---
-
-
-def _configured_folder() -> Path:
-    named = os.environ.get("SYMGRAD_CACHE_DIR")
-    if named:
-        return Path(os.path.expanduser(named)).absolute()
-    base = os.environ.get("XDG_CACHE_HOME", "")  # a relative one is to be ignored, says the XDG specification
-    return Path(base if os.path.isabs(base) else os.path.expanduser("~/.cache")) / "symgrad"
-
-
-def _check_safe(folder: Path) -> None:
-    """Refuse a folder into which somebody else could have put a library: its code would run here."""
-    status = os.lstat(folder)
-    mode = f"{stat.filemode(status.st_mode)} {stat.S_IMODE(status.st_mode):04o}"
-    who = f"the cache folder {folder} (owner {status.st_uid}, mode {mode})"
-    cure = "set SYMGRAD_CACHE_DIR to a folder of your own"
-    if stat.S_ISLNK(status.st_mode):
-        raise CacheError(f"{who} is a symbolic link, expected a folder: {cure}, such as the one it leads to")
-    if status.st_uid != os.geteuid():
-        raise CacheError(f"{who} belongs to user {status.st_uid}, expected {os.geteuid()}, who runs this: {cure}")
-    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise CacheError(f"{who} can be written by others, expected mode 0700: chmod 700 {folder}, or {cure}")
+# --- private folders ---
 
 
 def _remove_private_folders(process: int) -> None:

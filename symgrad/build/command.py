@@ -4,12 +4,16 @@ Every command is an argument list (never a shell), runs in a private folder and 
 the same source gives the same library in any folder.
 """
 
+import contextlib
 import errno
 import os
 import re
 import shlex
 import signal
 import subprocess
+import sys
+import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +21,7 @@ from pathlib import Path
 
 from symgrad.errors import BuildError
 
+from .limits import HEAD, TAIL, TIMEOUT, Capped, TimeLimitReached, build_timeout
 from .toolchain import HEADER_PACKAGES, Toolchain, build_environment
 
 UNSAFE_FLAGS = (
@@ -24,6 +29,17 @@ UNSAFE_FLAGS = (
     "-ffinite-math-only", "-fno-signed-zeros", "-fsingle-precision-constant", "-mfpmath=387", "-m32", "-ffp-model=fast",
     "-fcx-limited-range",
 )  # fmt: skip
+FULL = (errno.ENOSPC, errno.EDQUOT)  # a disk, or the part of it that this user may have
+_LONGER = f"set {TIMEOUT} to more seconds, or find out what it waits for: run the command below by hand"
+# Where SIGCHLD is ignored, the kernel keeps no exit status. This program does not ignore it, and writes it down.
+_TELLS_STATUS = (
+    "import os, signal, subprocess, sys; signal.signal(signal.SIGCHLD, signal.SIG_DFL)\n"
+    "os.write(int(sys.argv[1]), str(subprocess.call(sys.argv[2:])).encode())"
+)
+
+
+class StoppedError(BuildError):
+    """A command that took longer than it may: another way of building would take as long."""
 
 
 @dataclass(frozen=True)
@@ -44,37 +60,101 @@ class Step:
         try:
             status, output = self.call(self)
         except OSError as error:
+            if error.errno in FULL:
+                raise
             raise self._failure(f"could not be started: {error}", "") from error
+        except TimeLimitReached as limit:
+            self._record(limit.output, "stopped")
+            what = f"stopped, as it had not ended after {limit.seconds:g} s"
+            raise StoppedError(self._account(what, limit.output, _LONGER)) from None
         seconds = time.perf_counter() - start
-        with self.log.open("a", encoding="utf-8") as log:
-            log.write(f"$ {shlex.join(self.command)}\n{output}\n[exit status {status}]\n")
-        if status != 0 and "No space left on device" in output:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.source.parent))  # another folder may do
+        self._record(output, f"exit status {status}")
         if status != 0:
+            for number in FULL:
+                if os.strerror(number) in output:
+                    raise OSError(number, os.strerror(number), str(self.source.parent))  # another folder may do
             raise self._failure(_status_text(status), output)
         if not self.product.is_file() or self.product.stat().st_size == 0:
             raise self._failure(f"ended as if all were well, but wrote no {self.product.name}", output)
         return seconds
 
+    def _record(self, output: str, end: str) -> None:
+        with self.log.open("a", encoding="utf-8") as log:
+            log.write(f"$ {shlex.join(self.command)}\n{output}\n[{end}]\n")
+
     def _failure(self, what: str, output: str) -> BuildError:
+        return BuildError(self._account(what, output))
+
+    def _account(self, what: str, output: str, *steps: str) -> str:
         lines = [
             f"{self.who} failed on {self.source.name}: {what}",
             f"  first error: {first_error(output)}",
-            *(f"  next step:   {hint}" for hint in _hints(output, self.toolchain)),
+            *(f"  next step:   {hint}" for hint in (*steps, *_hints(output, self.toolchain))),
             f"  command:     {shlex.join(self.command)}",
             f"  log:         {self.log}",
             f"  source:      {self.source}",
         ]
-        return BuildError("\n".join(lines))
+        return "\n".join(lines)
 
 
 def run_compiler(step: Step) -> tuple[int, str]:
-    """Run the command of a step as a process of its own in the source's folder."""
-    done = subprocess.run(
-        step.command, cwd=step.source.parent, env=build_environment(), check=False,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    return done.returncode, done.stdout.decode(errors="replace")
+    """Run the command of a step as a process of its own in the source's folder.
+
+    Raises `TimeLimitReached` when it takes too long: then it is killed with all the processes of its group.
+    """
+    limit = build_timeout()
+    with tempfile.TemporaryFile(dir=step.source.parent) as printed, tempfile.TemporaryFile() as told:
+        asked = signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN
+        helper = [sys.executable, "-I", "-S", "-c", _TELLS_STATUS, str(told.fileno())] if asked else []
+        # What it prints goes to a file: for the end of a pipe one would wait as long as anybody holds it.
+        process = subprocess.Popen(
+            [*helper, *step.command], cwd=step.source.parent, env=build_environment(), process_group=0,
+            stdin=subprocess.DEVNULL, stdout=printed, stderr=subprocess.STDOUT, pass_fds=[told.fileno()] * asked,
+        )  # fmt: skip
+        in_time = _wait(process, limit)
+        output = _read(printed.fileno())
+        if not in_time:
+            raise TimeLimitReached(limit, output)
+        return int(os.pread(told.fileno(), 20, 0) or 1) if asked else process.returncode, output
+
+
+def _wait(process: "subprocess.Popen[bytes]", limit: float) -> bool:
+    """Wait for the end of a process; False where its group had to be killed.
+
+    Another thread has the clock: `Popen.wait` with a limit would look 20 times a second.
+    """
+    late = threading.Event()
+
+    def kill() -> None:
+        if process.returncode is None:
+            late.set()
+            _kill_group(process)
+
+    timer = threading.Timer(limit, kill)
+    timer.daemon = True
+    timer.start()
+    try:
+        process.wait()
+    except BaseException:  # an interrupt: it did not reach the group
+        _kill_group(process)
+        process.wait()
+        raise
+    finally:
+        timer.cancel()
+    return not late.is_set()
+
+
+def _kill_group(process: "subprocess.Popen[bytes]") -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _read(descriptor: int) -> str:
+    kept, size = Capped(), os.fstat(descriptor).st_size
+    kept.add(os.pread(descriptor, HEAD, 0))
+    kept.length = max(size - TAIL, kept.length)
+    kept.add(os.pread(descriptor, TAIL, kept.length))
+    return kept.text()
 
 
 def first_error(output: str) -> str:

@@ -23,9 +23,9 @@ from pathlib import Path
 from symgrad.errors import BuildError
 
 from . import translator
-from .command import Step, run_compiler
+from .command import Step, StoppedError, run_compiler
 from .processors import chooser, version_flags
-from .toolchain import Toolchain, installed_version
+from .toolchain import Toolchain, installed_version, surroundings
 from .translator import start_translator as start_translator
 
 EXTENSION_SUFFIX: str = sysconfig.get_config_var("EXT_SUFFIX")
@@ -49,16 +49,22 @@ class Built:
 
 def cache_key(fingerprint: str, dtype: str, toolchain: Toolchain) -> tuple[str, str]:
     """Return the key of a compiled risk, sha256 in hex, and the hashed text: all that can change the result."""
-    return _hashed(
-        {
-            "fingerprint": fingerprint,
-            "dtype": dtype,
-            "symgrad": sources_digest(),
-            "sympy": installed_version("sympy"),
-            "jinja2": installed_version("jinja2"),
-            "toolchain": asdict(toolchain),
-        }
-    )
+    return _hashed({**_declared(fingerprint, dtype), "toolchain": asdict(toolchain)})
+
+
+def likeness(fingerprint: str, dtype: str) -> dict[str, object]:
+    """Return what a key's text has to have for its module to be right here, whichever compiler built it."""
+    return {**_declared(fingerprint, dtype), "toolchain": surroundings()}
+
+
+def _declared(fingerprint: str, dtype: str) -> dict[str, object]:
+    return {
+        "fingerprint": fingerprint,
+        "dtype": dtype,
+        "symgrad": sources_digest(),
+        "sympy": installed_version("sympy"),
+        "jinja2": installed_version("jinja2"),
+    }
 
 
 def sweep_key(dtype: str, toolchain: Toolchain) -> tuple[str, str]:
@@ -114,8 +120,8 @@ def build_sweep(source: str, name: str, toolchain: Toolchain, *, folder: Path) -
     work.translate()
     try:
         parts = work.compile()
-    except BuildError:
-        if work.to_object == TO_OBJECT:
+    except BuildError as error:
+        if work.to_object == TO_OBJECT or isinstance(error, StoppedError):
             raise
         work.to_object = TO_OBJECT  # this GCC cannot work in pieces: it was built without, or lacks its plugin
         parts = work.compile()

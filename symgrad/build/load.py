@@ -4,7 +4,10 @@ A module is loaded by its path: `sys.path` and `sys.modules` stay as they were, 
 nothing, and two risks of one name are two modules.
 """
 
+import contextlib
+import errno
 import hashlib
+import os
 import shutil
 import sys
 import tempfile
@@ -14,11 +17,12 @@ from importlib.machinery import ExtensionFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from symgrad.errors import ArrayError, ArrayTypeError, BuildError
 
-from .cache import Cache, Entry
+from .cache import Cache
+from .entries import Entry
 
 if TYPE_CHECKING:
     from .library import Built
@@ -32,6 +36,11 @@ CONSTANTS = ("PARAMETERS", "INPUTS", "TARGETS", "N_PARAMETERS", "TILE")
 _loaded: dict[str, ModuleType] = {}  # by sha256 of the library: equal code is one module, whatever its paths
 _opened: set[Path] = set()
 _loading = threading.RLock()
+_ROUNDS = 3  # a library that was cleared away before it was loaded is built again, and at last where nobody clears
+
+
+class _Replaced(OSError):
+    """A library that is not the one that was verified, or not there any more."""
 
 
 class CompiledRisk:
@@ -90,19 +99,22 @@ class CompiledRisk:
         )
 
 
-def load_module(path: Path, name: str) -> ModuleType:
+def load_module(path: Path, name: str, digest: str | None = None) -> ModuleType:
     """Load the extension module `name` from `path`; the same library is loaded once in a process.
 
     `sys.modules` is left as it was. The module raises symgrad's own array errors from then on. Raises `ImportError`
-    where the library does not fit this Python or machine, `OSError` where there is no such file.
+    where the library does not fit this Python or machine, `OSError` where there is no such file or where its sha256 is
+    not `digest`.
     """
-    with _loading:
-        path = path.absolute()
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        if digest not in _loaded:
-            _loaded[digest] = _open_afresh(path, name) if path in _opened else _initialise(path, name)
+    path = path.absolute()
+    with _loading, path.open("rb") as file:
+        found = hashlib.sha256(file.read()).hexdigest()
+        if digest not in (None, found):
+            raise _Replaced(errno.ESTALE, "changed after it was verified", str(path))
+        if found not in _loaded:
+            _loaded[found] = _open_afresh(file, path, name) if path in _opened else _open(file, path, name)
             _opened.add(path)
-        return _loaded[digest]
+        return _loaded[found]
 
 
 def load_or_build(store: Cache, key: str, key_text: str, make: "Callable[[Path], Built]") -> CompiledRisk:
@@ -111,36 +123,74 @@ def load_or_build(store: Cache, key: str, key_text: str, make: "Callable[[Path],
     A library that is whole but does not load (another machine's, say) is built anew once. Raises `BuildError` where
     that does not help, and what `make` raises.
     """
-    entry = store.find(key, key_text)
-    if entry is not None:
-        try:
+    for _ in range(_ROUNDS):
+        entry = store.find(key, key_text)
+        if entry is not None:
+            try:
+                return load_entry(entry)
+            except (ImportError, OSError) as error:
+                _explain_missing_package(entry, error)
+                if not _is_gone(entry, error):
+                    store.discard(key, f"{entry.library.name} does not load ({error})")
+        compiled = _load_built(store.publish(key, key_text, make))
+        if compiled is not None:
+            return compiled
+    entry = Cache.make_private().publish(key, key_text, make)
+    compiled = _load_built(entry)
+    if compiled is None:
+        raise BuildError(f"{entry.library} was built, but removed before it was loaded; try again")
+    return compiled
+
+
+def load_alike(store: Cache, wanted: Mapping[str, object]) -> CompiledRisk | None:
+    """Return the newest compiled risk in the cache whose key has all that is wanted and that loads; else None."""
+    for entry in store.alike(wanted):
+        with contextlib.suppress(ImportError, OSError):
             return load_entry(entry)
-        except (ImportError, OSError) as error:
-            _explain_missing_package(entry, error)
-            store.discard(key, f"{entry.library.name} does not load ({error})")
-    entry = store.publish(key, key_text, make)
+    return None
+
+
+def _load_built(entry: Entry) -> CompiledRisk | None:
+    """Load what was just built; None where it was cleared away meanwhile."""
     try:
         return load_entry(entry)
     except (ImportError, OSError) as error:
         _explain_missing_package(entry, error)
+        if _is_gone(entry, error):
+            return None
         raise BuildError(
             f"{entry.library} was built, but does not load into Python {sys.version.split()[0]}: {error}. "
             "Compiler, Cython and NumPy must belong to this Python: symgrad doctor shows them."
         ) from error
 
 
+def _is_gone(entry: Entry, error: Exception) -> bool:
+    return isinstance(error, (_Replaced, FileNotFoundError)) or not entry.library.exists()
+
+
 def load_entry(entry: Entry) -> CompiledRisk:
     """Load an entry of the cache."""
     return CompiledRisk(
-        load_module(entry.library, entry.name),
+        load_module(entry.library, entry.name, entry.digest),
         name=entry.name, path=entry.library, source=entry.source, timings=entry.timings, rewrites=entry.rewrites,
     )  # fmt: skip
 
 
-def _open_afresh(path: Path, name: str) -> ModuleType:
+def _open(file: BinaryIO, path: Path, name: str) -> ModuleType:
+    """Load a library by its path, which leads to the file that was read: no other took its place meanwhile."""
+    if not os.path.samestat(os.stat(path), os.fstat(file.fileno())):
+        raise _Replaced(errno.ESTALE, "another file has taken its place", str(path))
+    return _initialise(path, name)
+
+
+def _open_afresh(file: BinaryIO, path: Path, name: str) -> ModuleType:
     """Load what took the place of a loaded library: for a path that it knows, dlopen would answer with the old one."""
     with tempfile.TemporaryDirectory(prefix="symgrad-") as folder:
-        module = _initialise(Path(shutil.copy(path, folder)), name)
+        copy = Path(folder, path.name)
+        file.seek(0)
+        with copy.open("wb") as written:
+            shutil.copyfileobj(file, written)
+        module = _initialise(copy, name)
     module.__file__ = str(path)
     return module
 
@@ -177,3 +227,12 @@ def _explain_missing_package(entry: Entry, error: Exception) -> None:
         ) from error
     if missing:
         raise BuildError(f"{entry.name} needs the package {missing!r}, which is not installed: {error}") from error
+
+
+def _after_fork_in_child() -> None:
+    """The lock may be held by a thread that a child does not have."""
+    global _loading
+    _loading = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from symgrad.errors import BuildError, CompilerNotFoundError
 
+from .identity import identities
 from .processors import Version, baseline, refuse_native, this_processor, versions_for
 
 COMPILERS = ("cc", "gcc", "clang")
@@ -28,7 +29,15 @@ WIDE_VECTORS = ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64"
 # After the user's $CFLAGS: contraction changes bits from one processor to the next, and no guard can see it.
 FIXED = ("-ffp-contract=off", "-fPIC", "-fvisibility=hidden")
 # Other variables that a compiler reads by itself.
-COMPILER_VARIABLES = ("CPATH", "C_INCLUDE_PATH", "LIBRARY_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX", "SDKROOT")
+COMPILER_VARIABLES = (
+    "CPATH",
+    "C_INCLUDE_PATH",
+    "LIBRARY_PATH",
+    "COMPILER_PATH",
+    "GCC_EXEC_PREFIX",
+    "SDKROOT",
+    "LD_RUN_PATH",
+)
 INSTALL_COMPILER = """\
     Debian, Ubuntu   sudo apt install gcc libc6-dev
     Fedora, RHEL     sudo dnf install gcc glibc-devel
@@ -57,6 +66,7 @@ class Toolchain:
     processor: str  # with its feature flags, because of -march=native; or any of an architecture
     libc: str
     environment: tuple[tuple[str, str], ...] = ()
+    files: tuple[tuple[str, str], ...] = ()  # what the programs and forced headers are, by their paths
     versions: tuple[Version, ...] = ()  # of a portable library, the best first; none: the flags alone decide
 
     @classmethod
@@ -78,12 +88,11 @@ class Toolchain:
             cc=cc,
             version=version,
             flags=flags,
-            python=f"{sys.version.split()[0]} {sysconfig.get_config_var('SOABI')}",
             cython=installed_version("cython"),
-            numpy=installed_version("numpy"),
-            processor=f"any {machine}" if portable else this_processor(),
+            **{**surroundings(), **({"processor": f"any {machine}"} if portable else {})},
             libc=_libc(),
             environment=tuple((name, os.environ[name]) for name in COMPILER_VARIABLES if os.environ.get(name)),
+            files=identities(cc, cflags),
             versions=versions_for(machine, version) if portable else (),
         )
 
@@ -107,6 +116,15 @@ class Toolchain:
             ("processor", self.processor.partition("\n")[0]),
             ("C library", self.libc),
         )
+
+
+def surroundings() -> dict[str, str]:
+    """Return the fields of a toolchain that a module has to be built for, by whatever compiler, to run here."""
+    return {
+        "python": f"{sys.version.split()[0]} {sysconfig.get_config_var('SOABI')}",
+        "numpy": installed_version("numpy"),
+        "processor": this_processor(),
+    }
 
 
 def _is_gcc(version: str) -> bool:
@@ -168,5 +186,10 @@ def _libc() -> str:
 
 
 def build_environment() -> dict[str, str]:
-    """Return the environment of a command: English messages, and one hash seed, as Cython's text depends on it."""
-    return {**os.environ, "LC_ALL": "C", "PYTHONHASHSEED": "0"}
+    """Return the environment of a command: English messages, and one hash seed, as Cython's text depends on it.
+
+    A Python that ignores the environment (`python -I` or `-E`) hands nothing of it on to the Pythons that it starts.
+    """
+    ignoring = sys.flags.ignore_environment
+    inherited = {name: text for name, text in os.environ.items() if not (ignoring and name.startswith("PYTHON"))}
+    return {**inherited, "LC_ALL": "C", "PYTHONHASHSEED": "0"}

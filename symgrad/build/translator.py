@@ -17,12 +17,14 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
 from symgrad.errors import BuildError
 
+from .limits import Capped, TimeLimitReached, build_timeout
 from .toolchain import build_environment
 
 _SCRIPT = Path(__file__).with_name("cython_process.py")
@@ -39,7 +41,9 @@ def cython_command(files: Sequence[str]) -> list[str]:
         raise BuildError(
             "sys.executable is empty: this Python is embedded in a program, and Cython needs an interpreter"
         )
-    return [sys.executable, "-P", "-X", "utf8", "-W", "ignore", str(_SCRIPT), *files]
+    # As isolated as this Python is; what of `-I` and `-E` is about variables, `build_environment` does.
+    alone = ["-s"] * bool(sys.flags.no_user_site) + ["-S"] * bool(sys.flags.no_site)
+    return [sys.executable, *alone, "-P", "-X", "utf8", "-W", "ignore", str(_SCRIPT), *files]
 
 
 class _Server:
@@ -60,23 +64,39 @@ class _Server:
     def ask(self, folder: Path, files: Sequence[str]) -> tuple[int, str] | None:
         """Return exit status and output of one request; None where the server has ended before it took it."""
         ours, theirs = socket.socketpair()
+        answer = Capped()
         try:
             with ours:
                 with theirs:
                     socket.send_fds(self.requests, [b"+"], [theirs.fileno()])
                 ours.sendall(json.dumps({"folder": str(folder), "arguments": list(files)}).encode() + b"\n")
-                answer = b"".join(iter(lambda: ours.recv(65536), b""))
+                _receive(ours, answer)
         except (BrokenPipeError, ConnectionResetError):
             return None
-        if not answer:
+        if not answer.length:
             return None
-        output, _, status = answer.removeprefix(b"\n").rpartition(b"\0")
-        return int(status), output.decode(errors="replace")
+        output, _, status = answer.text().removeprefix("\n").rpartition("\0")
+        return int(status), output
 
     def last_words(self) -> tuple[int, str]:
         """Return exit status and output of a server that has ended."""
         self.printed.seek(0)
         return self.status or 1, self.printed.read().decode(errors="replace")
+
+
+def _receive(channel: socket.socket, answer: Capped) -> None:
+    """Receive an answer to its end. Raises `TimeLimitReached`; to close the channel kills the work."""
+    limit = build_timeout()
+    deadline = time.monotonic() + limit
+    try:
+        while True:
+            channel.settimeout(max(deadline - time.monotonic(), 1e-3))
+            data = channel.recv(65536)
+            if not data:
+                return
+            answer.add(data)
+    except TimeoutError:
+        raise TimeLimitReached(limit, answer.text().removeprefix("\n")) from None
 
 
 _server: _Server | None = None
@@ -93,7 +113,8 @@ def start_translator() -> None:
 def translate(folder: Path, files: Sequence[str]) -> tuple[int, str]:
     """Return exit status and output of Cython, run on ``files`` (see `cython_command`) in ``folder``.
 
-    Raises `OSError` where no process can be started, `BuildError` where this Python has no interpreter.
+    Raises `OSError` where no process can be started, `BuildError` where this Python has no interpreter,
+    `TimeLimitReached` where it takes too long.
     """
     for _ in range(_ATTEMPTS):
         server = _running()

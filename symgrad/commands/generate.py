@@ -1,6 +1,7 @@
 """`symgrad generate` and `symgrad check`: a folder of generated modules, written and compared."""
 
 import difflib
+import fcntl
 import os
 import shlex
 import shutil
@@ -23,6 +24,8 @@ from .source import read_risks
 
 MARK = "# Written by symgrad. "  # stands in the first lines of every generated file
 GALLERY = "symgrad.gallery"
+_STAGING = ".symgrad-"  # start of the name of the folder that a run writes to first
+_YOUNG = 60.0  # seconds: one that is younger may not be locked yet
 _PACKAGE = '"""Modules written by `symgrad generate`: declare anew instead of editing them."""\n'
 _LONGEST_DIFFERENCE = 200  # lines of a unified diff that are shown of one file
 
@@ -110,11 +113,30 @@ def _made(folder: Path) -> Iterator[None]:
 @contextmanager
 def _staging(folder: Path) -> Iterator[Path]:
     """A folder on the same file system, from which files get to their places by renames."""
-    staging = Path(tempfile.mkdtemp(prefix=".symgrad-", dir=folder))
+    _sweep_stagings(folder)
+    staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=folder))
+    held = os.open(staging, os.O_RDONLY)
     try:
+        with suppress(OSError):  # a disk without locks: there nothing is swept either
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield staging
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+        os.close(held)
+
+
+def _sweep_stagings(folder: Path) -> None:
+    """Remove what runs that were killed left behind: a living one holds the lock of its folder, once it is old."""
+    for staging in folder.glob(f"{_STAGING}*"):
+        with suppress(OSError):
+            if time.time() - staging.stat().st_mtime < _YOUNG:
+                continue
+            held = os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(staging, ignore_errors=True)
+            finally:
+                os.close(held)
 
 
 def _build_all(
@@ -124,9 +146,15 @@ def _build_all(
     start = time.monotonic()
     with progress() as line:
         line.say(f"building {len(risks)} modules" if len(risks) > 1 else f"building {risks[0].name}")
-        libraries = build_all(risks, made, dtype, toolchain, lambda n: line.say(f"built {n} of {len(risks)}"))
-        for library in libraries.values():
-            shutil.copy(library, staging)  # with its mode: a library is executable
+        for again in (True, True, False):
+            libraries = build_all(risks, made, dtype, toolchain, lambda n: line.say(f"built {n} of {len(risks)}"))
+            try:
+                for library in libraries.values():
+                    shutil.copy(library, staging)  # with its mode: a library is executable
+                break
+            except FileNotFoundError:  # another process clears the cache
+                if not again:
+                    raise
     print(f"built {len(risks)} module{'s' * (len(risks) > 1)} in {time.monotonic() - start:.1f} s")
 
 

@@ -12,7 +12,7 @@ import sympy as sp
 from symgrad import __version__
 from symgrad.build import Cache, Entry, Toolchain, installed_version, python_header
 from symgrad.declare import EmpiricalRisk
-from symgrad.errors import SymgradError
+from symgrad.errors import CacheError, CompilerNotFoundError, SymgradError
 from symgrad.pipeline import compile as compile_risk
 from symgrad.progress import progress
 
@@ -51,6 +51,10 @@ def _toolchain() -> Iterator[str]:
     known = {"Python", "Cython", "NumPy"}  # shown already
     try:
         toolchain = Toolchain.detect()
+    except CompilerNotFoundError as error:
+        _row("compiler", "none that works: nothing can be built, but modules in the cache run")
+        yield str(error)
+        return
     except SymgradError as error:
         _row("compiler", "none that works")
         yield str(error)
@@ -99,8 +103,14 @@ def _proof(known: list[str]) -> Iterator[str]:
 
 
 def cache(arguments: Namespace) -> int:
-    """List the compiled modules, or remove them all."""
+    """List the compiled modules, or remove them all or those that were not used for longest."""
     store = Cache.open()
+    if arguments.limit is not None and arguments.action != "prune":
+        raise CacheError(f"--limit is for `symgrad cache prune`, got `symgrad cache {arguments.action}`: leave it out")
+    if arguments.action == "prune":
+        count, gone = store.prune(arguments.limit)
+        print(f"removed {_modules(count)}, {_megabytes(gone)}, from {store.folder}")
+        return 0
     entries = store.entries()
     size = sum(entry.size for entry in entries)
     if arguments.action == "clear":
@@ -124,7 +134,10 @@ def _megabytes(size: int) -> str:
 
 
 def _age(entry: Entry) -> str:
-    seconds = max(0.0, time.time() - entry.library.stat().st_mtime)
+    try:
+        seconds = max(0.0, time.time() - entry.library.stat().st_mtime)
+    except OSError:  # another process clears the cache
+        return "gone by now"
     for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if seconds >= length:
             count = int(seconds // length)

@@ -1,6 +1,9 @@
 """The folder of compiled modules. Here `make` writes a few bytes; test_load.py does the same with real modules."""
 
 import errno
+import fcntl
+import hashlib
+import io
 import json
 import os
 import shutil
@@ -9,33 +12,16 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from symgrad.build import Built, Cache, Entry
+from symgrad.build import Built, Cache, Entry, locks
 from symgrad.build import cache as room
 from symgrad.errors import BuildError, CacheWarning
-
-KEY, TEXT = "0123456789abcdef" * 4, "all that went into the key"
-OTHER = "f" * 64
-
-
-def make(folder: Path) -> Built:
-    library, source, log = folder / "decay.so", folder / "decay.pyx", folder / "decay.log"
-    library.write_bytes(bytes(range(256)) * 40)
-    source.write_text("∇R\n", encoding="utf-8")
-    log.write_text("$ gcc\n", encoding="utf-8")
-    return Built("decay", library, source, log, {"trace": 0.25, "compiler": 1.5}, ("log1p",))
-
-
-def never(folder: Path) -> Built:
-    pytest.fail("built again what was there")
-
-
-def names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
+from tests.helpers.entries import KEY, OTHER, TEXT, make, names, never
 
 
 @pytest.fixture
@@ -64,6 +50,7 @@ def test_what_was_published_is_found(store: Cache) -> None:
     assert found == Entry(
         KEY, "decay", store.folder / KEY[:40] / "decay.so", "∇R\n", {"trace": 0.25, "compiler": 1.5}, ("log1p",),
         sum(path.stat().st_size for path in (store.folder / KEY[:40]).iterdir()),
+        hashlib.sha256(published.library.read_bytes()).hexdigest(),
     )  # fmt: skip
     assert store.publish(KEY, TEXT, never) == published
     assert names(store.folder) == {KEY[:40]}
@@ -118,6 +105,48 @@ def test_a_missing_file_is_damage(file: str, store: Cache) -> None:
     assert store.find(KEY, TEXT) is not None
 
 
+def link_to_nothing(path: Path) -> None:
+    path.symlink_to("nowhere")
+
+
+@pytest.mark.parametrize("thing", [os.mkfifo, os.mkdir, link_to_nothing])
+@pytest.mark.parametrize("file", ["decay.so", "decay.pyx", "entry.json", "."])
+def test_what_is_no_file_is_damage(file: str, thing: Callable[[Path], None], store: Cache) -> None:
+    """Nobody waits at a FIFO for its other end."""
+    path = (store.publish(KEY, TEXT, make).library.parent / file).resolve()
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    thing(path)
+    with pytest.warns(CacheWarning, match=f"{KEY[:40]}.*built anew"):
+        assert store.find(KEY, TEXT) is None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # it was told
+        assert store.publish(KEY, TEXT, make) == store.find(KEY, TEXT)
+    assert names(store.folder) == {KEY[:40]}
+
+
+@pytest.mark.parametrize("call", ["open", "stat", "listdir", "fstat", "lstat"])
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.ENOENT])
+def test_an_error_while_an_entry_is_read_reaches_nobody(
+    call: str, number: int, store: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each call of that name in turn fails, once: a network disk has such moments."""
+    entry, real = store.publish(KEY, TEXT, make), getattr(os, call)
+    for failing in range(20):
+        count = iter(range(1000))
+
+        def once(*arguments: Any, failing: int = failing, count: Iterator[int] = count, **named: Any) -> Any:
+            if next(count) == failing:
+                raise OSError(number, os.strerror(number))
+            return real(*arguments, **named)
+
+        with monkeypatch.context() as patch, warnings.catch_warnings():
+            warnings.simplefilter("ignore", CacheWarning)
+            patch.setattr(os, call, once)
+            found = store.find(KEY, TEXT)
+        assert found in (None, entry)
+    assert store.find(KEY, TEXT) == entry
+
+
 @pytest.mark.parametrize("field", ["timings", "rewrites", "source", "name", "sha256"])
 def test_an_edited_entry_file_is_damage(field: str, store: Cache) -> None:
     """Also where the library's digest was made to fit."""
@@ -151,7 +180,7 @@ def test_without_locks_the_first_one_wins(store: Cache, monkeypatch: pytest.Monk
         firsts.append(Cache(store.folder).publish(KEY, TEXT, make))
         return make(folder)
 
-    monkeypatch.setattr(room.fcntl, "flock", no_locks)
+    monkeypatch.setattr(fcntl, "flock", no_locks)
     firsts: list[Entry] = []
     entry = store.publish(KEY, TEXT, while_another_finishes)
     assert [entry] == firsts
@@ -159,9 +188,9 @@ def test_without_locks_the_first_one_wins(store: Cache, monkeypatch: pytest.Monk
 
 
 def test_patience_with_a_lock_ends(store: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "LOCK_PATIENCE", 0.1)
-    with store._lock(KEY) as locked:
-        assert locked
+    monkeypatch.setattr(locks, "PATIENCE", 0.1)
+    with (store.folder / f"{KEY[:40]}.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
         start = time.monotonic()
         assert store.publish(KEY, TEXT, make).name == "decay"
         assert 0.1 <= time.monotonic() - start < 5
@@ -169,18 +198,21 @@ def test_patience_with_a_lock_ends(store: Cache, monkeypatch: pytest.MonkeyPatch
 
 def test_a_lock_whose_file_went_away_meanwhile_is_no_lock(store: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that held it removed it between this process' opening and locking."""
-    real, opened = os.open, []
+    real, opened = locks._open, []
 
-    def opening(path: Path, flags: int, mode: int = 0o777) -> int:
-        descriptor = real(path, flags, mode)
+    def opening(top: int, name: str) -> io.FileIO:
+        file = real(top, name)
         if not opened:
-            path.unlink()
-        opened.append(descriptor)
-        return descriptor
+            (store.folder / name).unlink()
+        opened.append(file)
+        return file
 
-    monkeypatch.setattr(room.os, "open", opening)
-    with store._lock(KEY) as first, store._lock(KEY, patience=0.0) as second:
-        assert (first, second) == (True, False)
+    monkeypatch.setattr(locks, "_open", opening)
+    top = os.open(store.folder, os.O_RDONLY)
+    assert locks.under_lock(
+        top, "a.lock", lambda first: (first, locks.under_lock(top, "a.lock", lambda second: second, patience=0.0))
+    ) == (True, False)
+    os.close(top)
 
 
 DIES = """

@@ -9,28 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from symgrad.build import Built, Cache
+from symgrad.build import Cache
 from symgrad.build import cache as room
 from symgrad.errors import CacheError, CacheWarning
-
-KEY, TEXT = "0123456789abcdef" * 4, "all that went into the key"
-OTHER = "f" * 64
-
-
-def make(folder: Path) -> Built:
-    library, source, log = folder / "decay.so", folder / "decay.pyx", folder / "decay.log"
-    library.write_bytes(bytes(range(256)) * 40)
-    source.write_text("∇R\n", encoding="utf-8")
-    log.write_text("$ gcc\n", encoding="utf-8")
-    return Built("decay", library, source, log, {"trace": 0.25, "compiler": 1.5}, ("log1p",))
-
-
-def never(folder: Path) -> Built:
-    pytest.fail("built again what was there")
-
-
-def names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
+from tests.helpers.entries import KEY, OTHER, TEXT, make, names, never
 
 
 @pytest.fixture
@@ -109,10 +91,11 @@ def test_a_folder_that_can_only_be_read(
     there = store.publish(OTHER, TEXT, make)
     real = os.open
 
-    def refuse(path: str | Path, flags: int, mode: int = 0o777) -> int:
-        if Path(path).is_relative_to(store.folder) and flags & os.O_CREAT:
+    def refuse(path: str | Path, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        inside = dir_fd is not None and os.path.samestat(os.fstat(dir_fd), store.folder.stat())
+        if inside and flags & os.O_CREAT:
             raise OSError(number, os.strerror(number), str(path))
-        return real(path, flags, mode)
+        return real(path, flags, mode, dir_fd=dir_fd)
 
     monkeypatch.setattr(room.os, "open", refuse)
     assert store.find(OTHER, TEXT) == there

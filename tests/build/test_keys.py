@@ -1,6 +1,7 @@
 """The keys under which what was built is kept: all that can change the result is in them, and nothing else."""
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from symgrad.build import Toolchain, cache_key, sweep_key
+from symgrad.build import Toolchain, cache_key, likeness, sweep_key
 from symgrad.build import library as room
 from symgrad.build.library import sources_digest
 
@@ -39,6 +40,13 @@ def test_declaration_dtype_and_versions_are_in_the_key(toolchain: Toolchain, mon
     monkeypatch.setattr(room, "sources_digest", lambda: "another")
     keys.add(cache_key("f", "float64", toolchain)[0])
     assert len(keys) == 6
+
+
+def test_what_is_alike_without_a_compiler_is_what_the_key_says_of_all_else(toolchain: Toolchain) -> None:
+    alike, text = likeness("f", "float32"), json.loads(cache_key("f", "float32", toolchain)[1])
+    outside = {"cc", "version", "flags", "cython", "libc", "environment", "files", "versions"}
+    text["toolchain"] = {name: value for name, value in text["toolchain"].items() if name not in outside}
+    assert alike == text
 
 
 @pytest.mark.parametrize("package", ["symgrad", "symgrad.templates"])
@@ -115,6 +123,31 @@ def test_all_that_makes_the_sweep_is_in_its_key(
 def test_what_the_compiler_reads_from_the_environment_is_in_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CPATH", "/somewhere/include")
     assert ("CPATH", "/somewhere/include") in Toolchain.detect().environment
+
+
+def test_the_text_of_what_cc_and_forced_headers_name_is_in_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though their names, sizes and times stay the same; and what `ld` and `as` look like."""
+    names = ("cc", "wrapped", "ld", "as", "forced.h", "macros.h", "options")
+    files = {name: tmp_path / name for name in names}
+    for name, file in files.items():
+        text = "-DNOTHING=1" if name == "options" else "#!/bin/sh\necho version 1\n"
+        file.write_text(text, encoding="utf-8")
+        file.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("CC", f"cc wrapped -include {files['forced.h']}")
+    monkeypatch.setenv("CFLAGS", f"-imacros{files['macros.h']} @{files['options']}")
+    keys = {cache_key("f", "float64", Toolchain.detect())[0]}
+    for name in names:
+        text, status = files[name].read_text(encoding="utf-8"), files[name].stat()
+        (tmp_path / "new").write_text(text.replace("1", "2") + "#" * (name in ("ld", "as")), encoding="utf-8")
+        (tmp_path / "new").chmod(0o755)
+        os.utime(tmp_path / "new", ns=(status.st_atime_ns, status.st_mtime_ns))
+        os.replace(tmp_path / "new", files[name])
+        keys.add(cache_key("f", "float64", Toolchain.detect())[0])
+    assert len(keys) == 1 + len(names)
+    assert cache_key("f", "float64", Toolchain.detect())[0] in keys
 
 
 def test_nothing_else_changes_the_key(tmp_path: Path) -> None:

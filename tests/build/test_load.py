@@ -9,14 +9,17 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 
-from symgrad.build import EXTENSION_SUFFIX, Built, Cache, Toolchain, build, load_module, load_or_build
+from symgrad.build import EXTENSION_SUFFIX, Built, Cache, Entry, Toolchain, build, load_module, load_or_build
 from symgrad.build.load import CONSTANTS, FUNCTIONS
 from symgrad.errors import ArrayError, ArrayTypeError, BuildError, CacheWarning
 
@@ -211,6 +214,51 @@ def test_a_library_that_never_loads_is_an_error(store: Cache, copying: Callable[
 
     with pytest.raises(BuildError, match="was built, but does not load into Python"):
         load_or_build(store, KEY, TEXT, foreign)
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_library_that_is_cleared_away_before_it_is_loaded_is_made_again(
+    times: int, store: Cache, copying: Callable[[Path], Built], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often: in the end where nobody clears."""
+    real, cleared = Cache.publish, []
+
+    def publish(self: Cache, *arguments: Any) -> Entry:
+        entry = real(self, *arguments)
+        if len(cleared) < times:
+            cleared.append(self.clear())
+        return entry
+
+    monkeypatch.setattr(Cache, "publish", publish)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        compiled = load_or_build(store, KEY, TEXT, copying)
+    assert compiled.risk([1] * 7) == 7.0
+    assert compiled.path.is_relative_to(store.folder) == (times == 1)
+
+
+def test_loads_while_another_process_clears(store: Cache, copying: Callable[[Path], Built]) -> None:
+    """No error, and no warning: two that load, and one that clears as fast as it can, for a second."""
+    load_or_build(store, KEY, TEXT, copying)
+    end, children = time.monotonic() + 1, []
+    for _ in range(2):
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                warnings.simplefilter("error")
+                while time.monotonic() < end:
+                    load_or_build(Cache(store.folder), KEY, TEXT, copying)
+                status = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(status)
+        children.append(child)
+    while time.monotonic() < end:
+        store.clear()
+        time.sleep(0.002)
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0]
 
 
 def test_a_missing_package_is_named(store: Cache, tmp_path: Path) -> None:

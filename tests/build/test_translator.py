@@ -10,6 +10,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -28,6 +29,7 @@ def write(folder: Path, name: str, text: str = SOURCE) -> str:
 def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have no server of an earlier test answer."""
     monkeypatch.setattr(translator, "_server", None)
+    monkeypatch.setattr(translator, "_started_for", None)  # put back together, or a server would pass for another
 
 
 def server_process() -> int:
@@ -136,6 +138,22 @@ def test_whoever_is_interrupted_or_killed_leaves_no_process(end: str, tmp_path: 
     asking.communicate(timeout=20)
     for process in (worker, keeper, server):
         wait_for_the_end_of(process)
+
+
+@pytest.mark.parametrize(("flags", "ran"), [((), True), (("-I",), False), (("-E",), False)])
+def test_the_process_is_as_isolated_as_its_parent(flags: tuple[str, ...], ran: bool, tmp_path: Path) -> None:
+    planted = tmp_path / "planted"
+    planted.mkdir()
+    (planted / "sitecustomize.py").write_text("import os\nopen(os.path.dirname(__file__) + '/ran', 'w')\n")
+    fake = "import sys; from symgrad.build import translator as t; sys.exit(t.translate(t.Path.cwd(), [])[0])"
+    environment = {**os.environ, "PYTHONPATH": str(planted)}
+    subprocess.run([sys.executable, *flags, "-c", fake], cwd=tmp_path, env=environment, check=True)
+    assert (planted / "ran").exists() == ran
+
+
+def test_flags_about_sites_are_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "flags", SimpleNamespace(no_user_site=1, no_site=1))
+    assert translator.cython_command(())[1:3] == ["-s", "-S"]
 
 
 def test_a_forked_child_has_a_server_of_its_own(tmp_path: Path) -> None:

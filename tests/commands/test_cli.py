@@ -17,11 +17,13 @@ import numpy as np
 import pytest
 
 from symgrad import cli, gallery
+from symgrad.build import Cache
 from symgrad.cli import COMMANDS, main
 from symgrad.commands import inspect, machine
 from symgrad.errors import CacheWarning
 from symgrad.progress import Progress, progress
 from symgrad.verification.judge import LEAST_DIGITS
+from tests.helpers.entries import KEY, TEXT, make
 
 DECAY = """
 import sympy as sp
@@ -195,6 +197,17 @@ def test_doctor_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, run: Run) 
     assert 'pip install "symgrad[scipy]"' in out
 
 
+def test_doctor_without_a_compiler_says_that_the_cache_runs(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    run("doctor")  # its module is in the cache from then on
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", "")
+    status, out, _ = run("doctor")
+    assert status == 1
+    assert "none that works: nothing can be built, but modules in the cache run" in out
+    assert "its gradient is right" in out
+    assert out.count("-> ") == 1
+
+
 def test_doctor_does_not_trust_a_wrong_number(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     wrong = Namespace(gradient=lambda *data: [6.000000000000001])
     monkeypatch.setattr(machine, "compile_risk", lambda risk: wrong)
@@ -211,7 +224,7 @@ def test_doctor_and_cache_refuse_a_folder_that_others_can_write(
     monkeypatch.setenv("SYMGRAD_CACHE_DIR", str(tmp_path / "open"))
     status, out, _ = run("doctor")
     assert status == 1
-    assert "chmod 700" in out
+    assert "remove it (rm -r " in out
     status, _, err = run("cache list")
     assert status == 2
     assert "symgrad cache: the cache folder" in err
@@ -235,6 +248,30 @@ def test_cache_lists_and_clears(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
     status, out, _ = run("cache clear")
     assert (status, out) == (0, f"removed 2 compiled modules, {whole}, from {tmp_path / 'own'}\n")
     assert not entry.exists()
+
+
+def test_an_entry_that_is_cleared_away_while_it_is_listed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, run: Run
+) -> None:
+    monkeypatch.setenv("SYMGRAD_CACHE_DIR", str(tmp_path / "own"))
+    entry = Cache.open().publish(KEY, TEXT, make)
+    Cache.open().clear()
+    monkeypatch.setattr(Cache, "entries", lambda store: (entry,))
+    assert "gone by now" in run("cache list")[1]
+
+
+def test_cache_prune(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, run: Run) -> None:
+    monkeypatch.setenv("SYMGRAD_CACHE_DIR", str(tmp_path / "own"))
+    Cache.open().publish(KEY, TEXT, make)
+    assert run("cache prune")[1] == f"removed 0 compiled modules, 0.00 MB, from {tmp_path / 'own'}\n"
+    assert run("cache prune --limit 1")[1] == f"removed 1 compiled module, 0.01 MB, from {tmp_path / 'own'}\n"
+    for command, said in (
+        ("prune --limit much", "--limit: got 'much', expected"),
+        ("list --limit 1", "--limit is for"),
+    ):
+        status, _, err = run(f"cache {command}")
+        assert status == 2
+        assert said in err
 
 
 # --- around all of them --------------------------------------------------------------------------------------------

@@ -1,12 +1,16 @@
 """`symgrad generate` and `symgrad check`, and the modules they are for: the committed ones and freshly built ones."""
 
+import fcntl
 import json
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -361,3 +365,33 @@ def test_generating_again_leaves_running_processes_alone(run: Run) -> None:
     assert float(out) == 2.0
     fresh = subprocess.run(command, input="\n", capture_output=True, text=True, check=True)
     assert fresh.stdout.split() == ["4.0", "4.0"]
+
+
+def test_what_a_killed_run_left_is_swept(run: Run, here: Path) -> None:
+    """When it is old enough, and nobody holds it."""
+    for name in ("dead", "alive", "young"):
+        (here / "out" / f".symgrad-{name}").mkdir(parents=True)
+        (here / "out" / f".symgrad-{name}" / "half.pyx").touch()
+        os.utime(here / "out" / f".symgrad-{name}", None if name == "young" else (1, 1))
+    held = os.open(here / "out" / ".symgrad-alive", os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    assert run("generate decay.py -o out --no-build")[0] == 0
+    os.close(held)
+    left = {path.name for path in (here / "out").iterdir() if path.name.startswith(".")}
+    assert left == {".symgrad-alive", ".symgrad-young"}
+
+
+def test_a_library_that_is_cleared_away_before_it_is_copied_is_built_again(
+    run: Run, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, cleared = generating.build_all, []
+
+    def build_all(*arguments: Any) -> dict[str, Path]:
+        libraries = real(*arguments)
+        if not cleared:
+            cleared.append(shutil.rmtree(libraries["decay"].parent))
+        return libraries
+
+    monkeypatch.setattr(generating, "build_all", build_all)
+    assert run("generate decay.py -o out")[0] == 0
+    assert (here / "out" / f"decay{EXTENSION_SUFFIX}").is_file()
