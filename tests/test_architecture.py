@@ -20,10 +20,7 @@ MOST_LINES_OF_A_DOOR = 12  # without its docstring, blank lines and the list of 
 
 # The rooms, each with those that it may import: all of them stand above it in the table, so no arrow leads back up.
 MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
-    "errors": (),
-    "functions": (),
-    "progress": (),
-    "program": (),
+    **dict.fromkeys(("errors", "functions", "limits", "progress", "program"), ()),
     "declare": ("errors", "functions"),
     "losses": ("errors", "functions", "declare"),
     "operations": ("functions", "program"),
@@ -35,7 +32,19 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "build": ("errors",),
     "load": ("build",),
     "pipeline": (
-        *("errors", "progress", "program", "declare", "trace", "passes", "schedule", "explain", "render", "build"),
+        *(
+            "errors",
+            "limits",
+            "progress",
+            "program",
+            "declare",
+            "trace",
+            "passes",
+            "schedule",
+            "explain",
+            "render",
+            "build",
+        ),
     ),
     "oracle": ("errors", "declare"),
     "verification": ("declare", "pipeline", "oracle"),
@@ -47,7 +56,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "fitting",
         "__init__",  # its version
     ),
-    "cli": ("errors", "__init__"),
+    "cli": ("errors", "limits", "__init__"),
     "__main__": ("cli",),
 }
 
