@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from . import __version__
-from .errors import CacheWarning, SymgradError
+from .errors import CacheWarning, SymgradError, visible_lines
 from .limits import OPERATIONS
 
 FINE, DIFFERENT, FAILED, STOPPED = 0, 1, 2, 130
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if parsed.debug:
             traceback.print_exc()
         else:
-            print(f"symgrad {parsed.command}: {error}", file=sys.stderr)
+            print(f"symgrad {parsed.command}: {visible_lines(str(error))}", file=sys.stderr)
         return FAILED
 
 
@@ -93,7 +93,7 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     place = "" if issubclass(category, CacheWarning) else f"{filename}:{lineno}: {category.__name__}: "
-    print(f"symgrad: warning: {place}{message}", file=sys.stderr)
+    print(f"symgrad: warning: {visible_lines(f'{place}{message}')}", file=sys.stderr)
 
 
 # --- the parser ----------------------------------------------------------------------------------------------------
