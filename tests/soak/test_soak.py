@@ -50,7 +50,7 @@ def test_what_fails_is_told(log: Log, capsys: pytest.CaptureFixture[str]) -> Non
     assert fork(lambda: "fine").result() == "fine"
     assert "ZeroDivisionError" in fork(lambda: str(1 // 0)).result()
     assert fork(lambda: str(os.abort())).result() == f"killed by signal {signal.SIGABRT.value}"
-    assert "in hang" in fork(hang, 0.1).result()
+    assert "in hang" in fork(hang, 0.5).result()
     log.fail("something")
     assert log.failures == ["something"]
     assert "FAILED something" in capsys.readouterr().out + log.path.read_text(encoding="utf-8")

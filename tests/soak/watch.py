@@ -101,10 +101,13 @@ class Child:
 
     def result(self) -> str:
         """Return what it said; of one that hangs, where; of one that is killed, that. Once only."""
-        deadline = time.monotonic() + self.seconds + 5.0  # it ends itself before, and says where it stood
+        deadline = time.monotonic() + self.seconds
         while not self.ended() and time.monotonic() < deadline:
             time.sleep(0.005)
         hangs = not self.ended()
+        if hangs:
+            os.kill(self.pid, signal.SIGUSR1)  # it says where it stands
+            time.sleep(0.2)
         self.kill()
         status = os.waitpid(self.pid, 0)[1]
         with self.said:
@@ -124,7 +127,9 @@ def fork(action: Callable[[], str], seconds: float = DEADLINE) -> Child:
             os.setpgid(pid, pid)
         return Child(pid, said, seconds)
     try:
-        faulthandler.dump_traceback_later(seconds, exit=True, file=said)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, seconds + 30.0)  # ends it even where nobody waits any more
+        faulthandler.register(signal.SIGUSR1, file=said)
         os.setpgid(0, 0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", CacheWarning)
