@@ -43,7 +43,7 @@ class _Mix:
     def run(self, seconds: float) -> str:
         """Return "ok" and what was done, or what went wrong."""
         signal.signal(signal.SIGPROF, lambda *_: self._compare("signal", bits(self.compiled)))
-        signal.setitimer(signal.ITIMER_PROF, 0.05, 0.05)
+        signal.setitimer(signal.ITIMER_PROF, 0.01, 0.01)
         threads = [threading.Thread(target=self._thread, args=(n,), daemon=True) for n in range(4)]
         draw, end, memory = random.Random(self.seed), time.monotonic() + seconds, 0
         for thread in threads:
