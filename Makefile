@@ -10,11 +10,12 @@ INSTALLED := $(VENV)/symgrad-installed
 
 PEERS := $(VENV)/peers
 
-.PHONY: help demo test accuracy bench clean
+.PHONY: help demo test soak accuracy bench clean
 
 help:
 	@echo "make demo      fit a certified problem with a compiled gradient, and show each step"
 	@echo "make test      style, types and tests"
+	@echo "make soak      faults by the hundred: cold starts, kills, threads, forks; SOAK=\"--kills 300 --starts 2000 --minutes 20\""
 	@echo "make accuracy  measure symgrad beside its peers, and write docs/accuracy.md (installs several GB)"
 	@echo "make bench     measure symgrad's speed beside its peers', and write docs/performance.md (the same installation)"
 	@echo "make clean     remove the virtual environment and everything that was built"
@@ -30,6 +31,10 @@ test: $(INSTALLED)
 	@$(BIN)/mypy
 	@echo "tests (pytest, two processes)"
 	@$(BIN)/pytest -n 2 --dist loadfile
+
+# A log is kept in soak.log; SOAK="--help" tells the counts.
+soak: $(INSTALLED)
+	@$(BIN)/python -m tests.soak $(SOAK)
 
 accuracy: $(INSTALLED) $(PEERS)/installed
 	@$(BIN)/python -m benchmarks.accuracy --peers "$(PEERS)/bin/python"

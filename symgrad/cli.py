@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from . import __version__
-from .errors import CacheWarning, SymgradError
+from .errors import CacheWarning, SymgradError, visible_lines
+from .limits import OPERATIONS
 
 FINE, DIFFERENT, FAILED, STOPPED = 0, 1, 2, 130
 
@@ -73,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if parsed.debug:
             traceback.print_exc()
         else:
-            print(f"symgrad {parsed.command}: {error}", file=sys.stderr)
+            print(f"symgrad {parsed.command}: {visible_lines(str(error))}", file=sys.stderr)
         return FAILED
 
 
@@ -92,7 +93,7 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     place = "" if issubclass(category, CacheWarning) else f"{filename}:{lineno}: {category.__name__}: "
-    print(f"symgrad: warning: {place}{message}", file=sys.stderr)
+    print(f"symgrad: warning: {visible_lines(f'{place}{message}')}", file=sys.stderr)
 
 
 # --- the parser ----------------------------------------------------------------------------------------------------
@@ -133,6 +134,13 @@ def _source(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("source", metavar="SOURCE[:NAME]", nargs="+", help="a Python file or module, and a risk in it")
 
 
+def _limit(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--limit", metavar="N", type=_at_least(0), default=OPERATIONS,
+        help=f"operations that the program of a risk may have (default: {OPERATIONS}; 0: any number)",
+    )  # fmt: skip
+
+
 def _generate(sub: argparse.ArgumentParser) -> None:
     _source(sub)
     _folder(sub, "the folder to write to (default: generated)")
@@ -153,6 +161,7 @@ def _folder(sub: argparse.ArgumentParser, text: str) -> None:
     sub.add_argument(
         "--dtype", choices=("float64", "float32"), default="float64", help="arithmetic of a sample (default: float64)"
     )  # fmt: skip
+    _limit(sub)
 
 
 def _verify(sub: argparse.ArgumentParser) -> None:
@@ -175,6 +184,7 @@ def _at_least(least: int) -> Callable[[str], int]:
 
 def _show(sub: argparse.ArgumentParser) -> None:
     _source(sub)
+    _limit(sub)
     what = sub.add_mutually_exclusive_group()
     what.add_argument("--latex", action="store_true", help="the derivation as LaTeX (needs the package amsmath)")
     what.add_argument("--program", action="store_true", help="the operations, as traced and as scheduled")

@@ -26,6 +26,7 @@ from .build import (
 from .declare import EmpiricalRisk, n_leaves
 from .errors import CompilerNotFoundError, DeclarationError
 from .explain import header_lines, parameter_names
+from .limits import OPERATIONS
 from .passes import as_declared, derive, lower, stabilise, turn
 from .program import Program
 from .progress import telling
@@ -49,17 +50,26 @@ class Generated:
     timings: dict[str, float]  # seconds for each stage
 
 
-def compile(risk: EmpiricalRisk, *, dtype: str = "float64", cache: bool = True, stable: bool = True) -> CompiledRisk:
+def compile(
+    risk: EmpiricalRisk,
+    *,
+    dtype: str = "float64",
+    cache: bool = True,
+    stable: bool = True,
+    limit: int | None = OPERATIONS,
+) -> CompiledRisk:
     """Return the compiled module of a risk: from the cache, else generated, built and put there.
 
     ``dtype`` is the arithmetic of a sample, "float64" or "float32"; sums over samples are kept in double either way.
     ``cache=False`` builds in a folder of this process. ``stable=False`` computes the formulas as they are declared: no
-    stable form is put in (`rewrites` stays empty). Where there is no compiler, one in the cache that another compiler
-    built does, if declaration, versions and processor are the same. Raises `DeclarationError` for what is no risk or
-    dtype, `CompilerNotFoundError` and `BuildError` where it cannot be built, `CacheError` where the cache is not safe
-    to use.
+    stable form is put in (`rewrites` stays empty). ``limit`` is how many operations the program of one sample may have
+    (what is done to all elements of a matrix counts once); None sets no limit, and what is in the cache is under none.
+    Where there is no compiler, a module in the cache that another compiler built does, if declaration, versions and
+    processor are the same. Raises `DeclarationError` for what is no risk, dtype or limit and for a risk that is past
+    its limit, `CompilerNotFoundError` and `BuildError` where it cannot be built, `CacheError` where the cache is not
+    safe to use.
     """
-    _check(risk, dtype)
+    _check(risk, dtype, limit)
     arithmetic = dtype if stable else f"{dtype} as declared"
     try:
         toolchain = Toolchain.detect()
@@ -74,7 +84,7 @@ def compile(risk: EmpiricalRisk, *, dtype: str = "float64", cache: bool = True, 
     def make(folder: Path) -> Built:
         start_translator()
         with telling(f"compiling {risk.name}"), _sweep(store, dtype, toolchain) as sweep:
-            generated = generate(risk, dtype=dtype, stable=stable)
+            generated = generate(risk, dtype=dtype, stable=stable, limit=limit)
             return _built(generated, build(generated.source, risk.name, toolchain, folder=folder, sweep=sweep))
 
     return load_or_build(store, key, key_text, make)
@@ -145,20 +155,28 @@ def _sweep(store: Cache, dtype: str, toolchain: Toolchain) -> Iterator[Callable[
         yield library
 
 
-def generate(risk: EmpiricalRisk, *, dtype: str = "float64", stable: bool = True) -> Generated:
+def generate(
+    risk: EmpiricalRisk, *, dtype: str = "float64", stable: bool = True, limit: int | None = OPERATIONS
+) -> Generated:
     """Return the Cython text of a risk's module and every stage on the way to it; nothing is built.
 
-    ``dtype`` and ``stable`` are those of `compile`. Raises `DeclarationError` for what is no risk or dtype.
+    ``dtype``, ``stable`` and ``limit`` are those of `compile`. Raises `DeclarationError` for what is no risk, dtype or
+    limit, and for a risk that is past its limit, as soon as a stage shows it.
     """
-    _check(risk, dtype)
+    _check(risk, dtype, limit)
     clock = _Clock()
     improve = stabilise if stable else as_declared
+
+    def within(program: Program) -> Program:
+        _check_size(risk.name, len(program.assignments), limit)
+        return program
+
     with clock("trace"):
-        traced, before = improve(trace(risk))
+        traced, before = improve(within(trace(risk)))
     with clock("differentiate"):
-        differentiated, after = improve(derive(traced))
+        differentiated, after = improve(within(derive(traced)))
     with clock("lower"):
-        lowered = turn(lower(differentiated))
+        lowered = turn(within(lower(differentiated)))
     with clock("schedule"):
         kernel = schedule(lowered, n_leaves(risk.inputs))
     rewrites = tuple(dict.fromkeys((*before, *after)))
@@ -184,7 +202,7 @@ def _names(symbols: Sequence[Any]) -> tuple[tuple[str, tuple[int, ...]], ...]:
     return tuple((str(symbol.name), tuple(map(int, getattr(symbol, "shape", ())))) for symbol in symbols)
 
 
-def _check(risk: object, dtype: object) -> None:
+def _check(risk: object, dtype: object, limit: object) -> None:
     if not isinstance(risk, EmpiricalRisk):
         raise DeclarationError(
             f"risk: expected an EmpiricalRisk, got {type(risk).__name__}; make one with EmpiricalRisk(model, loss) "
@@ -193,6 +211,20 @@ def _check(risk: object, dtype: object) -> None:
     if not isinstance(dtype, str) or dtype not in DTYPES:
         known = ", ".join(map(repr, DTYPES))
         raise DeclarationError(f"dtype: expected one of {known}, got {dtype!r}; choose one of them")
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+        raise DeclarationError(
+            f"limit: expected a number of operations, at least 1, or None, got {limit!r}; the default is {OPERATIONS}"
+        )
+
+
+def _check_size(name: str, size: int, limit: int | None) -> None:
+    if limit is not None and size > limit:
+        raise DeclarationError(
+            f"risk {name!r}: expected a program of at most {limit} operations (limit={limit}), got {size} or more, "
+            "which may take minutes to compile; write what repeats as a Sum or with matrices (MatrixSymbol), or raise "
+            f"the limit: limit={2 * size} for symgrad.compile or symgrad.generate, --limit {2 * size} for symgrad "
+            "generate, or limit=None (--limit 0) for none"
+        )
 
 
 class _Clock:

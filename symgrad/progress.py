@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from .errors import visible
+
 PATIENCE = 1.0  # seconds: what is done sooner needs no counting
 INTERVAL = 0.1
 _WIDTH = 78
@@ -23,7 +25,7 @@ class Progress:
     def say(self, text: str) -> None:
         """Show ``text`` in place of what stood there."""
         if self._terminal:
-            text = text[:_WIDTH]
+            text = visible(text)[:_WIDTH]
             print(f"\r{text.ljust(self._shown)}", end="", file=sys.stderr, flush=True)
             self._shown = len(text)
 

@@ -20,10 +20,8 @@ MOST_LINES_OF_A_DOOR = 12  # without its docstring, blank lines and the list of 
 
 # The rooms, each with those that it may import: all of them stand above it in the table, so no arrow leads back up.
 MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
-    "errors": (),
-    "functions": (),
-    "progress": (),
-    "program": (),
+    **dict.fromkeys(("errors", "functions", "limits", "program"), ()),
+    "progress": ("errors",),
     "declare": ("errors", "functions"),
     "losses": ("errors", "functions", "declare"),
     "operations": ("functions", "program"),
@@ -35,19 +33,19 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "build": ("errors",),
     "load": ("build",),
     "pipeline": (
-        *("errors", "progress", "program", "declare", "trace", "passes", "schedule", "explain", "render", "build"),
+        *("errors", "limits", "progress", "program", "declare", "trace", "passes", "schedule", "explain", "render"),
+        "build",
     ),
     "oracle": ("errors", "declare"),
-    "verification": ("declare", "pipeline", "oracle"),
+    "verification": ("errors", "declare", "pipeline", "oracle"),
     "gallery": ("functions", "declare", "losses"),
     "fitting": ("errors", "declare", "pipeline", "gallery"),
     "__init__": ("errors", "functions", "declare", "losses", "build", "pipeline", "verification"),
     "commands": (
-        *("errors", "progress", "declare", "explain", "render", "build", "pipeline", "verification", "gallery"),
-        "fitting",
-        "__init__",  # its version
+        *("errors", "progress", "declare", "explain", "render", "build", "pipeline", "verification"),
+        *("gallery", "fitting", "__init__"),  # its version
     ),
-    "cli": ("errors", "__init__"),
+    "cli": ("errors", "limits", "__init__"),
     "__main__": ("cli",),
 }
 

@@ -9,7 +9,7 @@ from tests.house import CHECKOUT, House, house_of, read_tree
 
 MOST_FLOORS, MOST_ARROWS = 10, 70
 # Folders of tests that mirror no room: of compiled modules, of everything at once, what tests share, and data.
-NO_ROOMS = {"compiled", "ladder", "helpers", "data"}
+NO_ROOMS = {"compiled", "ladder", "helpers", "data", "soak"}
 
 
 def test_the_house_is_small_enough_to_be_seen_at_once() -> None:

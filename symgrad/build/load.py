@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from symgrad.errors import ArrayError, ArrayTypeError, BuildError
+from symgrad.errors import ArrayError, ArrayTypeError, BuildError, visible
 
 from .cache import Cache
 from .entries import Entry
@@ -84,7 +84,7 @@ class CompiledRisk:
 
     def __repr__(self) -> str:
         def names(columns: tuple[tuple[str, tuple[int, ...]], ...]) -> str:
-            texts = [name + (f"[{'x'.join(map(str, shape))}]" if shape else "") for name, shape in columns]
+            texts = [visible(name) + (f"[{'x'.join(map(str, shape))}]" if shape else "") for name, shape in columns]
             return ", ".join(texts if len(texts) <= 8 else [*texts[:6], f"... {len(texts)} in all"]) or "none"
 
         return (

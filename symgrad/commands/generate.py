@@ -17,7 +17,7 @@ from symgrad.declare import EmpiricalRisk
 from symgrad.errors import SymgradError
 from symgrad.pipeline import DTYPES, Generated, build_all
 from symgrad.pipeline import generate as generate_text
-from symgrad.progress import progress
+from symgrad.progress import progress, telling
 from symgrad.render import SWEEPS, render_sweep
 
 from .source import read_risks
@@ -41,7 +41,7 @@ def generate(arguments: Namespace) -> int:
     """Write every risk of the sources as a module of its own, all or none, and say how to import them."""
     folder = Path(arguments.output)
     toolchain = None if arguments.no_build else Toolchain.detect(portable=arguments.portable)
-    risks, made = _generate_all(arguments.source, arguments.dtype)
+    risks, made = _generate_all(arguments.source, arguments)
     texts = _texts(made)
     _check_room(folder, list(texts))
     package = folder / "__init__.py"
@@ -71,10 +71,15 @@ def _texts(made: Mapping[str, Generated]) -> dict[str, str]:
     return {**{SWEEPS[dtype]: render_sweep(dtype) for dtype in DTYPES}, **{name: g.source for name, g in made.items()}}
 
 
-def _generate_all(sources: Sequence[str], dtype: str) -> tuple[tuple[EmpiricalRisk, ...], dict[str, Generated]]:
+def _generate_all(
+    sources: Sequence[str], arguments: Namespace
+) -> tuple[tuple[EmpiricalRisk, ...], dict[str, Generated]]:
     """Return the risks, and what is generated for each, by its name."""
-    risks = read_risks(sources)
-    return risks, {risk.name: generate_text(risk, dtype=dtype) for risk in risks}
+    risks, made = read_risks(sources), dict[str, Generated]()
+    for risk in risks:
+        with telling(f"generating {risk.name}"):
+            made[risk.name] = generate_text(risk, dtype=arguments.dtype, limit=arguments.limit or None)
+    return risks, made
 
 
 def _check_room(folder: Path, names: Sequence[str]) -> None:
@@ -210,7 +215,7 @@ def check(arguments: Namespace) -> int:
     """Show where the folder differs from what would be generated now: 0 if nowhere, else 1."""
     folder = Path(arguments.output)
     sources = arguments.source or [GALLERY]
-    texts = _texts(_generate_all(sources, arguments.dtype)[1])
+    texts = _texts(_generate_all(sources, arguments)[1])
     chosen = any(":" in source for source in sources)
     superfluous = [] if chosen else sorted(_ours(folder) - {folder / f"{name}.pyx" for name in texts})
     differing = 0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from symgrad.declare import EmpiricalRisk
 from symgrad.explain import latex, text
 from symgrad.pipeline import Generated, generate
-from symgrad.progress import progress
+from symgrad.progress import progress, telling
 from symgrad.verification import Report
 from symgrad.verification import verify as verify_risk
 
@@ -16,7 +16,9 @@ from .source import read_risks
 def show(arguments: Namespace) -> int:
     """Print the derivation, the program or the source of each risk."""
     for place, risk in enumerate(read_risks(arguments.source)):
-        print("\n" * (place > 0) + _shown(arguments, risk, generate(risk)).rstrip("\n"))
+        with telling(f"deriving {risk.name}"):
+            generated = generate(risk, limit=arguments.limit or None)
+        print("\n" * (place > 0) + _shown(arguments, risk, generated).rstrip("\n"))
     return 0
 
 

@@ -12,7 +12,7 @@ import sympy as sp
 from symgrad import __version__
 from symgrad.build import Cache, Entry, Toolchain, installed_version, python_header
 from symgrad.declare import EmpiricalRisk
-from symgrad.errors import CacheError, CompilerNotFoundError, SymgradError
+from symgrad.errors import CacheError, CompilerNotFoundError, SymgradError, visible
 from symgrad.pipeline import compile as compile_risk
 from symgrad.progress import progress
 
@@ -33,7 +33,7 @@ def doctor(arguments: Namespace) -> int:
 
 
 def _row(label: str, text: str) -> None:
-    print(f"{label.ljust(_LABEL)} {text}")
+    print(f"{label.ljust(_LABEL)} {visible(text)}")
 
 
 def _packages() -> Iterator[str]:

@@ -92,7 +92,9 @@ def _derivatives(expression: sp.Expr, parameters: Sequence[sp.Expr]) -> Iterator
     for parameter in parameters:
         derivative = sp.diff(meant, real[parameter])
         undone = derivative.has(sp.Derivative, sp.Subs, sp.DiracDelta)  # of a floor or a sign: symgrad's is 0
-        yield DOTS if undone else derivative.xreplace(back)
+        with sp.evaluate(False):  # else SymPy asks of each tanh whether it is real, for minutes where twenty are nested
+            shown = DOTS if undone else derivative.xreplace(back)
+        yield shown
 
 
 def _has_indices(expression: sp.Expr) -> bool:

@@ -6,6 +6,8 @@ from typing import Any
 
 from .rule import MAX_MAGNITUDE, OutOfReach, Real, Rule, nowhere, unary
 
+LEAST_STEPPED = -4_000  # below, a derivative of digamma takes more than a twentieth of a second
+
 
 def _erfinv(m: Any, x: Real) -> Real:
     """The y with erf(y) = x; by Newton's method on log(erfc(y)) in the tails, where erf(y) is all but constant."""
@@ -63,7 +65,10 @@ def _loggamma(m: Any, x: Real) -> Real:
 
 
 def polygamma(m: Any, n: Real, x: Real) -> Real:
-    """The n-th derivative of digamma, n = 0, 1, ...; at 0 the limit from the right."""
+    """The n-th derivative of digamma, n = 0, 1, ...; at 0 the limit from the right.
+
+    Raises OutOfReach for a derivative far on the negative side.
+    """
     if not m.isint(n) or n < 0:
         return m.nan
     order = int(n)
@@ -71,6 +76,8 @@ def polygamma(m: Any, n: Real, x: Real) -> Real:
         return m.inf if order % 2 else -m.inf
     if x == m.inf:
         return m.inf if order == 0 else m.zero
+    if order and x < LEAST_STEPPED and not m.isint(x):
+        raise OutOfReach  # mpmath steps from x to 0 by ones: hours, at -1e9
     return m.psi(order, x)
 
 

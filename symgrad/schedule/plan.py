@@ -1,6 +1,7 @@
 """Program -> Kernel: what is computed once for a theta, what for each sample, in which loops, and kept where."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from heapq import heappop, heappush
 
 from symgrad.program import SAMPLE_LEAVES, Program, Shape, count, size_of
 
@@ -223,14 +224,18 @@ class _Scheduler:
         last = dict(born)
         for number, step in enumerate(steps):
             last |= {self._base(a): number for v in step.variables for a in self._arguments(v)}
-        rows, places, alive = Rows(first), dict[int, int](), list[int]()
+        rows, places, alive = (
+            Rows(first),
+            dict[int, int](),
+            list[tuple[int, int]](),
+        )  # a heap: who dies next comes first
         for variable in sorted(kept, key=lambda v: born.get(v, -1)):
-            for dead in [v for v in alive if last[v] < born.get(variable, -1)]:
-                alive.remove(dead)
+            while alive and alive[0][0] < born.get(variable, -1):
+                _, dead = heappop(alive)
                 rows.give(places[dead], self._size(dead))
             places[variable] = rows.take(self._size(variable))
             if variable not in lasting:
-                alive.append(variable)
+                heappush(alive, (last[variable], variable))
         return places, rows.end
 
     def _is_reduction(self, variable: int) -> bool:

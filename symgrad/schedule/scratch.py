@@ -1,6 +1,6 @@
 """Rows of a scratch space that are taken and given back: what is no longer read makes room for what comes."""
 
-from bisect import insort
+from bisect import bisect_left
 
 
 class Rows:
@@ -22,11 +22,10 @@ class Rows:
 
     def give(self, start: int, size: int) -> None:
         """Free these rows again."""
-        insort(self._free, (start, size))
-        joined: list[tuple[int, int]] = []
-        for begin, room in self._free:
-            if joined and sum(joined[-1]) == begin:
-                joined[-1] = joined[-1][0], joined[-1][1] + room
-            else:
-                joined.append((begin, room))
-        self._free = joined
+        free, end = self._free, start + size
+        place = bisect_left(free, (start, size))
+        after = place < len(free) and free[place][0] == end
+        before = place > 0 and sum(free[place - 1]) == start
+        first = free[place - 1][0] if before else start
+        last = sum(free[place]) if after else end
+        free[place - before : place + after] = [(first, last - first)]

@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from symgrad.errors import visible_lines
+
 GATE = 4.0  # ULP that every derivative may be off
 SHOWN = 20  # with more parameters than this the table shows the worst of them
 _WIDTH = 78  # of the text: it may be indented, and a terminal has 80 columns
@@ -84,7 +86,7 @@ class Finding:
         else:
             what = f"{self.bits} bits of {name} are lost in {self.where}"
             what += " (another form may keep them):" if self.kind == "formula" else " (the data's last bits decide):"
-        return f"{what} {_point(self.point)}"
+        return visible_lines(f"{what} {_point(self.point)}")
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ class Report:
             if row.compared and not row.passed
             for line in _wrapped("! ", f"{name} at {number[id(row.point)]}: compiled {row.got!r}, true {row.expected}")
         ]
-        return "\n".join([*lines, "", *where, *([""] if wrong else []), *wrong, *self._notes()])
+        return visible_lines("\n".join([*lines, "", *where, *([""] if wrong else []), *wrong, *self._notes()]))
 
     __str__ = table
 

@@ -268,3 +268,12 @@ def test_the_range_is_not_a_doubles() -> None:
     found = at(sp.exp(a) * sp.exp(-b), [1000.0, 1001.0])
     assert mpmath.almosteq(found.loss, mpmath.exp(-1), 1e-14)
     assert at(sp.exp(a), [1000.0]).gradient[0] > mpmath.mpf(10) ** 434
+
+
+@pytest.mark.parametrize("point", [-4.0e6 + 0.3, -1.0e15 + 0.25])
+def test_derivatives_of_digamma_far_on_the_left_have_no_truth(point: float) -> None:
+    """mpmath steps to 0 by ones: a verification that drew such a point did not return."""
+    a, x = sp.symbols("a x")
+    risk = EmpiricalRisk.from_expression(sp.digamma(a * x), inputs=[x], targets=[], parameters=[a])
+    found = Reference(risk).sample([1.0], [point], [])
+    assert found.gradient == (None,)
