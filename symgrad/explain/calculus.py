@@ -240,7 +240,7 @@ def _partials(expression: Any) -> Iterator[_Partial]:
     Raises `Beyond` where SymPy cannot work one out.
     """
     atoms = list(dict.fromkeys(_atoms(expression)))
-    real = {atom: sp.Dummy(real=True) for atom in atoms}
+    real = {atom: sp.Dummy(f"_{place:06}", real=True) for place, atom in enumerate(atoms)}
     back = {stand_in: atom for atom, stand_in in real.items()}
     meant = expression.xreplace(real)
     for atom in atoms:

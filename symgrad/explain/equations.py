@@ -86,7 +86,9 @@ def _partial_derivatives(risk: EmpiricalRisk) -> Iterator[Line]:
 def _derivatives(expression: sp.Expr, parameters: Sequence[sp.Expr]) -> Iterator[sp.Expr]:
     """The derivatives as all symbols are meant, real: of Abs(z), say, SymPy would give one in re(z) and im(z)."""
     own: Iterable[Any] = (n for n in postorder([expression]) if isinstance(n, sp.Symbol | MatrixElement))
-    real = {leaf: sp.Dummy(real=True) for leaf in (*own, *parameters)}
+    # By names of one length: SymPy orders by them, and of its own, Dummy_100 comes before Dummy_99.
+    stand_ins = enumerate(dict.fromkeys((*own, *parameters)))
+    real = {leaf: sp.Dummy(f"_{place:06}", real=True) for place, leaf in stand_ins}
     back = {stand_in: leaf for leaf, stand_in in real.items()}
     meant = expression.xreplace(real)
     for parameter in parameters:
