@@ -20,6 +20,7 @@ import numpy as np
 
 from cpython.buffer cimport PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
+from cpython.long cimport PyLong_AsLongLongAndOverflow
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from libc.math cimport NAN, floor as c_floor, frexp, ldexp, log as c_log, pow as c_pow, sqrt as c_sqrt, tan as c_tan
 from libc.stdint cimport uint64_t
@@ -2175,6 +2176,13 @@ cdef bint _is_whole(value) except -1:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
+cdef Py_ssize_t _whole(value) except? -2:
+    """Return a whole number in C; of one that is too large for that, the end of the range."""
+    cdef int beyond = 0
+    cdef long long number = PyLong_AsLongLongAndOverflow(int(value), &beyond)
+    return beyond * 0x7fffffffffffffff if beyond else number
+
+
 cdef object _numbers(name, value, expected):
     """Return the value as a NumPy array of real numbers."""
     if value is None or isinstance(value, np.ma.MaskedArray):
@@ -2183,7 +2191,7 @@ cdef object _numbers(name, value, expected):
         array = np.asarray(value)
     except ValueError as error:
         _refuse(WRONG_VALUE, name, expected, error, "give all rows the same length")
-    if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
+    if array.dtype.kind not in "fiub" or <Py_ssize_t>array.dtype.itemsize > 8:
         _refuse(WRONG_TYPE, name, expected + " of real numbers", array.dtype, "convert it, as with numpy.asarray(..., float)")
     return array
 
@@ -2207,9 +2215,10 @@ cdef Py_ssize_t _threads(threads) except -1:
         return 0
     if not _is_whole(threads):
         _refuse(WRONG_TYPE, "threads", _THREADS, repr(threads), "None takes what the work is worth")
-    if not 1 <= threads < 1 << 31:
+    cdef Py_ssize_t wanted = _whole(threads)
+    if not 1 <= wanted < <Py_ssize_t>1 << 31:
         _refuse(WRONG_VALUE, "threads", _THREADS, threads, "None takes what the work is worth")
-    return threads if threads <= ALWAYS_THREADS else min(threads, max(ALWAYS_THREADS, 4 * _cores()))
+    return wanted if wanted <= ALWAYS_THREADS else min(wanted, max(<Py_ssize_t>ALWAYS_THREADS, 4 * _cores()))
 
 
 cdef Py_ssize_t _cores():
@@ -2328,7 +2337,7 @@ cdef class Risk:
         m.n_parameters, m.input_columns, m.target_columns = [sum([_size(shape) for _, shape in names]) for names in (parameters, inputs, targets)]
         m.weight_row = m.input_columns + m.target_columns
         m.lanes, m.depth, m.batch, m.tile_rows = lanes, depth, batch, lanes * depth
-        if lanes not in (16, 32, 64):
+        if <Py_ssize_t>lanes not in (16, 32, 64):
             raise ValueError("lanes: expected 16, 32 or 64, got %r; generate the model and the sweep together" % (lanes,))
         m.invariants, m.value_rows, m.summed_rows = invariants, rows, summed
         if segments is None:
@@ -2425,7 +2434,7 @@ cdef class _Bound:
         if fits:
             equal[0] = equal[0] and (self.n < 0 or self.n == view.shape[0])
             self.n = view.shape[0]
-            if view.len and (array.dtype is _REAL or array.dtype == _REAL) and is_aligned(&view, sizeof(real)):
+            if view.len and (array.dtype is _REAL or not array.dtype != _REAL) and is_aligned(&view, sizeof(real)):
                 _take_place(&self.columns[place], &view)
         PyBuffer_Release(&view)
         if not fits:
@@ -3024,15 +3033,16 @@ cdef object _merged(Risk self, theta, list keys, dict nodes):
     cdef _Siblings siblings = _Siblings()
     cdef Py_ssize_t level, index
     cdef real* c
-    level, index = keys[len(keys) - 1]
-    rows = int(nodes[level, index][0, 0])
+    cdef tuple key = keys[len(keys) - 1]
+    level, index = key[0], key[1]
+    cdef Py_ssize_t rows = <Py_ssize_t>_numbers_of(nodes[key])[0]
     siblings.tiles = (index << level) + (rows + self.model.tile_rows - 1) // self.model.tile_rows
     siblings.n_sums = 2 + self.model.n_parameters
     out = np.empty(self.model.n_parameters, _REAL)
     cdef Environment environment = calm()
     try:
-        for level, index in keys:
-            siblings.join(_tree_of(nodes[level, index], 2 + self.model.n_parameters), level, index)
+        for key in keys:
+            siblings.join(_tree_of(nodes[key], 2 + self.model.n_parameters), key[0], key[1])
         c = _invariants(self, theta)
         try:
             return _finish(self, siblings.root, c, out), out
@@ -3047,9 +3057,10 @@ cdef Py_ssize_t _first_tile(first, Py_ssize_t tile_rows) except -1:
     expected = "a multiple of TILE, %d, that is not negative" % tile_rows
     if not _is_whole(first):
         _refuse(WRONG_TYPE, "first", expected, repr(first), "it is the number of rows before these")
-    if first < 0 or first % tile_rows or first > <Py_ssize_t>1 << 60:
+    cdef Py_ssize_t row = _whole(first)
+    if row < 0 or row % tile_rows or row > <Py_ssize_t>1 << 60:
         _refuse(WRONG_VALUE, "first", expected, first, "split the rows at multiples of TILE")
-    return first // tile_rows
+    return row // tile_rows
 
 
 cdef double* _numbers_of(array) except? NULL:
@@ -3110,32 +3121,39 @@ cdef tuple _checked_node(Risk self, key, array):
     array = _plain(array)
     if array.shape not in ((rows, 2), (rows, 4)):
         _refuse(WRONG_VALUE, "parts", self.expected_nodes, "the shape %s at %s" % (array.shape, key), cure)
-    level, index = key = int(key[0]), int(key[1])
-    if not (0 <= level <= 50 and 0 <= index < 1 << 50 - level):
+    cdef Py_ssize_t level = _whole(key[0]), index = _whole(key[1])
+    if not (0 <= level <= 50 and 0 <= index < <Py_ssize_t>1 << 50 - level):
         _refuse(WRONG_VALUE, "parts", self.expected_nodes, "the key %s" % (key,), cure)
     most = self.model.tile_rows << level
-    if not most - self.model.tile_rows < array[0, 0] <= most or array[0, 0] % 1:
-        _refuse(WRONG_VALUE, "parts", "%d to %d rows at %s" % (most - self.model.tile_rows + 1, most, key), array[0, 0], cure)
-    if not NO_WEIGHT <= array[0, 1] <= 1024 or array[0, 1] % 1:
-        _refuse(WRONG_VALUE, "parts", "an exponent from %d to 1024 at %s" % (NO_WEIGHT, key), array[0, 1], cure)
-    return key, array
+    cdef double* pair = _numbers_of(array)
+    if not most - self.model.tile_rows < pair[0] <= most or pair[0] % 1:
+        _refuse(WRONG_VALUE, "parts", "%d to %d rows at %s" % (most - self.model.tile_rows + 1, most, key), pair[0], cure)
+    if not NO_WEIGHT <= pair[1] <= 1024 or pair[1] % 1:
+        _refuse(WRONG_VALUE, "parts", "an exponent from %d to 1024 at %s" % (NO_WEIGHT, key), pair[1], cure)
+    return (level, index), array
 
 
 cdef list _in_order(dict nodes, Py_ssize_t tile_rows):
     """Return the nodes' keys by their rows: each begins where the one before ends."""
     if not nodes:
         _refuse(WRONG_VALUE, "parts", "at least one row", "none", "the mean over an empty data set is undefined")
-    keys = sorted(nodes, key=lambda key: (key[1] << key[0], key[0]))
-    end = 0
-    for level, index in keys:
-        start = (index << level) * tile_rows
+    cdef Py_ssize_t level, start, end = 0
+    cdef tuple key, place
+    cdef list places = [], keys = []
+    for key in nodes:
+        level = key[0]
+        places.append((<Py_ssize_t>key[1] << level, level, key))
+    places.sort()
+    for place in places:
+        start, key = <Py_ssize_t>place[0] * tile_rows, place[2]
         if start > end:
             _refuse(WRONG_VALUE, "parts", "all rows from 0 on", "none of the rows %d to %d" % (end, start - 1),
-                    "they come before those of the node %s" % ((level, index),))
+                    "they come before those of the node %s" % (key,))
         if start < end:
-            _refuse(WRONG_VALUE, "parts", "each row once", "the rows of the node %s twice" % ((level, index),),
+            _refuse(WRONG_VALUE, "parts", "each row once", "the rows of the node %s twice" % (key,),
                     "split the rows in one way")
-        end = start + int(nodes[level, index][0, 0])
+        keys.append(key)
+        end = start + <Py_ssize_t>_numbers_of(nodes[key])[0]
     return keys
 
 
