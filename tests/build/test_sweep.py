@@ -108,7 +108,7 @@ def by_hand(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     for name, risk in RISKS.items():
         (folder / f"{name}.pyx").write_text(sg.generate(risk).source, encoding="utf-8")
     command = [sys.executable, "-m", "Cython.Build.Cythonize", "-i", *(path.name for path in folder.glob("*.pyx"))]
-    flags = {"CFLAGS": "-O1"}  # of what is not hot; it is quicker than what Python was built with
+    flags = {"CFLAGS": "-Og"}  # of what is not hot; it is quicker than what Python was built with
     done = subprocess.run(command, cwd=folder, env={**os.environ, **flags}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return above

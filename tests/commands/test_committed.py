@@ -75,7 +75,8 @@ def test_nothing_of_this_machine_is_in_the_committed_source() -> None:
         assert not re.search(r"/home/|/root/|/tmp/|/work/|\b20[2-9]\d-\d\d", text), path.name
 
 
-# What a process with another hash seed generates, one of them twice, in float64 and float32: the digests by name.
+# What a process with another hash seed generates, one of them twice: the digests by name. A third in float32 too, which
+# differs where the text is rendered alone.
 DIGESTS = """if True:
     import hashlib, json, sys
     from symgrad import gallery, generate
@@ -83,7 +84,7 @@ DIGESTS = """if True:
     def digests(risks):
         return {
             f"{risk.name} {dtype}": hashlib.sha256(generate(risk, dtype=dtype).source.encode()).hexdigest()
-            for risk in risks for dtype in ("float64", "float32")
+            for risk in risks for dtype in ("float64", "float32") if dtype == "float64" or risk in RISKS[::3]
         }
     first = digests(RISKS)
     assert sys.flags.hash_randomization or digests(RISKS[::-1]) == first
@@ -104,8 +105,8 @@ def test_the_text_is_the_same_for_any_hash_seed_folder_day_and_locale(tmp_path: 
         return result
 
     with ThreadPoolExecutor(2) as pool:
-        first, *others = pool.map(digests, range(1, 6))
-    assert len(first) == 2 * len(gallery.names())
+        first, *others = pool.map(digests, range(5))
+    assert len(first) == len(gallery.names()) * 4 // 3
     assert all(other == first for other in others)
     texts = {name: generate(gallery.load(name).risk).source for name in gallery.names()}
     assert {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()} == {
