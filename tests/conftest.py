@@ -20,8 +20,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 # A file is one process's work. Those that take longest go first, so that no process is left alone with one in the end.
 _LONGEST = (
-    *("test_processors", "test_sanitizers", "test_committed", "test_sweep", "test_packaging", "test_docs"),
-    *("test_derivation_by_sums", "test_risk_to_program", "test_random", "test_numerics"),
+    *("test_scatter", "test_sweep", "test_processors", "test_hash_seeds", "test_packaging", "test_sanitizers"),
+    *("test_matrices", "test_special_functions", "test_numerics", "test_committed", "test_random", "test_docs"),
 )
 
 

@@ -31,6 +31,7 @@ PARTS, TREE = ("tests/compiled/test_partial_sums.py",), ("tests/compiled/test_su
 ENVIRONMENT = ("tests/compiled/test_floating_environment.py",)
 SUMS = ("tests/compiled/test_sums.py",)
 WEIGHTS, SEALS = ("tests/compiled/test_weights.py",), ("tests/compiled/test_seals.py",)
+SLOPES = ("tests/passes/test_differentiate.py",)
 FORKS = ("tests/compiled/test_forks.py",)
 FUNCTIONS = ("tests/compiled/test_functions.py",)
 MISUSE, SANITIZERS = ("tests/compiled/test_misuse.py",), ("tests/ladder/test_sanitizers.py",)
@@ -137,7 +138,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a part's rows come twice", PARTS_TEMPLATE, "if start < end:", "if start < 0:", PARTS),
     Mutant("a part's rows are missing", PARTS_TEMPLATE, "if start > end:", "if start < 0:", PARTS),
     Mutant("two nodes may differ", PARTS_TEMPLATE, "if known is not array and", "if known is array and", PARTS),
-    Mutant("a part begins anywhere", PARTS_TEMPLATE, "if first < 0 or first % tile_rows or", "if first < 0 or", PARTS),
+    Mutant("a part begins anywhere", PARTS_TEMPLATE, "if row < 0 or row % tile_rows or", "if row < 0 or", PARTS),
     Mutant("a part counts one row too many", PARTS_TEMPLATE, "pair[0] = n\n", "pair[0] = n + 1\n", PARTS),
     Mutant("a damaged part is taken", SEALS_TEMPLATE, "if numbers[n + 1] != checksum(",
            "if numbers[n + 1] == 0.5 * checksum(", SEALS),
@@ -145,9 +146,8 @@ MUTANTS: tuple[Mutant, ...] = (
            "_numbers_of(theta), 0", SEALS),
     Mutant("a part of another model is taken", "symgrad/render/module.py", "repr(texts)", "repr(0)", SEALS),
     Mutant("a node may stand anywhere", SEALS_TEMPLATE, "<double>level, <double>index]", "0, 0]", SEALS),
-    Mutant("a node may hide rows", PARTS_TEMPLATE, "not most - self.model.tile_rows < array[0, 0]",
-           "not 0 < array[0, 0]", SEALS),
-    Mutant("keys stay NumPy's", PARTS_TEMPLATE, "int(key[0]), int(key[1])", "key[0], key[1]", SEALS),
+    Mutant("a node may hide rows", PARTS_TEMPLATE, "not most - self.model.tile_rows < pair[0]",
+           "not 0 < pair[0]", SEALS),
     # other processes
     Mutant("a child waits for its parent's threads", JOBS, "if forks != _forks:", "if False:", FORKS),
     Mutant("a child leaves out what other threads did", JOBS, "if forks != _forks and self.threads > 1:", "if False:",
@@ -157,12 +157,18 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("out may be read-only", CHECKS, "array.shape != shape or not array.flags.carray", "array.shape != shape",
            ARRAYS),
     Mutant("out is believed", CHECKS, "array = _base_of(out)", "array = out", MISUSE),
-    Mutant("as many threads as are asked for", CHECKS, "return threads if threads <= ALWAYS_THREADS else",
-           "return threads or", MISUSE),
+    Mutant("as many threads as are asked for", CHECKS, "return wanted if wanted <= ALWAYS_THREADS else",
+           "return wanted or", MISUSE),
     Mutant("misaligned arrays are read in place", BOUND, " and is_aligned(&view, sizeof(real))", "", SANITIZERS),
     Mutant("a misaligned theta is read in place", BOUND, "and is_aligned(&view, sizeof(double))", "", SANITIZERS),
     Mutant("a mask is lost", CHECKS, "if value is None or isinstance(value, np.ma.MaskedArray):", "if value is None:",
            ARRAYS),
+    # zero beside infinity
+    Mutant("what does not move has a slope at a cusp", DIFFERENTIATE, "if variable in under_cusps:", "if False:", SLOPES),
+    Mutant("a weight of zero times infinity", TERMS, '_put_back(k.call("weighted_exp", x, shift), x)',
+           'k * x.call("exp_less", shift)', SLOPES),
+    Mutant("sums are subtracted as they are rounded", "symgrad/passes/stable/addends.py",
+           "x - y + (_lost(x) - _lost(y)) if len(own) == len(other) == 2 else x - y", "x - y", SLOPES),
     # linear predictors
     Mutant("samples without weight are multiplied", ROWS_OF_INPUTS,
            "if masked == NULL or not masked[lane]:", "if True:",
