@@ -45,7 +45,7 @@ text = "\\n".join(map(str, (stages.traced, stages.differentiated, stages.kernel,
 print(len(text), hashlib.sha256(text.encode()).hexdigest())
 """
 
-SEEDS = (*range(19), 4294967295)
+SEEDS = (*range(9), 4294967295)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def answers() -> list[list[str]]:
     return printed
 
 
-def test_the_fingerprint_is_the_same_for_20_hash_seeds_and_fresh_dummies(answers: list[list[str]]) -> None:
+def test_the_fingerprint_is_the_same_for_ten_hash_seeds_and_fresh_dummies(answers: list[list[str]]) -> None:
     seen = {tuple(words[:2]) for words in answers}
     assert len(seen) == 1
     assert [len(fingerprint) for fingerprint in seen.pop()] == [64, 64]
@@ -69,5 +69,5 @@ def test_the_fingerprint_is_the_same_for_20_hash_seeds_and_fresh_dummies(answers
 
 def test_every_stage_is_the_same_for_every_hash_seed(answers: list[list[str]]) -> None:
     length, digest = answers[0][2:]
-    assert [words[2:] for words in answers[::2]] == [[length, digest]] * 10
+    assert [words[2:] for words in answers[::2]] == [[length, digest]] * 5
     assert int(length) > 10_000

@@ -25,7 +25,7 @@ from tests.random_models import Uncompiled, run
 A, B = PARAMETERS[:2]
 
 
-@settings(max_examples=330, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=250, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
 @given(models(3), st.integers(0, 200))
 def test_generated_operations_in_doubles(expression: Any, number: int) -> None:
     generated = Uncompiled([expression])
