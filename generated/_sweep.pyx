@@ -2434,6 +2434,7 @@ cdef class _Bound:
         if fits:
             equal[0] = equal[0] and (self.n < 0 or self.n == view.shape[0])
             self.n = view.shape[0]
+            # "not ... !=": Cython writes 300 lines of C for each way of comparing, and this one is there
             if view.len and (array.dtype is _REAL or not array.dtype != _REAL) and is_aligned(&view, sizeof(real)):
                 _take_place(&self.columns[place], &view)
         PyBuffer_Release(&view)

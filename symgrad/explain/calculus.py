@@ -234,17 +234,24 @@ class Sweep:
             self._elements.setdefault(leaf, []).append(g * value * _only_at(leaf, *partial.at))
 
 
+def stand_ins(atoms: Iterable[Any]) -> dict[Any, sp.Dummy]:
+    """Return a real symbol for each atom, in their order.
+
+    They have names of one length: SymPy orders by them, and of its own, Dummy_100 comes before Dummy_99.
+    """
+    return {atom: sp.Dummy(f"_{place:06}", real=True) for place, atom in enumerate(dict.fromkeys(atoms))}
+
+
 def _partials(expression: Any) -> Iterator[_Partial]:
     """The derivatives of a scalar by everything that it is made of, all of it meant as real.
 
     Raises `Beyond` where SymPy cannot work one out.
     """
-    atoms = list(dict.fromkeys(_atoms(expression)))
-    real = {atom: sp.Dummy(f"_{place:06}", real=True) for place, atom in enumerate(atoms)}
+    real = stand_ins(_atoms(expression))
     back = {stand_in: atom for atom, stand_in in real.items()}
     meant = expression.xreplace(real)
-    for atom in atoms:
-        derivative = sp.diff(meant, real[atom])
+    for atom, stand_in in real.items():
+        derivative = sp.diff(meant, stand_in)
         if derivative.has(sp.Derivative, sp.Subs, sp.DiracDelta):
             raise Beyond
         derivative = derivative.xreplace(back)

@@ -15,7 +15,7 @@ from sympy.matrices.expressions.matexpr import MatrixElement
 from symgrad.declare import EmpiricalRisk, leaves, n_leaves, postorder
 
 from .brevity import is_short
-from .calculus import DOTS
+from .calculus import DOTS, stand_ins
 from .layers import LOSS, MODEL, PENALTY, formulae, has_matrices
 from .notation import left_side, right_side
 
@@ -86,9 +86,7 @@ def _partial_derivatives(risk: EmpiricalRisk) -> Iterator[Line]:
 def _derivatives(expression: sp.Expr, parameters: Sequence[sp.Expr]) -> Iterator[sp.Expr]:
     """The derivatives as all symbols are meant, real: of Abs(z), say, SymPy would give one in re(z) and im(z)."""
     own: Iterable[Any] = (n for n in postorder([expression]) if isinstance(n, sp.Symbol | MatrixElement))
-    # By names of one length: SymPy orders by them, and of its own, Dummy_100 comes before Dummy_99.
-    stand_ins = enumerate(dict.fromkeys((*own, *parameters)))
-    real = {leaf: sp.Dummy(f"_{place:06}", real=True) for place, leaf in stand_ins}
+    real = stand_ins((*own, *parameters))
     back = {stand_in: leaf for leaf, stand_in in real.items()}
     meant = expression.xreplace(real)
     for parameter in parameters:

@@ -9,7 +9,7 @@ traced once for each kind of operation. A zero times an infinity is NaN in arith
     at a cusp     the cotangent is infinite, the slope zero, as for sqrt(a*u) at u = 0: `_unmoved`
 """
 
-import sys
+import math
 from collections.abc import Callable
 from functools import cache, reduce
 
@@ -23,7 +23,6 @@ from .guards import ALWAYS, Guard, both, compact, condition_of, either
 from .lowering import contract
 
 _COTANGENT = sp.Symbol("c", real=True)
-_GREATEST = sys.float_info.max
 _STEEP = Tail.STEEP | Tail.EXPONENTIAL
 
 
@@ -115,7 +114,7 @@ def _unmoved(builder: Builder, share: int, cotangent: int) -> int:
         return share
     zero, c = builder.constant(0.0), Value(builder, cotangent)
     nothing = reduce(lambda a, b: builder.emit("or", a, b), (builder.emit("eq", factor, zero) for factor in factors))
-    return builder.emit("select", builder.emit("and", nothing, (abs(c) > _GREATEST).variable), zero, share)
+    return builder.emit("select", builder.emit("and", nothing, abs(c).equals(math.inf).variable), zero, share)
 
 
 def _factors_beside(builder: Builder, product: int, cotangent: int) -> list[int] | None:

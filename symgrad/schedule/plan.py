@@ -224,11 +224,8 @@ class _Scheduler:
         last = dict(born)
         for number, step in enumerate(steps):
             last |= {self._base(a): number for v in step.variables for a in self._arguments(v)}
-        rows, places, alive = (
-            Rows(first),
-            dict[int, int](),
-            list[tuple[int, int]](),
-        )  # a heap: who dies next comes first
+        rows, places = Rows(first), dict[int, int]()
+        alive = list[tuple[int, int]]()  # a heap: who dies next comes first
         for variable in sorted(kept, key=lambda v: born.get(v, -1)):
             while alive and alive[0][0] < born.get(variable, -1):
                 _, dead = heappop(alive)
