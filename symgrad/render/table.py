@@ -13,10 +13,10 @@ _WIDTH = 110
 def table(kernel: Kernel, writer: PieceWriter, scalar: bool, weight_row: int) -> tuple[str, ...]:
     """Return the lines of keywords; ``writer`` is that of the gradients. What is as by default is left out."""
 
-    def row(variable: int) -> int:
+    def row(variable: int, offset: int = 0) -> int:
         """Return the row in which a variable lies: of the values, or ~r for row r of the data."""
         array, place = writer.rows_of(variable)
-        number = weight_row if isinstance(place, str) else place
+        number = offset + (weight_row if isinstance(place, str) else place)
         return ~number if array == "data" else number
 
     functions = {function.name: function for function in kernel.functions}
@@ -37,8 +37,8 @@ def table(kernel: Kernel, writer: PieceWriter, scalar: bool, weight_row: int) ->
     rows = {
         "segments": () if whole else segments,
         "outers": tuple((o.at, row(o.left), row(o.right), o.m, o.p, o.k) for o in kernel.outers),
-        "predictors": tuple((p.row, p.first, p.size, kernel.slots[p.weights]) for p in kernel.predictors),
-        "scaled": tuple((s.at, row(s.factor), s.first, s.size) for s in kernel.scaled),
+        "predictors": tuple((p.row, p.first, p.size, int(writer.rows_of(p.weights)[1]) + p.offset) for p in kernel.predictors),
+        "scaled": tuple((s.at, row(s.factor, s.offset), s.first, s.size, s.step) for s in kernel.scaled),
     }
     given = {name: text for name, text in rows.items() if text or (name == "segments" and not whole)}
     return (", ".join(numbers) + ",", *(line for name, each in given.items() for line in _listed(name, each)))

@@ -93,23 +93,30 @@ class Outer:
 class Predictor:
     """A sum of ``size`` inputs from column ``first`` on, times ``weights``: one column that no sample changes.
 
-    A call finds it in ``row`` of what it reads, where the first of these inputs would be.
+    The weights are ``size`` elements of that variable, from ``offset`` on. A call finds the sum in ``row`` of what it
+    reads, where one of these inputs would be.
     """
 
     row: int
     weights: int
     first: int
     size: int
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Scaled:
-    """A gradient that is ``factor`` times the inputs from column ``first`` on, for the parameters from ``at`` on."""
+    """A gradient that is ``factor`` times the inputs from column ``first`` on, for each ``step``-th parameter from ``at``.
+
+    The factor is the element of that variable at ``offset``.
+    """
 
     at: int
     factor: int
     first: int
     size: int
+    offset: int = 0
+    step: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +165,7 @@ class Kernel:
         """About how many nanoseconds a sample and its gradient take; at least one."""
         (gradients,) = (function for function in self.functions if function.name == "gradients")
         products = sum(2 * o.m * o.p * o.k for o in self.outers) + sum(4 * p.size for p in self.predictors)
-        products += sum(16 * part.size for part in self.scaled)
+        products += sum(4 * part.size for part in self.scaled)
         cost = products * PRODUCT_STEP + 3 * gradients.rows * STEP
         for variable in computed(gradients.pieces):
             cost += count(self.program, variable) * row_of(self.program.assignments[variable].operation).cost

@@ -5,6 +5,7 @@ from heapq import heappop, heappush
 
 from symgrad.program import SAMPLE_LEAVES, Program, Shape, count, size_of
 
+from .blocks import separate_blocks
 from .kernel import Kernel, LaneFunction, Loop, Outer, Piece, Predictor, Scaled, Segment, Whole
 from .predictors import separate_predictors
 from .products import separate_products
@@ -23,8 +24,10 @@ def schedule(program: Program, inputs: int) -> Kernel:
     ``penalty_gradient``. ``inputs`` is the number of the inputs' columns.
     """
     parameters = [program.assignments[v].shape for v in program.outputs["gradient"]]
+    program, *found = separate_blocks(program)
     program, outers = separate_products(program)
-    program, predictors, scaled = separate_predictors(program)
+    program, *more = separate_predictors(program)
+    predictors, scaled = found[0] + more[0], found[1] + more[1]
     homes = same_elements(program)
     varies = program.depends_on(SAMPLE_LEAVES)
     rows, segments = _gradient_rows(program, parameters)
@@ -52,15 +55,15 @@ def schedule(program: Program, inputs: int) -> Kernel:
         scaled=scaled,
         n_penalty=once.rows,
         inputs=inputs,
-        lanes=64 if scheduler.has_matrices else _lanes(len(parameters)),
+        lanes=64 if scheduler.has_matrices else _lanes(sum(segment.size for segment in segments)),
         depth=DEPTH,
         counts=_counts(program, varies, outers, predictors, scaled),
     )
 
 
-def _lanes(parameters: int) -> int:
-    """Samples side by side: fewer where many parameters' sums have to share the first cache."""
-    return 64 if parameters <= 24 else 32 if parameters <= 48 else 16
+def _lanes(rows: int) -> int:
+    """Samples side by side: fewer where the sums of many rows have to share the first cache."""
+    return 64 if rows <= 24 else 32 if rows <= 48 else 16
 
 
 def _gradient_rows(program: Program, shapes: Sequence[Shape]) -> tuple[list[int], tuple[Segment, ...]]:
@@ -129,7 +132,7 @@ class _Scheduler:
 
         Scalars on the way need no row, unless they are copied into a matrix.
         """
-        read = sorted({*weights, *(v for function in functions for v in self._taken(function.pieces))})
+        read = sorted({*map(self._base, weights), *(v for function in functions for v in self._taken(function.pieces))})
         steps = sequence(self._program, self._homes, self._closure([*read, *results], varying=False))
         copied = {self._base(a) for step in steps if not step.size for v in step.variables for a in self._arguments(v)}
         crossing = [v for v in self._crossing(steps) if self._program.assignments[v].shape or v in copied]

@@ -1,0 +1,212 @@
+"""Matrices of inputs that enter in products alone: few rows of weights times them are linear predictors.
+
+Then the gradient by the weights is a number times these inputs for each predictor. Both are computed from a sample's row
+as it lies, whatever the spelling: ``w*u + b`` with matrices, or one predictor for the location and one for the scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+
+from symgrad.program import Builder, Program, Shape, fold, size_of
+
+from .kernel import Predictor, Scaled
+from .predictors import FEWEST
+from .steps import same_elements
+
+MOST = 4  # predictors of one block of inputs: more are multiplied as matrices, by lanes
+
+
+@dataclass(frozen=True, slots=True)
+class _Term:
+    """A gradient's term: the block, times numbers (-1: a sign); with ``column``, each of its elements times the block.
+
+    ``place`` and ``number`` say which gradient's and which of its terms; ``across``: its elements lie side by side.
+    """
+
+    place: int
+    number: int
+    factors: tuple[int, ...]
+    column: int | None
+    across: bool
+
+
+def separate_blocks(program: Program) -> tuple[Program, tuple[Predictor, ...], tuple[Scaled, ...]]:
+    """Return the program that is given its predictors of blocks of inputs, these, and gradients that are left out of it."""
+    predictors, scaled = list[Predictor](), list[Scaled]()
+    for leaf in _blocks(program):
+        uses = _Uses(program, leaf)
+        if uses.are_products:
+            program, more, multiples = uses.separated()
+            predictors += more
+            scaled += multiples
+    return program, tuple(predictors), tuple(scaled)
+
+
+def _blocks(program: Program) -> list[int]:
+    """The columns and rows of inputs, of which no other leaf takes a part."""
+    leaves = [v for v in program.needed() if program.assignments[v].operation == "input"]
+    taken = [c for v in leaves for c in _columns(program, v)]
+    return [
+        v
+        for v in sorted(leaves)
+        if 1 in program.assignments[v].shape
+        and size_of(program.assignments[v].shape) >= FEWEST
+        and all(taken.count(column) == 1 for column in _columns(program, v))
+    ]
+
+
+def _columns(program: Program, leaf: int) -> range:
+    first = program.assignments[leaf].attribute
+    assert isinstance(first, int)
+    return range(first, first + size_of(program.assignments[leaf].shape))
+
+
+class _Uses:
+    """What is made of one block: products with weights that no sample changes, and terms of gradients."""
+
+    def __init__(self, program: Program, leaf: int) -> None:
+        self._program, self._leaf = program, leaf
+        self._homes = same_elements(program)
+        self._builder = Builder(program.assignments, fold)
+        self._gradients = [list(self._addends(v)) for v in program.outputs["gradient"]]
+        self._terms = [
+            term
+            for place, addends in enumerate(self._gradients)
+            for number, addend in enumerate(addends)
+            if (term := self._term(place, number, addend)) is not None
+        ]
+        self._weighed = [v for v in sorted(program.needed()) if self._is_weighed(v)]
+
+    @property
+    def are_products(self) -> bool:
+        """Is nothing else made of it?"""
+        assignments = self._program.assignments
+        sums = sum(size_of(assignments[v].shape) for v in self._weighed)
+        if not self._weighed or sums > len(_columns(self._program, self._leaf)):
+            return False
+        waiting = [v for name, vs in self._program.outputs.items() if name != "gradient" for v in vs]
+        waiting += [v for rest in self._rests() for v in rest]
+        waiting += [v for term in self._terms for v in (*term.factors, term.column) if v is not None and v >= 0]
+        seen = set(waiting)
+        while waiting:
+            variable = waiting.pop()
+            arguments = assignments[variable].arguments
+            if variable in self._weighed:
+                arguments = tuple(a for a in arguments if self._homes[a] != self._leaf)
+            new = set(arguments) - seen
+            seen |= new
+            waiting += new
+        return self._leaf not in seen
+
+    def separated(self) -> tuple[Program, list[Predictor], list[Scaled]]:
+        """Return the program without it, its predictors and its multiples."""
+        shapes = [self._program.assignments[v].shape for v in self._program.outputs["gradient"]]
+        starts = tuple(accumulate(map(size_of, shapes), initial=0))
+        columns = _columns(self._program, self._leaf)
+        predictors, numbers = list[Predictor](), dict[int, int]()
+        for variable in self._weighed:
+            row, shape = columns[len(predictors)], self._program.assignments[variable].shape
+            weights = self._weights(variable)
+            numbers[variable] = self._builder.emit("linear", attribute=row, shape=shape)
+            predictors += [
+                Predictor(row + k, weights, columns[0], len(columns), k * len(columns)) for k in range(size_of(shape))
+            ]
+        given = self._builder
+        for variable, assignment in enumerate(self._program.assignments):
+            if variable not in numbers:
+                arguments = tuple(numbers[a] for a in assignment.arguments)
+                same = arguments == assignment.arguments
+                numbers[variable] = variable if same else given.emit(
+                    assignment.operation, *arguments, attribute=assignment.attribute, shape=assignment.shape
+                )
+        multiples = [scaled for term in self._terms for scaled in self._scaled(term, starts, shapes, numbers)]
+        outputs = {name: tuple(numbers[v] for v in vs) for name, vs in self._program.outputs.items()}
+        outputs["gradient"] = tuple(self._sum([numbers[v] for v in rest]) for rest in self._rests())
+        moved = [Predictor(p.row, numbers.get(p.weights, p.weights), p.first, p.size, p.offset) for p in predictors]
+        return given.program(outputs), moved, multiples
+
+    def _rests(self) -> Iterator[list[int]]:
+        """What is left of each gradient."""
+        taken = {(term.place, term.number) for term in self._terms}
+        for place, addends in enumerate(self._gradients):
+            yield [v for number, v in enumerate(addends) if (place, number) not in taken]
+
+    def _sum(self, addends: list[int]) -> int:
+        total = addends[0] if addends else self._builder.constant(0.0)
+        for addend in addends[1:]:
+            total = self._builder.emit("add", total, addend)
+        return total
+
+    def _addends(self, variable: int) -> Iterator[int]:
+        """The terms of a sum of matrices."""
+        assignment = self._program.assignments[self._homes[variable]]
+        if assignment.operation == "add" and assignment.shape:
+            for argument in assignment.arguments:
+                yield from self._addends(argument)
+        else:
+            yield variable
+
+    def _is_weighed(self, variable: int) -> bool:
+        assignment = self._program.assignments[variable]
+        if assignment.operation != "matmul" or 1 not in assignment.shape or size_of(assignment.shape) > MOST:
+            return False
+        ours = [self._homes[a] == self._leaf for a in assignment.arguments]
+        others = [a for a, mine in zip(assignment.arguments, ours, strict=True) if not mine]
+        # the block is summed over: a column on the right, a row on the left
+        long = self._program.assignments[assignment.arguments[ours.index(True)]].shape if any(ours) else (1, 1)
+        return len(others) == 1 and not self._builder.varies[others[0]] and long[0 if ours[1] else 1] != 1
+
+    def _weights(self, variable: int) -> int:
+        """The weights of a product: one predictor's after the other's."""
+        assignment = self._program.assignments[variable]
+        turned = assignment.attribute if isinstance(assignment.attribute, tuple) else (0, 0)
+        left, right = assignment.arguments
+        on_the_left = self._homes[right] == self._leaf
+        weights, is_turned = (left, turned[0]) if on_the_left else (right, not turned[1])
+        shape = self._program.assignments[weights].shape
+        return self._builder.emit("transpose", weights) if is_turned and 1 not in shape else self._homes[weights]
+
+    def _term(self, place: int, number: int, variable: int) -> _Term | None:
+        """A gradient's addend as a term of the block, if it is one."""
+        factors: list[int] = []
+        while True:
+            variable = self._homes[variable]
+            assignment = self._program.assignments[variable]
+            if variable == self._leaf:
+                return _Term(place, number, tuple(factors), None, False) if factors else None
+            if assignment.operation == "matmul":
+                left, right = assignment.arguments
+                for block, column, across in ((right, left, False), (left, right, True)):
+                    shape = self._program.assignments[column].shape
+                    if self._homes[block] == self._leaf and shape[across] != 1 or assignment.attribute is not None:
+                        continue
+                    if self._homes[block] == self._leaf and shape[1 - across] == 1:
+                        return _Term(place, number, tuple(factors), column, across)
+                return None
+            if assignment.operation == "neg":
+                factors.append(-1)
+                variable = assignment.arguments[0]
+                continue
+            scalars = [a for a in assignment.arguments if not self._program.assignments[a].shape]
+            if assignment.operation != "mul" or len(scalars) != 1:
+                return None
+            factors += scalars
+            (variable,) = (a for a in assignment.arguments if a not in scalars)
+
+    def _scaled(
+        self, term: _Term, starts: tuple[int, ...], shapes: list[Shape], numbers: dict[int, int]
+    ) -> Iterator[Scaled]:
+        """A term as multiples of the inputs, one for each of its numbers."""
+        factors = [numbers[f] if f >= 0 else f for f in term.factors]
+        product = numbers[term.column] if term.column is not None else factors.pop(0)
+        for factor in factors:
+            product = self._builder.emit("neg", product) if factor < 0 else self._builder.emit("mul", product, factor)
+        columns = _columns(self._program, self._leaf)
+        rows = 1 if term.column is None else size_of(self._program.assignments[term.column].shape)
+        step = rows if term.across else 1
+        for k in range(rows):
+            at = starts[term.place] + (k if term.across else k * len(columns))
+            yield Scaled(at, product, columns[0], len(columns), k, step)
