@@ -25,7 +25,7 @@ from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from libc.math cimport NAN, floor as c_floor, frexp, ldexp, log as c_log, pow as c_pow, sqrt as c_sqrt, tan as c_tan
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memmove, memset
 
 cdef extern from *:
     """
@@ -266,13 +266,8 @@ s00 = fma_vector(a[0 * down], b0, s00);
     #define PART ((Py_ssize_t)(PART_BYTES / sizeof(real)))
     #define PARTS (8 / PART)
     typedef real part __attribute__((vector_size(PART_BYTES), aligned(1), may_alias));
-    /* As many inputs as there are doubles in a vector, and their multiples in double. */
-    #define DOUBLES ((Py_ssize_t)(VECTOR_BYTES / sizeof(double)))
-    typedef real inputs __attribute__((vector_size(DOUBLES * sizeof(real)), aligned(1), may_alias));
-    typedef double doubles __attribute__((vector_size(VECTOR_BYTES), aligned(8), may_alias));
     typedef int whole;
     typedef whole part_bits __attribute__((vector_size(PART_BYTES), aligned(1), may_alias));
-    typedef whole input_bits __attribute__((vector_size(DOUBLES * sizeof(real)), aligned(1), may_alias));
     /* All bits of the last numbers of a vector, from the end of the zeros on: of those that no vector before it had. */
     static const whole last_ones[16] = {0, 0, 0, 0, 0, 0, 0, 0, -1, -1, -1, -1, -1, -1, -1, -1};
     /* Eight sums in halves, in one order for every processor: ((s0 + s4) + (s2 + s6)) + ((s1 + s5) + (s3 + s7)) */
@@ -294,93 +289,139 @@ s00 = fma_vector(a[0 * down], b0, s00);
         half odd = __builtin_shufflevector(odd01, odd23, 0, 1, 4, 5) + __builtin_shufflevector(odd01, odd23, 2, 3, 6, 7);
         *(half *)to = even + odd;
     }
+    static inline hot_function part fma_part(part a, part b, part c) {
+        part r;
+        for (int i = 0; i < PART; i++) r[i] = fma_real(a[i], b[i], c[i]);
+        return r;
+    }
+    #define INPUTS(x, j) (*(const part *)((x) + (j) * sizeof(real)))
+    #define MASKED(vector, mask) ((part)((part_bits)(vector) & (mask)))
     /* Of what the next call reads, one line in four is fetched while rows are weighed, and three while multiples are
        added: so memory is never idle, and never has to bring all at once. */
     #define FETCHED_BY_WEIGHING(j) ((j) / 8 % 4 == 0)
-    /* Every eighth product of weights and 4 rows of inputs, summed: one part of the eight sums. */
-    static inline hot sum_part_4(part *sums, const char *x, Py_ssize_t down, const real *__restrict__ weights, Py_ssize_t n, part_bits mask, Py_ssize_t ahead) {
+    #define WIDE 64  /* inputs: from so many on, one row is read after the other, with four sums in flight; else four rows at once */
+    /* One part of the eight sums of the products of weights and four rows of inputs. */
+    static inline hot sum_part_of_4(part *sums, const char *x, Py_ssize_t down, const real *__restrict__ weights, Py_ssize_t n, part_bits mask, Py_ssize_t ahead) {
         part s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0}, w;
         for (Py_ssize_t j = 0; j + 8 <= n; j += 8) {
             w = *(const part *)(weights + j);
-            s0 += w * *(const part *)(x + 0 * down + j * sizeof(real));
+            s0 = fma_part(w, INPUTS(x + 0 * down, j), s0);
             if (FETCHED_BY_WEIGHING(j)) __builtin_prefetch(x + 0 * down + ahead + j * sizeof(real), 0, 2);
-            s1 += w * *(const part *)(x + 1 * down + j * sizeof(real));
+            s1 = fma_part(w, INPUTS(x + 1 * down, j), s1);
             if (FETCHED_BY_WEIGHING(j)) __builtin_prefetch(x + 1 * down + ahead + j * sizeof(real), 0, 2);
-            s2 += w * *(const part *)(x + 2 * down + j * sizeof(real));
+            s2 = fma_part(w, INPUTS(x + 2 * down, j), s2);
             if (FETCHED_BY_WEIGHING(j)) __builtin_prefetch(x + 2 * down + ahead + j * sizeof(real), 0, 2);
-            s3 += w * *(const part *)(x + 3 * down + j * sizeof(real));
+            s3 = fma_part(w, INPUTS(x + 3 * down, j), s3);
             if (FETCHED_BY_WEIGHING(j)) __builtin_prefetch(x + 3 * down + ahead + j * sizeof(real), 0, 2);
         }
         if (n % 8) {
             w = *(const part *)(weights + n - 8);
-            s0 += (part)((part_bits)(w * *(const part *)(x + 0 * down + (n - 8) * sizeof(real))) & mask);
-            s1 += (part)((part_bits)(w * *(const part *)(x + 1 * down + (n - 8) * sizeof(real))) & mask);
-            s2 += (part)((part_bits)(w * *(const part *)(x + 2 * down + (n - 8) * sizeof(real))) & mask);
-            s3 += (part)((part_bits)(w * *(const part *)(x + 3 * down + (n - 8) * sizeof(real))) & mask);
+            s0 += MASKED(w * INPUTS(x + 0 * down, n - 8), mask);
+            s1 += MASKED(w * INPUTS(x + 1 * down, n - 8), mask);
+            s2 += MASKED(w * INPUTS(x + 2 * down, n - 8), mask);
+            s3 += MASKED(w * INPUTS(x + 3 * down, n - 8), mask);
         }
         sums[0] = s0;
         sums[1] = s1;
         sums[2] = s2;
         sums[3] = s3;
     }
-    /* to[i] = weights . x of 4 rows ``down`` bytes apart */
-    static hot weigh_4(real *__restrict__ to, const char *x, Py_ssize_t down, const real *__restrict__ weights, Py_ssize_t n, Py_ssize_t ahead) {
-        part sums[PARTS][4];
-        for (Py_ssize_t q = 0; q < PARTS; q++)
-            sum_part_4(sums[q], x + q * PART_BYTES, down, weights + q * PART, n, *(const part_bits *)(last_ones + n % 8 + q * PART), ahead);
-        add_up_4(to, sums[0]);
-    }
-    /* Every eighth product of weights and 1 row of inputs, summed: one part of the eight sums. */
-    static inline hot sum_part_1(part *sums, const char *x, Py_ssize_t down, const real *__restrict__ weights, Py_ssize_t n, part_bits mask, Py_ssize_t ahead) {
-        part s0 = {0}, w;
-        for (Py_ssize_t j = 0; j + 8 <= n; j += 8) {
-            w = *(const part *)(weights + j);
-            s0 += w * *(const part *)(x + 0 * down + j * sizeof(real));
-            if (FETCHED_BY_WEIGHING(j)) __builtin_prefetch(x + 0 * down + ahead + j * sizeof(real), 0, 2);
-        }
-        if (n % 8) {
-            w = *(const part *)(weights + n - 8);
-            s0 += (part)((part_bits)(w * *(const part *)(x + 0 * down + (n - 8) * sizeof(real))) & mask);
-        }
-        sums[0] = s0;
-    }
-    /* to[i] = weights . x of 1 row ``down`` bytes apart */
-    static hot weigh_1(real *__restrict__ to, const char *x, Py_ssize_t down, const real *__restrict__ weights, Py_ssize_t n, Py_ssize_t ahead) {
-        part sums[PARTS][1];
-        for (Py_ssize_t q = 0; q < PARTS; q++)
-            sum_part_1(sums[q], x + q * PART_BYTES, down, weights + q * PART, n, *(const part_bits *)(last_ones + n % 8 + q * PART), ahead);
-        add_up_1(to, sums[0]);
-    }
-    /* Some columns: each multiple rounded as it is for a sample, and none of the rounding of their sum lost (Knuth's TwoSum) */
-    #define PRODUCT (*(const inputs *)(x[k] + j * sizeof(real)) * factors[k])
-    #define ADD_COLUMNS(product) do { \
-        doubles h = {0}, l = {0}, was = *(doubles *)(high + j); \
-        for (int k = 0; k < many; k++) { \
-            doubles v = __builtin_convertvector(product, doubles), t = h + v, s = t - h; \
-            if (!FETCHED_BY_WEIGHING(j)) __builtin_prefetch(x[k] + ahead + j * sizeof(real), 0, 2); \
-            l += (h - (t - s)) + (v - s); \
-            h = t; \
-        } \
-        doubles total = was + h, shift = total - was; \
-        *(doubles *)(low + j) += ((was - (total - shift)) + (h - shift)) + l; \
-        *(doubles *)(high + j) = total; \
-    } while (0)
-    /* high + low += the sum of factors[k] * x[k] over ``many`` rows; those that lie so many bytes ahead are fetched */
-    static hot add_multiples(double *__restrict__ high, double *__restrict__ low, const char *const *x, const real *factors, int many, Py_ssize_t n, Py_ssize_t ahead) {
+    /* The same for one row, in four sums if it is wide. */
+    static inline hot_function part sum_part_of_1(const char *x, const real *__restrict__ weights, Py_ssize_t n, part_bits mask, Py_ssize_t ahead) {
+        part s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
         Py_ssize_t j = 0;
-        for (; j + DOUBLES <= n; j += DOUBLES) ADD_COLUMNS(PRODUCT);
-        if (j < n) {
-            input_bits mask = *(const input_bits *)(last_ones + 8 - DOUBLES + n - j);
-            j = n - DOUBLES;
-            ADD_COLUMNS((inputs)((input_bits)PRODUCT & mask));
+        if (n >= WIDE) {
+            for (; j + 32 <= n; j += 32) {
+                s0 = fma_part(*(const part *)(weights + j + 0), INPUTS(x, j + 0), s0);
+                s1 = fma_part(*(const part *)(weights + j + 8), INPUTS(x, j + 8), s1);
+                s2 = fma_part(*(const part *)(weights + j + 16), INPUTS(x, j + 16), s2);
+                s3 = fma_part(*(const part *)(weights + j + 24), INPUTS(x, j + 24), s3);
+                __builtin_prefetch(x + ahead + j * sizeof(real), 0, 2);
+            }
+        }
+        for (; j + 8 <= n; j += 8) s0 = fma_part(*(const part *)(weights + j), INPUTS(x, j), s0);
+        if (n % 8) s0 += MASKED(*(const part *)(weights + n - 8) * INPUTS(x, n - 8), mask);
+        if (n >= WIDE) s0 = (s0 + s1) + (s2 + s3);
+        return s0;
+    }
+    #define MASK(n, q) (*(const part_bits *)(last_ones + (n) % 8 + (q) * PART))
+    /* to[i] = weights . x of ``count`` rows ``down`` bytes apart; those that lie ``ahead`` bytes further are fetched */
+    static hot weigh_rows(real *__restrict__ to, const char *x, Py_ssize_t down, const real *__restrict__ weights, Py_ssize_t n, Py_ssize_t count, Py_ssize_t ahead) {
+        part sums[PARTS][4];
+        Py_ssize_t row = 0;
+        for (; row + 4 <= count; row += 4, x += 4 * down) {
+            for (Py_ssize_t q = 0; q < PARTS; q++) {
+                if (n < WIDE) sum_part_of_4(sums[q], x + q * PART_BYTES, down, weights + q * PART, n, MASK(n, q), ahead);
+                else for (int i = 0; i < 4; i++) sums[q][i] = sum_part_of_1(x + i * down + q * PART_BYTES, weights + q * PART, n, MASK(n, q), ahead);
+            }
+            add_up_4(to + row, sums[0]);
+        }
+        for (; row < count; row++, x += down) {
+            for (Py_ssize_t q = 0; q < PARTS; q++) sums[0][q] = sum_part_of_1(x + q * PART_BYTES, weights + q * PART, n, MASK(n, q), ahead);
+            add_up_1(to + row, sums[0]);
         }
     }
-    /* to = factor * x, NaN with one pattern of bits */
-    static hot write_multiple(real *__restrict__ to, const char *x, real factor, Py_ssize_t n) {
+    /* to += the sum of factors[k] * x[k] over eight rows, ``down`` bytes apart, in two chains; or over one */
+    #define CHAIN(a, b, c, d, j) fma_part(f##d, INPUTS(x##d, j), fma_part(f##c, INPUTS(x##c, j), fma_part(f##b, INPUTS(x##b, j), f##a * INPUTS(x##a, j))))
+    static inline hot add_rows_8(real *__restrict__ to, const char *x0, Py_ssize_t down, const real *factors, Py_ssize_t n, Py_ssize_t ahead) {
+        const char *x1 = x0 + 1 * down;
+        const char *x2 = x0 + 2 * down;
+        const char *x3 = x0 + 3 * down;
+        const char *x4 = x0 + 4 * down;
+        const char *x5 = x0 + 5 * down;
+        const char *x6 = x0 + 6 * down;
+        const char *x7 = x0 + 7 * down;
+        part f0 = factors[0] - (part){0};
+        part f1 = factors[1] - (part){0};
+        part f2 = factors[2] - (part){0};
+        part f3 = factors[3] - (part){0};
+        part f4 = factors[4] - (part){0};
+        part f5 = factors[5] - (part){0};
+        part f6 = factors[6] - (part){0};
+        part f7 = factors[7] - (part){0};
+        Py_ssize_t j = 0;
+        for (; j + PART <= n; j += PART) {
+            *(part *)(to + j) += CHAIN(0, 1, 2, 3, j) + CHAIN(4, 5, 6, 7, j);
+            if (j * sizeof(real) % 64 == 0 && !FETCHED_BY_WEIGHING(j)) {
+                __builtin_prefetch(x0 + ahead + j * sizeof(real), 0, 2);
+                __builtin_prefetch(x1 + ahead + j * sizeof(real), 0, 2);
+                __builtin_prefetch(x2 + ahead + j * sizeof(real), 0, 2);
+                __builtin_prefetch(x3 + ahead + j * sizeof(real), 0, 2);
+                __builtin_prefetch(x4 + ahead + j * sizeof(real), 0, 2);
+                __builtin_prefetch(x5 + ahead + j * sizeof(real), 0, 2);
+                __builtin_prefetch(x6 + ahead + j * sizeof(real), 0, 2);
+                __builtin_prefetch(x7 + ahead + j * sizeof(real), 0, 2);
+            }
+        }
+        if (j < n) {
+            part_bits mask = *(const part_bits *)(last_ones + 8 - PART + n - j);
+            *(part *)(to + n - PART) += MASKED(CHAIN(0, 1, 2, 3, n - PART) + CHAIN(4, 5, 6, 7, n - PART), mask);
+        }
+    }
+    static inline hot add_rows_1(real *__restrict__ to, const char *x0, Py_ssize_t down, const real *factors, Py_ssize_t n, Py_ssize_t ahead) {
+        part f0 = factors[0] - (part){0};
+        Py_ssize_t j = 0;
+        for (; j + PART <= n; j += PART) {
+            *(part *)(to + j) = fma_part(f0, INPUTS(x0, j), *(part *)(to + j));
+        }
+        if (j < n) {
+            part_bits mask = *(const part_bits *)(last_ones + 8 - PART + n - j);
+            *(part *)(to + n - PART) += MASKED(f0 * INPUTS(x0, n - PART), mask);
+        }
+    }
+    /* to = the sum of factors[k] * x[k] over ``count`` rows */
+    static hot sum_multiples(real *__restrict__ to, const char *x, Py_ssize_t down, const real *factors, Py_ssize_t n, Py_ssize_t count, Py_ssize_t ahead) {
+        Py_ssize_t k = 0;
+        memset(to, 0, n * sizeof(real));
+        for (; k + 8 <= count; k += 8) add_rows_8(to, x + k * down, down, factors + k, n, ahead);
+        for (; k < count; k++) add_rows_1(to, x + k * down, down, factors + k, n, ahead);
+    }
+    /* to = factor * x, NaN with one pattern of bits; ``more``: onto what is there; numbers of ``to`` are ``step`` apart */
+    static hot write_multiple(real *__restrict__ to, Py_ssize_t step, const char *x, real factor, Py_ssize_t n, int more) {
         for (Py_ssize_t j = 0; j < n; j++) {
             real value;
             memcpy(&value, x + j * sizeof(real), sizeof(real));
-            to[j] = canonical(factor * value);
+            to[j * step] = canonical(more ? fma_real(factor, value, to[j * step]) : factor * value);
         }
     }
     #if defined(__SSE2__) && defined(__x86_64__)
@@ -771,10 +812,9 @@ s00 = fma_vector(a[0 * down], b0, s00);
     const Py_ssize_t WIDTH
     Py_ssize_t block_rows(Py_ssize_t) noexcept nogil
     void multiply_block(Py_ssize_t, Py_ssize_t, real*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, int) noexcept nogil
-    hot weigh_4(real*, const char*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t) noexcept nogil
-    hot weigh_1(real*, const char*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t) noexcept nogil
-    hot add_multiples(double*, double*, const char**, const real*, int, Py_ssize_t, Py_ssize_t) noexcept nogil
-    hot write_multiple(real*, const char*, real, Py_ssize_t) noexcept nogil
+    hot weigh_rows(real*, const char*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+    hot sum_multiples(real*, const char*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+    hot write_multiple(real*, Py_ssize_t, const char*, real, Py_ssize_t, int) noexcept nogil
     hot scatter(const real*, Py_ssize_t, real*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil  # rows of lanes to one row for each sample
     void stream(real*, const real*, Py_ssize_t) noexcept nogil  # a copy past the caches
     void settle_stores() noexcept nogil
@@ -797,8 +837,9 @@ cdef struct Predictor:  # a weighted sum of ``size`` inputs from column ``first`
     Py_ssize_t row, first, size, weights  # row: of the data, where it goes
 
 cdef struct Multiple:  # a gradient that is a factor, in ``row``, times ``size`` inputs from column ``first`` on
-    Py_ssize_t at, row, first, size  # at: the first of its parameters
+    Py_ssize_t at, row, first, size, step  # at: the first of its parameters, which are ``step`` apart
     Py_ssize_t place  # among the sums of a tile
+    bint more  # onto what another part of the gradient has put there
 
 cdef struct Turned:  # an operand of products: p times k rows of lanes, (q, j) is row + q * down + j * right
     Py_ssize_t row, p, k, down, right
@@ -818,6 +859,7 @@ cdef struct Model:  # rows of values: what lane functions fill; of data: what th
     Py_ssize_t lanes, depth, tile_rows, batch  # batch: calls whose values are added up together
     Py_ssize_t invariants, summed_rows, value_rows
     Py_ssize_t turned, products, multiples  # columns that are turned; sums of products, and of multiples, of a tile
+    Py_ssize_t most_multiples  # inputs of the widest multiple
     double cost  # about so many nanoseconds for a sample with its gradient
     bint penalty, covered  # covered: each parameter has a derivative
     bint factored  # products are column times row, and nothing is added to them: their norms are known from their factors
@@ -888,11 +930,11 @@ cdef void plan_outer(Model* m, Outer* o) noexcept:
     m.turned += t.p * padded(t.k)
 
 
-cdef bint fill(unsigned char* filled, Py_ssize_t at, Py_ssize_t size) noexcept:
-    """Mark parameters that have a derivative; had one of them one before?"""
+cdef bint fill(unsigned char* filled, Py_ssize_t at, Py_ssize_t size, Py_ssize_t step) noexcept:
+    """Mark parameters that have a derivative, each so many after the other; had one of them one before?"""
     cdef bint before = False
     cdef Py_ssize_t i
-    for i in range(at, at + size):
+    for i in range(at, at + size * step, step):
         before = before or filled[i]
         filled[i] = 1
     return before
@@ -918,9 +960,10 @@ cdef void plan(Model* m, unsigned char* filled) noexcept:
     cdef Py_ssize_t i, n = 0
     cdef Segment* s
     cdef Segment* last = m.segments
+    m.factored = True
     for i in range(m.n_segments):
         s = &m.segments[i]
-        fill(filled, s.at + (i == 0), s.size - (i == 0))
+        fill(filled, s.at + (i == 0), s.size - (i == 0), 1)
         s.at += 1
         if i and s.row == last.row + last.size and s.at == last.at + last.size:
             last.size += s.size  # what follows both in the rows and in the node is folded with it
@@ -929,16 +972,17 @@ cdef void plan(Model* m, unsigned char* filled) noexcept:
             last[0] = s[0]
             n += 1
     m.n_segments = n
+    m.n_turns = 0
+    for i in range(m.n_outers):
+        plan_outer(m, &m.outers[i])
+        m.outers[i].more = fill(filled, m.outers[i].at, m.outers[i].m * m.outers[i].k, 1)
+        m.factored = m.factored and m.outers[i].p == 1 and not m.outers[i].more
     for i in range(m.n_scaled):
         m.scaled[i].place = m.multiples
         m.multiples += 2 * m.scaled[i].size
-        fill(filled, m.scaled[i].at, m.scaled[i].size)
-    m.n_turns = 0
-    m.factored = True
-    for i in range(m.n_outers):
-        plan_outer(m, &m.outers[i])
-        m.outers[i].more = fill(filled, m.outers[i].at, m.outers[i].m * m.outers[i].k)
-        m.factored = m.factored and m.outers[i].p == 1 and not m.outers[i].more
+        m.most_multiples = max(m.most_multiples, m.scaled[i].size)
+        m.scaled[i].more = fill(filled, m.scaled[i].at, m.scaled[i].size, m.scaled[i].step)
+        m.factored = m.factored and not m.scaled[i].more
     m.covered = True
     for i in range(m.n_parameters):
         m.covered = m.covered and filled[i]
@@ -1394,6 +1438,8 @@ cdef struct Scratch:  # what a thread works in
     Py_ssize_t down
     real* table  # where the inputs are copied that are not in rows
     double* multiples  # sums of multiples of inputs over the samples of a tile
+    real* sums_of_call  # of one multiple
+    real* factors  # of the multiples, where masked samples are left out
 
 
 cdef hot gather_table(rows to, const Column* table, Py_ssize_t first, Py_ssize_t columns, Py_ssize_t start, Py_ssize_t count,
@@ -1529,16 +1575,6 @@ cdef void find_rows(const Column* table, Py_ssize_t columns, Scratch* scratch, P
         scratch.down = columns * sizeof(real)
 
 
-cdef void weigh(real* to, const Scratch* scratch, Py_ssize_t first, const real* weights, Py_ssize_t n, Py_ssize_t count, Py_ssize_t lanes) noexcept nogil:
-    """Each sample's inputs from column ``first`` on, times the weights."""
-    cdef Py_ssize_t lane
-    cdef const char* x = scratch.samples + first * sizeof(real)
-    for lane in range(0, count - 3, 4):
-        weigh_4(&to[lane], x + lane * scratch.down, scratch.down, weights, n, lanes * scratch.down)
-    for lane in range(count - count % 4, count):
-        weigh_1(&to[lane], x + lane * scratch.down, scratch.down, weights, n, lanes * scratch.down)
-
-
 cdef void predict_linearly(Sweep* sweep, Scratch* scratch, Py_ssize_t start, Py_ssize_t count) noexcept nogil:
     """The linear predictors of a call, to rows of its data."""
     cdef const Model* model = sweep.model
@@ -1547,50 +1583,60 @@ cdef void predict_linearly(Sweep* sweep, Scratch* scratch, Py_ssize_t start, Py_
     find_rows(&sweep.columns[0], model.input_columns, scratch, start, count)
     for i in range(model.n_predictors):
         p = &model.predictors[i]
-        weigh(&scratch.data[p.row * model.lanes], scratch, p.first, &sweep.c[p.weights], p.size, count, model.lanes)
+        weigh_rows(&scratch.data[p.row * model.lanes], scratch.samples + p.first * sizeof(real), scratch.down, &sweep.c[p.weights], p.size, count,
+                   model.lanes * scratch.down)
 
 
-cdef void add_scaled(const Scratch* scratch, const real* factors, Py_ssize_t first, Py_ssize_t n, double* sums, const unsigned char* masked,
-                     Py_ssize_t lanes) noexcept nogil:
-    """Multiples of inputs from column ``first`` on, onto pairs: n of high, then n of low. Sixteen samples at a time."""
-    cdef Py_ssize_t lane, group
-    cdef int many
-    cdef const char* x[16]
-    cdef real[16] factor
-    for group in range(0, lanes, 16):
-        many = 0
-        for lane in range(group, group + 16):
-            if masked == NULL or not masked[lane]:
-                x[many] = scratch.samples + lane * scratch.down + first * sizeof(real)
-                factor[many] = factors[lane]
-                many += 1
-        add_multiples(sums, &sums[n], x, factor, many, n, lanes * scratch.down)
+cdef hot add_call(pairs high, pairs low, const real* sums, Py_ssize_t n) noexcept nogil:
+    """A call's sums onto pairs."""
+    cdef Py_ssize_t i
+    for i in range(n):
+        add_exactly(&high[i], &low[i], sums[i])
+
+
+cdef Py_ssize_t squeeze(const Model* model, Scratch* scratch, const unsigned char* masked) noexcept nogil:
+    """Leave the masked samples of a call out, of its inputs and of the factors of its multiples; how many are left."""
+    cdef Py_ssize_t i, lane, kept = 0, size = model.input_columns * sizeof(real)
+    cdef real* factors
+    for lane in range(model.lanes):
+        if not masked[lane]:
+            memmove(&scratch.table[kept * model.input_columns], scratch.samples + lane * scratch.down, size)
+            for i in range(model.n_scaled):
+                factors = <real*>row_of(model, model.scaled[i].row, scratch.values, scratch.data, model.lanes)
+                scratch.factors[i * MOST_LANES + kept] = factors[lane]
+            kept += 1
+    scratch.samples = <const char*>scratch.table
+    scratch.down = size
+    return kept
 
 
 cdef void add_multiples_of_inputs(const Model* model, Scratch* scratch, const unsigned char* masked) noexcept nogil:
-    """A call's share of the gradients that are multiples of its inputs."""
-    cdef Py_ssize_t i
+    """A call's share of the gradients that are multiples of its inputs: summed plainly, and added to pairs."""
+    cdef Py_ssize_t i, ahead = model.lanes * scratch.down
+    cdef Py_ssize_t count = model.lanes if masked == NULL else squeeze(model, scratch, masked)
+    cdef const real* factors
     cdef Multiple* s
     for i in range(model.n_scaled):
         s = &model.scaled[i]
-        add_scaled(scratch, row_of(model, s.row, scratch.values, scratch.data, model.lanes), s.first, s.size,
-                   &scratch.multiples[s.place], masked, model.lanes)
+        factors = row_of(model, s.row, scratch.values, scratch.data, model.lanes) if masked == NULL else &scratch.factors[i * MOST_LANES]
+        sum_multiples(scratch.sums_of_call, scratch.samples + s.first * sizeof(real), scratch.down, factors, s.size, count, ahead)
+        add_call(&scratch.multiples[s.place], &scratch.multiples[s.place + s.size], scratch.sums_of_call, s.size)
 
 
 cdef void fold_multiples(const Model* model, Scratch* scratch, double* node) noexcept nogil:
     """The multiples of a tile's inputs, each to its place among the sums of the node."""
     cdef Py_ssize_t i, j
     cdef Multiple* s
-    cdef double* high
-    cdef double* low
+    cdef double* sums
+    cdef double* pair
     for i in range(model.n_scaled):
         s = &model.scaled[i]
-        high = &scratch.multiples[s.place]
-        low = &high[s.size]
+        sums = &scratch.multiples[s.place]
         for j in range(s.size):
-            merge(&high[j], &low[j], 0.0, 0.0)
-            node[2 * (1 + s.at + j)] = high[j]
-            node[2 * (1 + s.at + j) + 1] = low[j]
+            pair = &node[2 * (1 + s.at + j * s.step)]
+            if not s.more:
+                pair[0] = pair[1] = 0.0
+            merge(pair, &pair[1], sums[j], sums[s.size + j])
 
 
 cdef void write_multiples(const Model* model, const Scratch* scratch, Py_ssize_t lane, real* to, Py_ssize_t count) noexcept nogil:
@@ -1600,8 +1646,8 @@ cdef void write_multiples(const Model* model, const Scratch* scratch, Py_ssize_t
     for here in range(count):
         for i in range(model.n_scaled):
             s = &model.scaled[i]
-            write_multiple(&to[here * model.n_parameters + s.at], scratch.samples + (lane + here) * scratch.down + s.first * sizeof(real),
-                           row_of(model, s.row, scratch.values, scratch.data, model.lanes)[lane + here], s.size)
+            write_multiple(&to[here * model.n_parameters + s.at], s.step, scratch.samples + (lane + here) * scratch.down + s.first * sizeof(real),
+                           row_of(model, s.row, scratch.values, scratch.data, model.lanes)[lane + here], s.size, s.more)
 
 
 cdef hot turn(rows to, const real* values, Py_ssize_t p, Py_ssize_t k, Py_ssize_t down, Py_ssize_t right,
@@ -2288,7 +2334,7 @@ cdef class Risk:
     segments: (row, at, size): rows from ``row`` on are the gradient by the parameters from ``at`` on
     outers: (at, left, right, m, p, k): the gradient from ``at`` on is a sum of left @ right, (m, p) times (p, k)
     predictors: (row, first, size, weights): a row of the data is a sum of inputs times weights, which lie in c
-    scaled: (at, row, first, size): the gradient from ``at`` on is a row times the inputs from column ``first`` on
+    scaled: (at, row, first, size, step): the gradient from ``at`` on, each ``step``-th, is a row times the inputs from column ``first`` on
     """
 
     cdef readonly tuple PARAMETERS, INPUTS, TARGETS
@@ -2327,7 +2373,7 @@ cdef class Risk:
         m.turns = <Turned*>array_of(((0,),) * m.n_outers, 1, sizeof(Turned), &m.n_turns)
         m.predictors = <Predictor*>array_of(predictors, 4, sizeof(Predictor), &m.n_predictors)
         m.columns = <Segment*>array_of(((0,),) * (m.n_predictors + 1), 1, sizeof(Segment), &m.n_columns)
-        m.scaled = <Multiple*>array_of(scaled, 4, sizeof(Multiple), &m.n_scaled)
+        m.scaled = <Multiple*>array_of(scaled, 5, sizeof(Multiple), &m.n_scaled)
         filled = bytearray(m.n_parameters + 1)
         plan(m, filled)
         self.expected_theta = "an array of shape (%d,)" % m.n_parameters
@@ -2539,6 +2585,8 @@ cdef class _Scratch:
         cdef Py_ssize_t wide = MATRIX_LANES if m.n_parameters <= FEW_PARAMETERS else 1
         cdef size_t gradient = _part(&at, by_lane * wide * m.n_parameters * sizeof(real))
         cdef size_t multiples = _part(&at, m.multiples * sizeof(double))
+        cdef size_t sums_of_call = _part(&at, m.most_multiples * sizeof(real))
+        cdef size_t factors = _part(&at, m.n_scaled * MOST_LANES * sizeof(real))
         cdef size_t table = _part(&at, (m.n_predictors > 0) * m.lanes * m.input_columns * sizeof(real))
         if at > self.room:
             self.number = self.room = 0
@@ -2557,6 +2605,8 @@ cdef class _Scratch:
         scratch.data_by_lane = <real*>(base + data_by_lane)
         scratch.gradient = <real*>(base + gradient)
         scratch.multiples = <double*>(base + multiples)
+        scratch.sums_of_call = <real*>(base + sums_of_call)
+        scratch.factors = <real*>(base + factors)
         scratch.table = <real*>(base + table)
         self.number = m.number
         return 0

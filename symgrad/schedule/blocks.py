@@ -176,14 +176,11 @@ class _Uses:
             variable = self._homes[variable]
             assignment = self._program.assignments[variable]
             if variable == self._leaf:
-                return _Term(place, number, tuple(factors), None, False) if factors else None
+                return _Term(place, number, tuple(factors), None, False) if max(factors, default=-1) >= 0 else None
             if assignment.operation == "matmul":
                 left, right = assignment.arguments
                 for block, column, across in ((right, left, False), (left, right, True)):
-                    shape = self._program.assignments[column].shape
-                    if self._homes[block] == self._leaf and shape[across] != 1 or assignment.attribute is not None:
-                        continue
-                    if self._homes[block] == self._leaf and shape[1 - across] == 1:
+                    if self._homes[block] == self._leaf and self._program.assignments[column].shape[1 - across] == 1:
                         return _Term(place, number, tuple(factors), column, across)
                 return None
             if assignment.operation == "neg":
@@ -200,10 +197,12 @@ class _Uses:
         self, term: _Term, starts: tuple[int, ...], shapes: list[Shape], numbers: dict[int, int]
     ) -> Iterator[Scaled]:
         """A term as multiples of the inputs, one for each of its numbers."""
-        factors = [numbers[f] if f >= 0 else f for f in term.factors]
-        product = numbers[term.column] if term.column is not None else factors.pop(0)
-        for factor in factors:
-            product = self._builder.emit("neg", product) if factor < 0 else self._builder.emit("mul", product, factor)
+        given = [f for f in (term.column, *term.factors) if f is not None and f >= 0]
+        product, *others = (numbers[f] for f in given)
+        for factor in others:
+            product = self._builder.emit("mul", product, factor)
+        if term.factors.count(-1) % 2:
+            product = self._builder.emit("neg", product)
         columns = _columns(self._program, self._leaf)
         rows = 1 if term.column is None else size_of(self._program.assignments[term.column].shape)
         step = rows if term.across else 1

@@ -207,7 +207,8 @@ class _Scheduler:
             n_rows += self._size(variable)
         parameters = [v for v in kept if name == "once" and self._program.assignments[v].operation == "parameter"]
         here = [v for v in dict.fromkeys(kept) if v not in places and (v in made or v in parameters)]
-        singles = [v for v in here if self._size(v) == 1] if self.has_matrices and name != "once" else []
+        alone = self.has_matrices and name != "once"
+        singles = [v for v in here if alone and self._size(v) == 1 and v not in lasting]
         scratch, end = self._scratch(steps, [v for v in here if v not in singles], n_rows, lasting)
         places |= scratch
         given = [(v, row) for v, row in places.items() if v not in made]
