@@ -70,6 +70,9 @@ def _slice(builder: Builder, arguments: Arguments, attribute: Any) -> int | None
         return builder.filled(assignment.arguments[0], (rows, columns))
     if assignment.operation == "assemble" and (rows, columns) == (1, 1):
         return builder.filled(assignment.arguments[row * assignment.shape[1] + column], (1, 1))
+    if assignment.operation in ("input", "target") and (rows == 1 or columns == assignment.shape[1]):
+        first = row * assignment.shape[1] + column  # consecutive columns of the data are a leaf of their own
+        return builder.emit(assignment.operation, attribute=assignment.attribute + first, shape=(rows, columns))
     if assignment.operation == "slice":
         inner = assignment.attribute
         assert isinstance(inner, tuple)

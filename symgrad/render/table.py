@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from symgrad.schedule import Kernel
+from symgrad.schedule import Kernel, Predictor
 
 from .loops import PieceWriter
 
@@ -32,12 +32,17 @@ def table(kernel: Kernel, writer: PieceWriter, scalar: bool, weight_row: int) ->
         f"batch={kernel.batch}",
         f"cost={kernel.cost}",
     ]
+
+    def weights(predictor: Predictor) -> int:
+        """Return the row of c in which a predictor's weights begin."""
+        return int(writer.rows_of(predictor.weights)[1]) + predictor.offset
+
     segments = tuple((s.row, s.at, s.size) for s in kernel.segments)
     whole = segments == ((1, 0, kernel.starts[-1]),)
     rows = {
         "segments": () if whole else segments,
         "outers": tuple((o.at, row(o.left), row(o.right), o.m, o.p, o.k) for o in kernel.outers),
-        "predictors": tuple((p.row, p.first, p.size, int(writer.rows_of(p.weights)[1]) + p.offset) for p in kernel.predictors),
+        "predictors": tuple((p.row, p.first, p.size, weights(p)) for p in kernel.predictors),
         "scaled": tuple((s.at, row(s.factor, s.offset), s.first, s.size, s.step) for s in kernel.scaled),
     }
     given = {name: text for name, text in rows.items() if text or (name == "segments" and not whole)}

@@ -1,13 +1,13 @@
 """Matrices of inputs that enter in products alone: few rows of weights times them are linear predictors.
 
-Then the gradient by the weights is a number times these inputs for each predictor. Both are computed from a sample's row
-as it lies, whatever the spelling: ``w*u + b`` with matrices, or one predictor for the location and one for the scale.
+Then the gradient by the weights is a number times these inputs for each predictor. Both are computed from a sample's
+row as it lies, whatever the spelling: ``w*u + b`` with matrices, or a predictor for the location and one for the scale.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from symgrad.program import Builder, Program, Shape, fold, size_of
@@ -33,15 +33,19 @@ class _Term:
     across: bool
 
 
-def separate_blocks(program: Program) -> tuple[Program, tuple[Predictor, ...], tuple[Scaled, ...]]:
-    """Return the program that is given its predictors of blocks of inputs, these, and gradients that are left out of it."""
-    predictors, scaled = list[Predictor](), list[Scaled]()
+def separate_blocks(
+    program: Program, predictors: Sequence[Predictor], scaled: Sequence[Scaled]
+) -> tuple[Program, tuple[Predictor, ...], tuple[Scaled, ...]]:
+    """Return the program that is given its predictors of blocks too, all predictors, and all multiples.
+
+    The gradients that are multiples are left out of the program. ``predictors`` and ``scaled`` are those found before.
+    """
     for leaf in _blocks(program):
         uses = _Uses(program, leaf)
         if uses.are_products:
-            program, more, multiples = uses.separated()
-            predictors += more
-            scaled += multiples
+            program, numbers, more, multiples = uses.separated()
+            predictors = [*predictors, *more]
+            scaled = [*(replace(s, factor=numbers[s.factor]) for s in scaled), *multiples]
     return program, tuple(predictors), tuple(scaled)
 
 
@@ -78,6 +82,8 @@ class _Uses:
             for number, addend in enumerate(addends)
             if (term := self._term(place, number, addend)) is not None
         ]
+        sizes = (size_of(program.assignments[v].shape) for v in program.outputs["gradient"])
+        self._starts = tuple(accumulate(sizes, initial=0))
         self._weighed = [v for v in sorted(program.needed()) if self._is_weighed(v)]
 
     @property
@@ -101,32 +107,31 @@ class _Uses:
             waiting += new
         return self._leaf not in seen
 
-    def separated(self) -> tuple[Program, list[Predictor], list[Scaled]]:
-        """Return the program without it, its predictors and its multiples."""
-        shapes = [self._program.assignments[v].shape for v in self._program.outputs["gradient"]]
-        starts = tuple(accumulate(map(size_of, shapes), initial=0))
-        columns = _columns(self._program, self._leaf)
+    def separated(self) -> tuple[Program, dict[int, int], list[Predictor], list[Scaled]]:
+        """Return the program without it, the new variable of each old one, its predictors and its multiples."""
+        columns, assignments = _columns(self._program, self._leaf), self._program.assignments
         predictors, numbers = list[Predictor](), dict[int, int]()
         for variable in self._weighed:
-            row, shape = columns[len(predictors)], self._program.assignments[variable].shape
+            row, shape = columns[len(predictors)], assignments[variable].shape
             weights = self._weights(variable)
-            numbers[variable] = self._builder.emit("linear", attribute=row, shape=shape)
             predictors += [
                 Predictor(row + k, weights, columns[0], len(columns), k * len(columns)) for k in range(size_of(shape))
             ]
-        given = self._builder
-        for variable, assignment in enumerate(self._program.assignments):
-            if variable not in numbers:
-                arguments = tuple(numbers[a] for a in assignment.arguments)
-                same = arguments == assignment.arguments
-                numbers[variable] = variable if same else given.emit(
+            numbers[variable] = self._builder.emit("linear", attribute=row, shape=shape)
+        for variable, assignment in enumerate(assignments):
+            arguments = tuple(numbers[a] for a in assignment.arguments)
+            if variable not in numbers and arguments == assignment.arguments:
+                numbers[variable] = variable
+            elif variable not in numbers:
+                numbers[variable] = self._builder.emit(
                     assignment.operation, *arguments, attribute=assignment.attribute, shape=assignment.shape
                 )
-        multiples = [scaled for term in self._terms for scaled in self._scaled(term, starts, shapes, numbers)]
+        multiples = [scaled for term in self._terms for scaled in self._scaled(term, numbers)]
         outputs = {name: tuple(numbers[v] for v in vs) for name, vs in self._program.outputs.items()}
-        outputs["gradient"] = tuple(self._sum([numbers[v] for v in rest]) for rest in self._rests())
-        moved = [Predictor(p.row, numbers.get(p.weights, p.weights), p.first, p.size, p.offset) for p in predictors]
-        return given.program(outputs), moved, multiples
+        shapes = [assignments[v].shape for v in self._program.outputs["gradient"]]
+        rests = zip(self._rests(), shapes, strict=True)
+        outputs["gradient"] = tuple(self._sum([numbers[v] for v in rest], shape) for rest, shape in rests)
+        return self._builder.program(outputs), numbers, predictors, multiples
 
     def _rests(self) -> Iterator[list[int]]:
         """What is left of each gradient."""
@@ -134,8 +139,8 @@ class _Uses:
         for place, addends in enumerate(self._gradients):
             yield [v for number, v in enumerate(addends) if (place, number) not in taken]
 
-    def _sum(self, addends: list[int]) -> int:
-        total = addends[0] if addends else self._builder.constant(0.0)
+    def _sum(self, addends: list[int], shape: Shape) -> int:
+        total = addends[0] if addends else self._builder.filled(self._builder.constant(0.0), shape)
         for addend in addends[1:]:
             total = self._builder.emit("add", total, addend)
         return total
@@ -193,9 +198,7 @@ class _Uses:
             factors += scalars
             (variable,) = (a for a in assignment.arguments if a not in scalars)
 
-    def _scaled(
-        self, term: _Term, starts: tuple[int, ...], shapes: list[Shape], numbers: dict[int, int]
-    ) -> Iterator[Scaled]:
+    def _scaled(self, term: _Term, numbers: dict[int, int]) -> Iterator[Scaled]:
         """A term as multiples of the inputs, one for each of its numbers."""
         given = [f for f in (term.column, *term.factors) if f is not None and f >= 0]
         product, *others = (numbers[f] for f in given)
@@ -207,5 +210,5 @@ class _Uses:
         rows = 1 if term.column is None else size_of(self._program.assignments[term.column].shape)
         step = rows if term.across else 1
         for k in range(rows):
-            at = starts[term.place] + (k if term.across else k * len(columns))
+            at = self._starts[term.place] + (k if term.across else k * len(columns))
             yield Scaled(at, product, columns[0], len(columns), k, step)

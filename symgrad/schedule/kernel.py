@@ -106,9 +106,9 @@ class Predictor:
 
 @dataclass(frozen=True, slots=True)
 class Scaled:
-    """A gradient that is ``factor`` times the inputs from column ``first`` on, for each ``step``-th parameter from ``at``.
+    """A gradient that is ``factor`` times the inputs from column ``first`` on.
 
-    The factor is the element of that variable at ``offset``.
+    It is that of each ``step``-th parameter from ``at`` on. The factor is the element of that variable at ``offset``.
     """
 
     at: int

@@ -24,10 +24,8 @@ def schedule(program: Program, inputs: int) -> Kernel:
     ``penalty_gradient``. ``inputs`` is the number of the inputs' columns.
     """
     parameters = [program.assignments[v].shape for v in program.outputs["gradient"]]
-    program, *found = separate_blocks(program)
+    program, predictors, scaled = separate_blocks(*separate_predictors(program))
     program, outers = separate_products(program)
-    program, *more = separate_predictors(program)
-    predictors, scaled = found[0] + more[0], found[1] + more[1]
     homes = same_elements(program)
     varies = program.depends_on(SAMPLE_LEAVES)
     rows, segments = _gradient_rows(program, parameters)
