@@ -240,7 +240,7 @@ class PieceWriter:
     def _growing(self, variable: int) -> str:
         """Where a sum over elements grows: in a name, or in the lane's place of its row."""
         if not self._once:
-            return f"{self._array(variable)}[lane]"
+            return self.element(variable)
         self.names[self._printer.name(variable)] = None
         return self._printer.name(variable)
 

@@ -79,8 +79,8 @@ class _Uses:
         self._terms = [
             term
             for place, addends in enumerate(self._gradients)
-            for number, addend in enumerate(addends)
-            if (term := self._term(place, number, addend)) is not None
+            for number, (minus, addend) in enumerate(addends)
+            if (term := self._term(place, number, [-1] * minus, addend)) is not None
         ]
         sizes = (size_of(program.assignments[v].shape) for v in program.outputs["gradient"])
         self._starts = tuple(accumulate(sizes, initial=0))
@@ -94,7 +94,7 @@ class _Uses:
         if not self._weighed or sums > len(_columns(self._program, self._leaf)):
             return False
         waiting = [v for name, vs in self._program.outputs.items() if name != "gradient" for v in vs]
-        waiting += [v for rest in self._rests() for v in rest]
+        waiting += [v for rest in self._rests() for _, v in rest]
         waiting += [v for term in self._terms for v in (*term.factors, term.column) if v is not None and v >= 0]
         seen = set(waiting)
         while waiting:
@@ -130,29 +130,34 @@ class _Uses:
         outputs = {name: tuple(numbers[v] for v in vs) for name, vs in self._program.outputs.items()}
         shapes = [assignments[v].shape for v in self._program.outputs["gradient"]]
         rests = zip(self._rests(), shapes, strict=True)
-        outputs["gradient"] = tuple(self._sum([numbers[v] for v in rest], shape) for rest, shape in rests)
+        outputs["gradient"] = tuple(
+            self._sum([(minus, numbers[v]) for minus, v in rest], shape) for rest, shape in rests
+        )
         return self._builder.program(outputs), numbers, predictors, multiples
 
-    def _rests(self) -> Iterator[list[int]]:
+    def _rests(self) -> Iterator[list[tuple[bool, int]]]:
         """What is left of each gradient."""
         taken = {(term.place, term.number) for term in self._terms}
         for place, addends in enumerate(self._gradients):
-            yield [v for number, v in enumerate(addends) if (place, number) not in taken]
+            yield [addend for number, addend in enumerate(addends) if (place, number) not in taken]
 
-    def _sum(self, addends: list[int], shape: Shape) -> int:
-        total = addends[0] if addends else self._builder.filled(self._builder.constant(0.0), shape)
-        for addend in addends[1:]:
-            total = self._builder.emit("add", total, addend)
+    def _sum(self, addends: list[tuple[bool, int]], shape: Shape) -> int:
+        (minus, total), *others = sorted(addends) or [(False, self._builder.filled(self._builder.constant(0.0), shape))]
+        total = self._builder.emit("neg", total) if minus else total
+        for minus, addend in others:
+            total = self._builder.emit("sub" if minus else "add", total, addend)
         return total
 
-    def _addends(self, variable: int) -> Iterator[int]:
-        """The terms of a sum of matrices."""
+    def _addends(self, variable: int, minus: bool = False) -> Iterator[tuple[bool, int]]:
+        """The terms of a sum of matrices: is it taken away, and which it is."""
         assignment = self._program.assignments[self._homes[variable]]
-        if assignment.operation == "add" and assignment.shape:
-            for argument in assignment.arguments:
-                yield from self._addends(argument)
+        if assignment.operation in ("add", "sub", "neg") and assignment.shape:
+            *first, last = assignment.arguments
+            for argument in first:
+                yield from self._addends(argument, minus)
+            yield from self._addends(last, minus ^ (assignment.operation != "add"))
         else:
-            yield variable
+            yield minus, variable
 
     def _is_weighed(self, variable: int) -> bool:
         assignment = self._program.assignments[variable]
@@ -174,9 +179,8 @@ class _Uses:
         shape = self._program.assignments[weights].shape
         return self._builder.emit("transpose", weights) if is_turned and 1 not in shape else self._homes[weights]
 
-    def _term(self, place: int, number: int, variable: int) -> _Term | None:
-        """A gradient's addend as a term of the block, if it is one."""
-        factors: list[int] = []
+    def _term(self, place: int, number: int, factors: list[int], variable: int) -> _Term | None:
+        """A gradient's addend, times factors, as a term of the block, if it is one."""
         while True:
             variable = self._homes[variable]
             assignment = self._program.assignments[variable]

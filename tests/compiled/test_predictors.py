@@ -156,10 +156,11 @@ def test_the_mean_keeps_the_promise_on_sums(n: int) -> None:
         theta[1 : SIZE + 1] = theta[SIZE + 3 :] = 0
         aims[n // 2 : n // 2 * 2], rows[n // 2 : n // 2 * 2, 0] = aims[: n // 2], rows[: n // 2, 0]
     each = module.per_sample_gradient(theta, rows, aims)
-    for got, column in zip(module.gradient(theta, rows, aims), each.T, strict=True):
+    by_rows = (0, SIZE + 1, SIZE + 2)  # the others are products: plain sums of a call, but no more than that
+    for place, (got, column) in enumerate(zip(module.gradient(theta, rows, aims), each.T, strict=True)):
         terms = [Fraction(float(g)) for g in column]
-        mean = sum(terms) / n
-        assert abs(Fraction(float(got)) - mean) <= 2 * U * abs(mean) + 500 * U**2 * sum(map(abs, terms)) / n
+        mean, more = sum(terms) / n, 500 * U**2 if place in by_rows else 16 * U
+        assert abs(Fraction(float(got)) - mean) <= 2 * U * abs(mean) + more * sum(map(abs, terms)) / n
 
 
 def test_layouts_threads_and_places_give_the_same_bits(compiled: Any) -> None:

@@ -32,13 +32,13 @@ def planned(n_parameters, input_columns, segments, outers, predictors, scaled):
     cdef Model m
     cdef Py_ssize_t i
     m.n_parameters, m.input_columns = n_parameters, input_columns
-    m.turned = m.products = m.multiples = 0
+    m.turned = m.products = m.multiples = m.most_multiples = 0
     m.segments = <Segment*>array_of(((0, -1, 1), *segments), 3, sizeof(Segment), &m.n_segments)
     m.outers = <Outer*>array_of(outers, 6, sizeof(Outer), &m.n_outers)
     m.turns = <Turned*>array_of(((0,),) * m.n_outers, 1, sizeof(Turned), &m.n_turns)
     m.predictors = <Predictor*>array_of(predictors, 4, sizeof(Predictor), &m.n_predictors)
     m.columns = <Segment*>array_of(((0,),) * (m.n_predictors + 1), 1, sizeof(Segment), &m.n_columns)
-    m.scaled = <Multiple*>array_of(scaled, 4, sizeof(Multiple), &m.n_scaled)
+    m.scaled = <Multiple*>array_of(scaled, 5, sizeof(Multiple), &m.n_scaled)
     plan(&m, bytearray(n_parameters + 1))
     result = {
         "segments": [m.segments[i] for i in range(m.n_segments)], "columns": [m.columns[i] for i in range(m.n_columns)],

@@ -98,7 +98,10 @@ def check(operation: str, *arguments: Any, attribute: Any = None) -> str:
             return own[number]
         if step.operation == "constant":
             return repr(step.attribute)
-        more = () if step.attribute is None else (str(list(step.attribute)),)  # type: ignore[arg-type]
+        places = list(step.attribute) if isinstance(step.attribute, tuple) else step.attribute
+        more = (
+            () if step.attribute is None else (f"{places}{step.shape}" if step.operation == "input" else str(places),)
+        )
         return f"{step.operation}({', '.join((*map(shown, step.arguments), *more))})"
 
     return shown(builder.emit(operation, *map(variable, arguments), attribute=attribute))
@@ -130,8 +133,10 @@ def zeros(rows: int, columns: int) -> Any:
         ("total", [("transpose", "A")], None, "total(A)"),
         ("largest", ["o"], None, "total(o)"),
         ("slice", ["A"], (0, 0, 2, 3), "A"),
+        ("slice", ["A"], (1, 0, 1, 3), "input(3(1, 3))"),
+        ("slice", ["B"], (1, 0, 2, 2), "input(11(2, 2))"),
         ("slice", [("fill", "p", [4, 4])], (1, 1, 2, 3), "fill(p, [2, 3])"),
-        ("slice", [("slice", "A", [0, 1, 2, 2])], (1, 1, 1, 1), "slice(A, [1, 2, 1, 1])"),
+        ("slice", [("slice", "A", [0, 1, 2, 2])], (1, 1, 1, 1), "input(5(1, 1))"),
         ("slice", [("assemble", "p", 3.0, 4.0, 5.0, [2, 2])], (1, 0, 1, 1), "fill(4.0, [1, 1])"),
         ("embed", ["A"], (0, 0, 2, 3), "A"),
         ("embed", [zeros(1, 1)], (1, 1, 3, 3), "fill(0.0, [3, 3])"),
