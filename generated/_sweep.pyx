@@ -270,7 +270,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
     typedef whole part_bits __attribute__((vector_size(PART_BYTES), aligned(1), may_alias));
     /* All bits of the last numbers of a vector, from the end of the zeros on: of those that no vector before it had. */
     static const whole last_ones[16] = {0, 0, 0, 0, 0, 0, 0, 0, -1, -1, -1, -1, -1, -1, -1, -1};
-    /* Eight sums in halves, in one order for every processor: ((s0 + s4) + (s2 + s6)) + ((s1 + s5) + (s3 + s7)) */
+    /* The eight sums of each row added up in one order for every processor: ((s0 + s4) + (s2 + s6)) + ((s1 + s5) + (s3 + s7)) */
     typedef real half __attribute__((vector_size(4 * sizeof(real)), aligned(1), may_alias));
     static inline hot_function half halved(const part *first, Py_ssize_t step) {
         real s[8];
@@ -281,7 +281,22 @@ s00 = fma_vector(a[0 * down], b0, s00);
         half h = halved(sums, 1);
         to[0] = (h[0] + h[2]) + (h[1] + h[3]);
     }
-    static inline hot add_up_4(real *to, const part *sums) {
+    #if VECTOR_BYTES >= 64  /* eight sums are one vector: those of eight rows are folded together */
+    #define TOGETHER 8
+    #define FOLD(a, b, i0, i1, i2, i3, i4, i5, i6, i7, distance) \
+        (__builtin_shufflevector(a, b, i0, i1, i2, i3, i4, i5, i6, i7) + __builtin_shufflevector(a, b, i0 + distance, i1 + distance, \
+            i2 + distance, i3 + distance, i4 + distance, i5 + distance, i6 + distance, i7 + distance))
+    static inline hot add_up(real *to, const part *s) {
+        part h0 = FOLD(s[0], s[1], 0, 1, 2, 3, 8, 9, 10, 11, 4);
+        part h2 = FOLD(s[2], s[3], 0, 1, 2, 3, 8, 9, 10, 11, 4);
+        part h4 = FOLD(s[4], s[5], 0, 1, 2, 3, 8, 9, 10, 11, 4);
+        part h6 = FOLD(s[6], s[7], 0, 1, 2, 3, 8, 9, 10, 11, 4);
+        part q0 = FOLD(h0, h2, 0, 1, 4, 5, 8, 9, 12, 13, 2), q4 = FOLD(h4, h6, 0, 1, 4, 5, 8, 9, 12, 13, 2);
+        *(part *)to = FOLD(q0, q4, 0, 2, 4, 6, 8, 10, 12, 14, 1);
+    }
+    #else
+    #define TOGETHER 4
+    static inline hot add_up(real *to, const part *sums) {
         half h0 = halved(sums, 4), h1 = halved(sums + 1, 4), h2 = halved(sums + 2, 4), h3 = halved(sums + 3, 4);
         half even01 = __builtin_shufflevector(h0, h1, 0, 4, 2, 6), odd01 = __builtin_shufflevector(h0, h1, 1, 5, 3, 7);
         half even23 = __builtin_shufflevector(h2, h3, 0, 4, 2, 6), odd23 = __builtin_shufflevector(h2, h3, 1, 5, 3, 7);
@@ -289,6 +304,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
         half odd = __builtin_shufflevector(odd01, odd23, 0, 1, 4, 5) + __builtin_shufflevector(odd01, odd23, 2, 3, 6, 7);
         *(half *)to = even + odd;
     }
+    #endif
     static inline hot_function part fma_part(part a, part b, part c) {
         part r;
         for (int i = 0; i < PART; i++) r[i] = fma_real(a[i], b[i], c[i]);
@@ -299,20 +315,68 @@ s00 = fma_vector(a[0 * down], b0, s00);
     /* Of what the next call reads, one line in four is fetched while rows are weighed, and three while multiples are
        added: so memory is never idle, and never has to bring all at once. */
     #define FETCHED_BY_WEIGHING(j) ((j) / 8 % 4 == 0)
-    #define WIDE 64  /* inputs: from so many on, one row is read after the other, with four sums in flight; else four rows at once */
-    /* One part of the eight sums of the products of weights and four rows of inputs. */
-    static inline hot sum_part_of_4(part *sums, const char *x, Py_ssize_t down, const real *__restrict__ weights, Py_ssize_t n, part_bits mask, Py_ssize_t ahead) {
+    #define WIDE 64  /* inputs: from so many on, one row is read after the other, with four sums in flight; else some rows at once */
+    /* One part of the eight sums of the products of weights and of rows of inputs that are read together. */
+    #if TOGETHER == 8
+    static inline hot sum_part(part *sums, const char *x, Py_ssize_t down, const real *__restrict__ weights, Py_ssize_t n, part_bits mask, Py_ssize_t ahead) {
+        part s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0}, s4 = {0}, s5 = {0}, s6 = {0}, s7 = {0}, w;
+        for (Py_ssize_t j = 0; j + 8 <= n; j += 8) {
+            w = *(const part *)(weights + j);
+            s0 = fma_part(w, INPUTS(x + 0 * down, j), s0);
+            s1 = fma_part(w, INPUTS(x + 1 * down, j), s1);
+            s2 = fma_part(w, INPUTS(x + 2 * down, j), s2);
+            s3 = fma_part(w, INPUTS(x + 3 * down, j), s3);
+            s4 = fma_part(w, INPUTS(x + 4 * down, j), s4);
+            s5 = fma_part(w, INPUTS(x + 5 * down, j), s5);
+            s6 = fma_part(w, INPUTS(x + 6 * down, j), s6);
+            s7 = fma_part(w, INPUTS(x + 7 * down, j), s7);
+            if (FETCHED_BY_WEIGHING(j)) {
+                __builtin_prefetch(x + 0 * down + ahead + j * sizeof(real), 0, 2);
+                __builtin_prefetch(x + 1 * down + ahead + j * sizeof(real), 0, 2);
+                __builtin_prefetch(x + 2 * down + ahead + j * sizeof(real), 0, 2);
+                __builtin_prefetch(x + 3 * down + ahead + j * sizeof(real), 0, 2);
+                __builtin_prefetch(x + 4 * down + ahead + j * sizeof(real), 0, 2);
+                __builtin_prefetch(x + 5 * down + ahead + j * sizeof(real), 0, 2);
+                __builtin_prefetch(x + 6 * down + ahead + j * sizeof(real), 0, 2);
+                __builtin_prefetch(x + 7 * down + ahead + j * sizeof(real), 0, 2);
+            }
+        }
+        if (n % 8) {
+            w = *(const part *)(weights + n - 8);
+            s0 += MASKED(w * INPUTS(x + 0 * down, n - 8), mask);
+            s1 += MASKED(w * INPUTS(x + 1 * down, n - 8), mask);
+            s2 += MASKED(w * INPUTS(x + 2 * down, n - 8), mask);
+            s3 += MASKED(w * INPUTS(x + 3 * down, n - 8), mask);
+            s4 += MASKED(w * INPUTS(x + 4 * down, n - 8), mask);
+            s5 += MASKED(w * INPUTS(x + 5 * down, n - 8), mask);
+            s6 += MASKED(w * INPUTS(x + 6 * down, n - 8), mask);
+            s7 += MASKED(w * INPUTS(x + 7 * down, n - 8), mask);
+        }
+        sums[0] = s0;
+        sums[1] = s1;
+        sums[2] = s2;
+        sums[3] = s3;
+        sums[4] = s4;
+        sums[5] = s5;
+        sums[6] = s6;
+        sums[7] = s7;
+    }
+    #endif
+    #if TOGETHER == 4
+    static inline hot sum_part(part *sums, const char *x, Py_ssize_t down, const real *__restrict__ weights, Py_ssize_t n, part_bits mask, Py_ssize_t ahead) {
         part s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0}, w;
         for (Py_ssize_t j = 0; j + 8 <= n; j += 8) {
             w = *(const part *)(weights + j);
             s0 = fma_part(w, INPUTS(x + 0 * down, j), s0);
-            if (FETCHED_BY_WEIGHING(j)) __builtin_prefetch(x + 0 * down + ahead + j * sizeof(real), 0, 2);
             s1 = fma_part(w, INPUTS(x + 1 * down, j), s1);
-            if (FETCHED_BY_WEIGHING(j)) __builtin_prefetch(x + 1 * down + ahead + j * sizeof(real), 0, 2);
             s2 = fma_part(w, INPUTS(x + 2 * down, j), s2);
-            if (FETCHED_BY_WEIGHING(j)) __builtin_prefetch(x + 2 * down + ahead + j * sizeof(real), 0, 2);
             s3 = fma_part(w, INPUTS(x + 3 * down, j), s3);
-            if (FETCHED_BY_WEIGHING(j)) __builtin_prefetch(x + 3 * down + ahead + j * sizeof(real), 0, 2);
+            if (FETCHED_BY_WEIGHING(j)) {
+                __builtin_prefetch(x + 0 * down + ahead + j * sizeof(real), 0, 2);
+                __builtin_prefetch(x + 1 * down + ahead + j * sizeof(real), 0, 2);
+                __builtin_prefetch(x + 2 * down + ahead + j * sizeof(real), 0, 2);
+                __builtin_prefetch(x + 3 * down + ahead + j * sizeof(real), 0, 2);
+            }
         }
         if (n % 8) {
             w = *(const part *)(weights + n - 8);
@@ -326,6 +390,7 @@ s00 = fma_vector(a[0 * down], b0, s00);
         sums[2] = s2;
         sums[3] = s3;
     }
+    #endif
     /* The same for one row, in four sums if it is wide. */
     static inline hot_function part sum_part_of_1(const char *x, const real *__restrict__ weights, Py_ssize_t n, part_bits mask, Py_ssize_t ahead) {
         part s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
@@ -347,14 +412,14 @@ s00 = fma_vector(a[0 * down], b0, s00);
     #define MASK(n, q) (*(const part_bits *)(last_ones + (n) % 8 + (q) * PART))
     /* to[i] = weights . x of ``count`` rows ``down`` bytes apart; those that lie ``ahead`` bytes further are fetched */
     static hot weigh_rows(real *__restrict__ to, const char *x, Py_ssize_t down, const real *__restrict__ weights, Py_ssize_t n, Py_ssize_t count, Py_ssize_t ahead) {
-        part sums[PARTS][4];
+        part sums[PARTS][TOGETHER];
         Py_ssize_t row = 0;
-        for (; row + 4 <= count; row += 4, x += 4 * down) {
+        for (; row + TOGETHER <= count; row += TOGETHER, x += TOGETHER * down) {
             for (Py_ssize_t q = 0; q < PARTS; q++) {
-                if (n < WIDE) sum_part_of_4(sums[q], x + q * PART_BYTES, down, weights + q * PART, n, MASK(n, q), ahead);
-                else for (int i = 0; i < 4; i++) sums[q][i] = sum_part_of_1(x + i * down + q * PART_BYTES, weights + q * PART, n, MASK(n, q), ahead);
+                if (n < WIDE) sum_part(sums[q], x + q * PART_BYTES, down, weights + q * PART, n, MASK(n, q), ahead);
+                else for (int i = 0; i < TOGETHER; i++) sums[q][i] = sum_part_of_1(x + i * down + q * PART_BYTES, weights + q * PART, n, MASK(n, q), ahead);
             }
-            add_up_4(to + row, sums[0]);
+            add_up(to + row, sums[0]);
         }
         for (; row < count; row++, x += down) {
             for (Py_ssize_t q = 0; q < PARTS; q++) sums[0][q] = sum_part_of_1(x + q * PART_BYTES, weights + q * PART, n, MASK(n, q), ahead);

@@ -82,6 +82,12 @@ def _notes(kernel: Kernel, dtype: str, rewrites: Sequence[str]) -> tuple[str, ..
             f"{outer_error(kernel, dtype)} of the mean size of what is summed.",
             _WIDTH,
         )
+    if kernel.scaled:
+        lines += textwrap.wrap(
+            f"Gradients that are multiples of inputs are summed over {kernel.lanes} samples in this module's arithmetic, "
+            "and from there on as pairs.",
+            _WIDTH,
+        )
     stable = ["", "Computed in stable forms:", *(f"    {form}" for form in rewrites)] if rewrites else []
     return (*stable, "", *lines)
 

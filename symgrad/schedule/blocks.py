@@ -16,7 +16,7 @@ from .kernel import Predictor, Scaled
 from .predictors import FEWEST
 from .steps import same_elements
 
-MOST = 4  # predictors of one block of inputs: more are multiplied as matrices, by lanes
+MOST = 3  # predictors of one block of inputs: more are multiplied sooner as matrices, by lanes
 
 
 @dataclass(frozen=True, slots=True)
