@@ -84,8 +84,8 @@ def _notes(kernel: Kernel, dtype: str, rewrites: Sequence[str]) -> tuple[str, ..
         )
     if kernel.scaled:
         lines += textwrap.wrap(
-            f"Gradients that are multiples of inputs are summed over {kernel.lanes} samples in this module's arithmetic, "
-            "and from there on as pairs.",
+            f"Gradients that are multiples of inputs are summed over {kernel.lanes} samples in this module's "
+            "arithmetic, and from there on as pairs.",
             _WIDTH,
         )
     stable = ["", "Computed in stable forms:", *(f"    {form}" for form in rewrites)] if rewrites else []
