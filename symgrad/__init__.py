@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import errors, functions, losses
     from .build import CompiledRisk
+    from .boosting import objective
     from .declare import EmpiricalRisk, Loss, Model
     from .pipeline import compile, generate
     from .verification import Report, verify
@@ -27,6 +28,7 @@ __all__ = [
     "functions",
     "generate",
     "losses",
+    "objective",
     "verify",
 ]
 
@@ -38,6 +40,7 @@ _ROOMS = {
     "Report": "verification",
     "compile": "pipeline",
     "generate": "pipeline",
+    "objective": "boosting",
     "verify": "verification",
 }
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from .limits import OPERATIONS
 from .passes import as_declared, derive, lower, stabilise, turn
 from .program import Program
 from .progress import telling
+from .quantities import directions, quantity
 from .render import SWEEPS, Interface, render, render_sweep
 from .schedule import Kernel, schedule
 from .trace import trace
@@ -69,8 +71,16 @@ def compile(
     its limit, `CompilerNotFoundError` and `BuildError` where it cannot be built, `CacheError` where the cache is not
     safe to use.
     """
+    given = partial(compile_of, risk=risk, dtype=dtype, cache=cache, stable=stable, limit=limit)
+    return given(None).with_quantities(given)
+
+
+def compile_of(
+    name: str | None, risk: EmpiricalRisk, dtype: str, cache: bool, stable: bool, limit: int | None
+) -> CompiledRisk:
+    """Return the compiled module of one of a risk's `QUANTITIES`, or that of its gradient. Others as for `compile`."""
     _check(risk, dtype, limit)
-    arithmetic = dtype if stable else f"{dtype} as declared"
+    arithmetic = " ".join([dtype, *([] if stable else ["as declared"]), *([] if name is None else [name])])
     try:
         toolchain = Toolchain.detect()
     except CompilerNotFoundError:
@@ -84,7 +94,7 @@ def compile(
     def make(folder: Path) -> Built:
         start_translator()
         with telling(f"compiling {risk.name}"), _sweep(store, dtype, toolchain) as sweep:
-            generated = generate(risk, dtype=dtype, stable=stable, limit=limit)
+            generated = generate(risk, dtype=dtype, stable=stable, limit=limit, of=name)
             return _built(generated, build(generated.source, risk.name, toolchain, folder=folder, sweep=sweep))
 
     return load_or_build(store, key, key_text, make)
@@ -156,11 +166,17 @@ def _sweep(store: Cache, dtype: str, toolchain: Toolchain) -> Iterator[Callable[
 
 
 def generate(
-    risk: EmpiricalRisk, *, dtype: str = "float64", stable: bool = True, limit: int | None = OPERATIONS
+    risk: EmpiricalRisk,
+    *,
+    dtype: str = "float64",
+    stable: bool = True,
+    limit: int | None = OPERATIONS,
+    of: str | None = None,
 ) -> Generated:
     """Return the Cython text of a risk's module and every stage on the way to it; nothing is built.
 
-    ``dtype``, ``stable`` and ``limit`` are those of `compile`. Raises `DeclarationError` for what is no risk, dtype or
+    ``dtype``, ``stable`` and ``limit`` are those of `compile`. ``of`` names one of `QUANTITIES`, whose module is meant
+    in place of the gradient's. Raises `DeclarationError` for what is no risk, dtype or
     limit, and for a risk that is past its limit, as soon as a stage shows it.
     """
     _check(risk, dtype, limit)
@@ -175,13 +191,16 @@ def generate(
         traced, before = improve(within(trace(risk)))
     with clock("differentiate"):
         differentiated, after = improve(within(derive(traced)))
+        if of is not None:
+            differentiated, after = improve(within(quantity(of, risk, differentiated, improve)))
     with clock("lower"):
         lowered = turn(within(lower(differentiated)))
     with clock("schedule"):
         kernel = schedule(lowered, n_leaves(risk.inputs))
     rewrites = tuple(dict.fromkeys((*before, *after)))
     with clock("render"):
-        source = render(_interface(risk, kernel), kernel, dtype, rewrites)
+        interface = _interface(risk, kernel) if of is None else _interface_of(of, risk)
+        source = render(interface, kernel, dtype, rewrites)
     return Generated(traced, differentiated, lowered, kernel, source, rewrites, clock.seconds)
 
 
@@ -196,6 +215,16 @@ def _interface(risk: EmpiricalRisk, kernel: Kernel) -> Interface:
         header=tuple(header_lines(risk)),
         labels=tuple(parameter_names(risk, kernel.starts[:-1])),
     )
+
+
+def _interface_of(name: str, risk: EmpiricalRisk) -> Interface:
+    """Return what the text of a quantity's module says; its vector follows the parameters."""
+    size = directions(name, risk)
+    vector = (("vector", (size,)),) if size else ()
+    header = (f"The sums of {name} over the samples: symmetric matrices as the rows of their lower triangle.",)
+    targets = () if name == "jacobian" else _names(risk.targets)
+    names = (_names(risk.parameters) + vector, _names(risk.inputs), targets)
+    return Interface(risk.name, *names, scalar=True, header=header, labels=())
 
 
 def _names(symbols: Sequence[Any]) -> tuple[tuple[str, tuple[int, ...]], ...]:

@@ -22,9 +22,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from symgrad.errors import ArrayError, ArrayTypeError, BuildError, visible
 
 from .cache import Cache
+from .derivatives import BoundQuantities, Derivatives, Quantities
 from .entries import Entry
 
 if TYPE_CHECKING:
+    from .derivatives import Build
     from .library import Built
 
 FUNCTIONS = (
@@ -43,7 +45,7 @@ class _Replaced(OSError):
     """A library that is not the one that was verified, or not there any more."""
 
 
-class CompiledRisk:
+class CompiledRisk(Derivatives):
     """A compiled risk: the functions of its module, and how it came about.
 
     The functions are the module's own, with nothing between: see their docstrings for arguments, shapes and errors.
@@ -81,6 +83,22 @@ class CompiledRisk:
         self.rewrites = rewrites
         for attribute in (*FUNCTIONS, *CONSTANTS):
             setattr(self, attribute, getattr(module, attribute))
+        self.bind = self._bind
+        self.with_quantities(None)
+
+    def _bind(self, inputs: Any, targets: Any, weights: Any = None, *, threads: int | None = None) -> Any:
+        """Return the arrays, checked once: ``f = bind(...)``, then ``f(theta)`` is `(risk, gradient)`.
+
+        ``f.hessian(theta)`` and the like are what the functions of the same names give. Arguments as for `risk`.
+        """
+        bound = self.module.bind(inputs, targets, weights, threads=threads)
+        bound.quantities = BoundQuantities(self.quantities, inputs, targets, weights, threads)
+        return bound
+
+    def with_quantities(self, build: "Build | None") -> "CompiledRisk":
+        """Return this compiled risk, whose other quantities are built by ``build(name)``, each when first asked for."""
+        self.quantities = Quantities(self, build)
+        return self
 
     def __repr__(self) -> str:
         def names(columns: tuple[tuple[str, tuple[int, ...]], ...]) -> str:

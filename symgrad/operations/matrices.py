@@ -9,6 +9,7 @@ for forward and reverse mode algorithmic differentiation*, 2008, for real matric
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
@@ -181,6 +182,8 @@ ROWS: tuple[Operation, ...] = (
            _told, Place.WHOLE, Form.UNWRITTEN, flops_of_elements, _put),
     _joint("logsumexp_all", lambda c, r, x: (c * x.call("softmax_all"),), Tail.PLAIN,
            _scalar, Place.WHOLE, Form.UNWRITTEN, flops_of_elements, _logsumexp),
-    lowered("softmax_all", None, lambda c, r, x: (r * (c - (c * r).call("total")),), _softmax, Tail.PLAIN),
+    # its pullback mixes the elements: it has a shape of its own, so that no guard of single elements passes through
+    replace(lowered("softmax_all", None, lambda c, r, x: (r * (c - (c * r).call("total")),), _softmax, Tail.PLAIN),
+            shape=lambda shapes, attribute: shapes[0]),
 )
 # fmt: on

@@ -42,7 +42,7 @@ def context(interface: Interface, kernel: Kernel, dtype: str, rewrites: Sequence
     texts = [_function(kernel, function, printer, interface) for function in (None, *kernel.functions)]
     weight_row = _columns(interface.inputs) + _columns(interface.targets)
     gradients = PieceWriter(kernel, printer, functions["gradients"])
-    lines = table(kernel, gradients, interface.scalar, weight_row)
+    lines = table(kernel, gradients, interface.scalar, weight_row, _columns(interface.parameters))
     return {
         "name": interface.name,
         "header": (*interface.header, *_notes(kernel, dtype, rewrites)),

@@ -10,8 +10,11 @@ Row = tuple[int, ...]
 _WIDTH = 110
 
 
-def table(kernel: Kernel, writer: PieceWriter, scalar: bool, weight_row: int) -> tuple[str, ...]:
-    """Return the lines of keywords; ``writer`` is that of the gradients. What is as by default is left out."""
+def table(kernel: Kernel, writer: PieceWriter, scalar: bool, weight_row: int, parameters: int) -> tuple[str, ...]:
+    """Return the lines of keywords; ``writer`` is that of the gradients. What is as by default is left out.
+
+    ``weight_row`` is the number of columns of inputs and targets, ``parameters`` that of numbers in a theta.
+    """
 
     def row(variable: int, offset: int = 0) -> int:
         """Return the row in which a variable lies: of the values, or ~r for row r of the data."""
@@ -31,6 +34,7 @@ def table(kernel: Kernel, writer: PieceWriter, scalar: bool, weight_row: int) ->
         f"depth={kernel.depth}",
         f"batch={kernel.batch}",
         f"cost={kernel.cost}",
+        *([f"results={kernel.starts[-1]}"] if kernel.starts[-1] != parameters else []),
     ]
 
     def weights(predictor: Predictor) -> int:

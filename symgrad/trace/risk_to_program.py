@@ -43,6 +43,19 @@ def trace(risk: EmpiricalRisk) -> Program:
     return builder.program(outputs)
 
 
+def trace_loss(risk: EmpiricalRisk) -> Program:
+    """Return the program of one sample's loss, times its weight, whose parameters are the prediction's elements."""
+    builder = Builder(fold=fold)
+    known = {leaf: builder.emit("target", attribute=at, shape=s) for leaf, at, s in _leaves(risk.targets, _whole(risk))}
+    place = 0
+    for placeholder in risk.predictions:
+        shape = shape_of_node(placeholder) if isinstance(placeholder, sp.MatrixSymbol) else ()
+        known[placeholder] = builder.emit("parameter", attribute=place, shape=shape)
+        place += size_of(shape)
+    loss = builder.emit("total", Tracer(builder, known, RULES).trace(risk.loss))
+    return builder.program({"loss": (builder.emit("mul", loss, builder.emit("weight", shape=())),), "prediction": ()})
+
+
 def _leaves(symbols: tuple[Any, ...], whole: frozenset[Any]) -> Iterator[tuple[Any, int, Shape]]:
     """Each leaf with the place of its first element in the flat row: a matrix that is used whole, or its elements."""
     place = 0

@@ -31,7 +31,7 @@ _DOOR = """:
 def planned(n_parameters, input_columns, segments, outers, predictors, scaled):
     cdef Model m
     cdef Py_ssize_t i
-    m.n_parameters, m.input_columns = n_parameters, input_columns
+    m.n_results, m.input_columns = n_parameters, input_columns
     m.turned = m.products = m.multiples = m.most_multiples = 0
     m.segments = <Segment*>array_of(((0, -1, 1), *segments), 3, sizeof(Segment), &m.n_segments)
     m.outers = <Outer*>array_of(outers, 6, sizeof(Outer), &m.n_outers)
@@ -74,7 +74,7 @@ def table_of(kernel: Kernel, dtype: str = "float64") -> tuple[dict[str, Any], Pi
         for step in kernel.program.assignments
         if step.operation == "target"
     ]
-    lines = table(kernel, writer, True, kernel.inputs + max(columns, default=0))
+    lines = table(kernel, writer, True, kernel.inputs + max(columns, default=0), kernel.starts[-1])
     call = ast.parse(f"dict(\n{chr(10).join(lines)}\n)", mode="eval").body
     assert isinstance(call, ast.Call)
     return {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}, writer
