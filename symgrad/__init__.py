@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import errors, functions, losses
-    from .build import CompiledRisk
     from .boosting import objective
+    from .build import CompiledRisk
     from .declare import EmpiricalRisk, Loss, Model
     from .pipeline import compile, generate
     from .verification import Report, verify

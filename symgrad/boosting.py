@@ -58,7 +58,7 @@ class Objective:
         return grad.reshape(np.shape(y_pred)), hess.reshape(np.shape(y_pred))
 
     def for_train(self, preds: Any, dataset: Any) -> tuple[Any, Any]:
-        """Return (grad, hess) as ``xgboost.train(obj=...)`` and ``lightgbm.train`` ask: of scores and their data set."""
+        """Return (grad, hess) as ``xgboost.train(obj=...)`` and ``lightgbm.train`` ask, of scores and a data set."""
         weights = dataset.get_weight()
         return self(dataset.get_label(), preds, weights if weights is not None and len(weights) else None)
 
