@@ -12,10 +12,8 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from .build import CompiledRisk
 from .declare import EmpiricalRisk, Loss, Model
 from .errors import ArrayError, DeclarationError
-from .limits import OPERATIONS
 from .pipeline import compile_of
 
 _ROUNDS = 200  # of Newton's method, for the start score
@@ -29,7 +27,7 @@ class Objective:
 
     def __init__(self, loss: Loss, hessian: str | float, floor: float | None) -> None:
         self.loss, self.hessian, self.floor = loss, hessian, floor
-        self._modules: dict[str | None, CompiledRisk] = {}
+        self._modules: dict[str | None, Any] = {}
         shift = _shift(loss)
         model = Model(loss.prediction + shift, inputs=[loss.prediction], parameters=[shift])
         self._risk = EmpiricalRisk(model, loss, name="objective")
@@ -100,9 +98,9 @@ class Objective:
     def _zero(self) -> Any:
         return np.zeros(self._size)
 
-    def _module(self, name: str | None) -> CompiledRisk:
+    def _module(self, name: str | None) -> Any:
         if name not in self._modules:
-            self._modules[name] = compile_of(name, self._risk, "float64", cache=True, stable=True, limit=OPERATIONS)
+            self._modules[name] = compile_of(name, self._risk)
         return self._modules[name]
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -24,17 +24,16 @@ from .build import (
     start_translator,
     sweep_key,
 )
-from .declare import EmpiricalRisk, n_leaves
+from .declare import EmpiricalRisk, check_quantity, n_leaves
 from .errors import CompilerNotFoundError, DeclarationError
 from .explain import header_lines, parameter_names
 from .limits import OPERATIONS
-from .passes import as_declared, derive, lower, stabilise, turn
+from .passes import as_declared, curved, derive, lower, stabilise, turn
 from .program import Program
 from .progress import telling
-from .quantities import directions, quantity
 from .render import SWEEPS, Interface, render, render_sweep
 from .schedule import Kernel, schedule
-from .trace import trace
+from .trace import trace, trace_loss
 
 DTYPES = ("float64", "float32")
 
@@ -76,9 +75,14 @@ def compile(
 
 
 def compile_of(
-    name: str | None, risk: EmpiricalRisk, dtype: str, cache: bool, stable: bool, limit: int | None
+    name: str | None,
+    risk: EmpiricalRisk,
+    dtype: str = "float64",
+    cache: bool = True,
+    stable: bool = True,
+    limit: int | None = OPERATIONS,
 ) -> CompiledRisk:
-    """Return the compiled module of one of a risk's `QUANTITIES`, or that of its gradient. Others as for `compile`."""
+    """Return the compiled module of a quantity of a risk (see `generate`), or of its gradient. Others as for `compile`."""
     _check(risk, dtype, limit)
     arithmetic = " ".join([dtype, *([] if stable else ["as declared"]), *([] if name is None else [name])])
     try:
@@ -175,11 +179,13 @@ def generate(
 ) -> Generated:
     """Return the Cython text of a risk's module and every stage on the way to it; nothing is built.
 
-    ``dtype``, ``stable`` and ``limit`` are those of `compile`. ``of`` names one of `QUANTITIES`, whose module is meant
-    in place of the gradient's. Raises `DeclarationError` for what is no risk, dtype or
+    ``dtype``, ``stable`` and ``limit`` are those of `compile`. ``of`` names another quantity, "hessian" say (see
+    `passes.curvature`), whose module is meant in place of the gradient's. Raises `DeclarationError` for what is no risk, dtype or
     limit, and for a risk that is past its limit, as soon as a stage shows it.
     """
     _check(risk, dtype, limit)
+    if of is not None:
+        check_quantity(of, risk)
     clock = _Clock()
     improve = stabilise if stable else as_declared
 
@@ -192,7 +198,7 @@ def generate(
     with clock("differentiate"):
         differentiated, after = improve(within(derive(traced)))
         if of is not None:
-            differentiated, after = improve(within(quantity(of, risk, differentiated, improve)))
+            differentiated, after = improve(within(curved(of, differentiated, _of_loss(of, risk, improve))))
     with clock("lower"):
         lowered = turn(within(lower(differentiated)))
     with clock("schedule"):
@@ -202,6 +208,15 @@ def generate(
         interface = _interface(risk, kernel) if of is None else _interface_of(of, risk)
         source = render(interface, kernel, dtype, rewrites)
     return Generated(traced, differentiated, lowered, kernel, source, rewrites, clock.seconds)
+
+
+def _of_loss(name: str, risk: EmpiricalRisk, improve: Callable[[Program], tuple[Program, object]]) -> Program | None:
+    """Return the program of the loss' Hessian by the prediction, for what is made of it."""
+    if name != "gauss_newton":
+        return None
+    program, _ = improve(trace_loss(risk))
+    program, _ = improve(derive(program))
+    return improve(curved("hessian", program))[0]
 
 
 def _interface(risk: EmpiricalRisk, kernel: Kernel) -> Interface:
@@ -219,8 +234,7 @@ def _interface(risk: EmpiricalRisk, kernel: Kernel) -> Interface:
 
 def _interface_of(name: str, risk: EmpiricalRisk) -> Interface:
     """Return what the text of a quantity's module says; its vector follows the parameters."""
-    size = directions(name, risk)
-    vector = (("vector", (size,)),) if size else ()
+    vector = (("vector", (n_leaves(risk.parameters),)),) if name == "hessian_vector" else ()
     header = (f"The sums of {name} over the samples: symmetric matrices as the rows of their lower triangle.",)
     targets = () if name == "jacobian" else _names(risk.targets)
     names = (_names(risk.parameters) + vector, _names(risk.inputs), targets)

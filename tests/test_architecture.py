@@ -36,11 +36,12 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         *("errors", "limits", "progress", "program", "declare", "trace", "passes", "schedule", "explain", "render"),
         "build",
     ),
+    "boosting": ("errors", "declare", "pipeline"),
     "oracle": ("errors", "declare"),
     "verification": ("errors", "declare", "pipeline", "oracle"),
     "gallery": ("functions", "declare", "losses"),
     "fitting": ("errors", "declare", "pipeline", "gallery"),
-    "__init__": ("errors", "functions", "declare", "losses", "build", "pipeline", "verification"),
+    "__init__": ("errors", "functions", "declare", "losses", "build", "pipeline", "boosting", "verification"),
     "commands": (
         *("errors", "progress", "declare", "explain", "render", "build", "pipeline", "verification"),
         *("gallery", "fitting", "__init__"),  # its version
@@ -50,11 +51,13 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
 }
 
 # Libraries, and the rooms that may import them.
-MATHEMATICS = ("functions", "declare", "losses", "operations", "trace", "passes", "explain", "oracle", "gallery")
+MATHEMATICS = (
+    *("functions", "declare", "losses", "operations", "trace", "passes", "explain", "boosting", "oracle", "gallery"),
+)
 MAY_USE: Mapping[str, tuple[str, ...]] = {
     "sympy": (*MATHEMATICS, "verification", "fitting", "commands"),
     "mpmath": ("functions", "declare", "oracle", "verification"),  # what SymPy itself computes with
-    "numpy": ("oracle", "verification", "gallery", "fitting"),
+    "numpy": ("build", "boosting", "oracle", "verification", "gallery", "fitting"),  # build: what compiled risks do
     "scipy": ("fitting",),
     "jinja2": ("render",),
     **dict.fromkeys(("Cython", "setuptools", "distutils", "subprocess"), ("build",)),

@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from symgrad.errors import ArrayError, ArrayTypeError, BuildError
 
-if TYPE_CHECKING:
-    from .load import CompiledRisk
-
 MOST_ENTRIES = (
     32  # scalar parameters, so many of which have a Hessian in one pass; of more, and of matrices, by columns
 )
-Build = Callable[[str], "CompiledRisk"]
+Build = Callable[[str], Any]  # the compiled risk of a quantity
 
 
 class Quantities:
     """The modules of a compiled risk's other quantities, by name: built when first asked for, then kept."""
 
-    def __init__(self, compiled: CompiledRisk, build: Build | None) -> None:
+    def __init__(self, compiled: Any, build: Build | None) -> None:
         self.name = compiled.name
         self.n_parameters = compiled.N_PARAMETERS
         self.at_once = self.n_parameters <= MOST_ENTRIES and not any(shape for _, shape in compiled.PARAMETERS)
         self._unpack = compiled.unpack
         self._build = build
-        self._modules: dict[str, CompiledRisk] = {}
+        self._modules: dict[str, Any] = {}
 
-    def __getitem__(self, name: str) -> CompiledRisk:
+    def __getitem__(self, name: str) -> Any:
         if name not in self._modules:
             if self._build is None:
                 raise BuildError(

@@ -22,11 +22,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from symgrad.errors import ArrayError, ArrayTypeError, BuildError, visible
 
 from .cache import Cache
-from .derivatives import BoundQuantities, Derivatives, Quantities
+from .derivatives import BoundQuantities, Build, Derivatives, Quantities
 from .entries import Entry
 
 if TYPE_CHECKING:
-    from .derivatives import Build
     from .library import Built
 
 FUNCTIONS = (
@@ -95,7 +94,7 @@ class CompiledRisk(Derivatives):
         bound.quantities = BoundQuantities(self.quantities, inputs, targets, weights, threads)
         return bound
 
-    def with_quantities(self, build: "Build | None") -> "CompiledRisk":
+    def with_quantities(self, build: Build | None) -> "CompiledRisk":
         """Return this compiled risk, whose other quantities are built by ``build(name)``, each when first asked for."""
         self.quantities = Quantities(self, build)
         return self

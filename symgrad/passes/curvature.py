@@ -21,6 +21,24 @@ from .lowering import contract
 Rows = list[tuple[int, ...]]
 
 
+def curved(name: str, program: Program, of_loss: Program | None = None) -> Program:
+    """Return the program of what is called so here, from that of the gradient.
+
+    ``of_loss``, for "gauss_newton" alone, is the program of the loss' Hessian by the elements of the prediction.
+    """
+    if of_loss is not None:
+        return gauss_newton(program, of_loss)
+    return {
+        "hessian": hessian,
+        "hessian_diagonal": hessian_diagonal,
+        "hessian_vector": hessian_vector,
+        "jacobian": jacobian,
+        "residuals": residuals,
+        "normal_equations": normal_equations,
+        "objective": objective,
+    }[name](program)
+
+
 def hessian(program: Program) -> Program:
     """Return the program of the Hessian of the loss, and of that of the penalty."""
     return _second(program, _lower_triangle)
