@@ -82,7 +82,7 @@ def compile_of(
     stable: bool = True,
     limit: int | None = OPERATIONS,
 ) -> CompiledRisk:
-    """Return the compiled module of a quantity of a risk (see `generate`), or of its gradient. Others as for `compile`."""
+    """Return the compiled module of a quantity of a risk (see `generate`), or of its gradient: as for `compile`."""
     _check(risk, dtype, limit)
     arithmetic = " ".join([dtype, *([] if stable else ["as declared"]), *([] if name is None else [name])])
     try:
@@ -180,7 +180,7 @@ def generate(
     """Return the Cython text of a risk's module and every stage on the way to it; nothing is built.
 
     ``dtype``, ``stable`` and ``limit`` are those of `compile`. ``of`` names another quantity, "hessian" say (see
-    `passes.curvature`), whose module is meant in place of the gradient's. Raises `DeclarationError` for what is no risk, dtype or
+    `passes.curvature`), whose module is meant. Raises `DeclarationError` for what is no risk, dtype or
     limit, and for a risk that is past its limit, as soon as a stage shows it.
     """
     _check(risk, dtype, limit)

@@ -1,0 +1,105 @@
+"""A loss as the objective of gradient boosting: its derivatives by the scores, in the shapes that libraries want."""
+
+import json
+import pickle
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sympy as sp
+
+import symgrad as sg
+from symgrad.errors import ArrayError, DeclarationError
+
+z, y = sp.symbols("z y", real=True)
+LOGISTIC = sg.Loss(sp.log(1 + sp.exp(z)) - y * z, z, y)
+HUBER = sg.Loss(sp.Rational(9, 4) * (sp.sqrt(1 + ((z - y) / sp.Rational(3, 2)) ** 2) - 1), z, y)
+CASE = json.loads((Path(__file__).parent / "data" / "inference" / "gbm-01-logistic-and-pseudo-huber.json").read_text())
+
+
+def numbers(values: Any) -> Any:
+    return np.array([float(Fraction(v)) for v in values])
+
+
+@pytest.mark.parametrize(
+    ("loss", "data", "expected", "ulps"),
+    [
+        (LOGISTIC, CASE["data"], CASE["expected"], 4),
+        (HUBER, CASE.get("second_data", CASE["data"]), CASE["second_expected"], 100),
+    ],
+    ids=["logistic", "pseudo-Huber"],
+)
+def test_derivatives_keep_their_digits(loss: sg.Loss, data: Any, expected: Any, ulps: int) -> None:
+    scores = np.array(data.get("predictions", data.get("inputs")), float).reshape(-1)
+    weights = None if data.get("weights") is None else np.array(data["weights"], float)
+    found = sg.objective(loss)(np.array(data["targets"], float), scores, sample_weight=weights)
+    for values, true in zip(found, (numbers(expected["grad"]), numbers(expected["hess"])), strict=True):
+        assert (np.abs(values - true) <= ulps * np.finfo(float).eps * np.abs(true)).all()
+
+
+def test_shapes_and_weights() -> None:
+    softmax = sg.objective(sg.losses.softmax_cross_entropy(3))
+    scores, labels, weights = np.array([[1.0, 0, -1], [0, 2, 0]], np.float32), [2, 0], [2.0, 0.5]
+    grad, hess = softmax(labels, scores, weights)
+    p = np.exp(scores.astype(float))
+    p /= p.sum(axis=1, keepdims=True)
+    column = np.reshape(weights, (2, 1))
+    assert np.allclose(grad, column * (p - np.eye(3)[labels]), rtol=1e-14, atol=0)
+    assert np.allclose(hess, column * p * (1 - p), rtol=1e-13, atol=0)
+    with pytest.raises(ArrayError, match=r"sample_weight: expected an array of shape \(2,\), got \(3,\)"):
+        softmax(labels, scores, [1.0, 1, 1])
+
+
+class DataSet:
+    """What `train` of both libraries hands to an objective, beside the scores."""
+
+    def get_label(self) -> Any:
+        return np.array([0.0, 1, 1])
+
+    def get_weight(self) -> Any:
+        return np.array([])
+
+
+def test_what_libraries_ask_for() -> None:
+    objective = sg.objective(LOGISTIC)
+    scores, labels = np.array([0.3, -2, 1]), np.array([0.0, 1, 1])
+    assert np.array_equal(objective.for_train(scores, DataSet()), objective(labels, scores))
+    mean = np.mean(np.log1p(np.exp(scores)) - labels * scores)
+    assert objective.metric(labels, scores) == pytest.approx(mean, rel=1e-15)
+    assert objective.evaluation(labels, scores) == ("loss", objective.metric(labels, scores), False)
+    again = pickle.loads(pickle.dumps(sg.objective(LOGISTIC, floor=0.25)))  # noqa: S301
+    assert (again(labels, scores)[1] == 0.25).all()
+
+
+def test_start_scores() -> None:
+    labels, weights = np.array([0.0, 1, 1, 1]), np.array([1.0, 1, 1, 2])
+    assert sg.objective(LOGISTIC).init_score(labels, weights) == pytest.approx(np.log(4), rel=1e-10)
+    far = 150 + np.array([-1.0, 0.5, 3, -2])
+    best = sg.objective(HUBER).init_score(far)
+    assert abs(sg.objective(HUBER)(far, np.full(4, best))[0].sum()) < 1e-9
+    with pytest.raises(ArrayError, match="y_true: expected labels for which a finite score is best"):
+        sg.objective(LOGISTIC).init_score(np.ones(3))
+
+
+def test_a_bound_is_no_less_than_the_curvature_on_the_way() -> None:
+    """Far out the exact curvature of a robust loss is nothing, and a step by it overshoots."""
+    labels, scores = np.zeros(3), np.array([150.0, -3, 0])
+    grad, bound = sg.objective(HUBER, hessian="bound")(labels, scores)
+    assert np.allclose(bound, 1 / np.sqrt(1 + (scores / 1.5) ** 2), rtol=1e-14)
+    assert (np.abs(grad / bound) <= np.abs(scores) * (1 + 1e-14)).all()
+    assert (sg.objective(HUBER, hessian=2.0)(labels, scores)[1] == 2).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: sg.objective(z**2), "loss: expected a Loss, got Pow"),
+        (lambda: sg.objective(LOGISTIC, hessian="newton"), "hessian: expected 'exact', 'bound' or a positive number"),
+        (lambda: sg.objective(sg.losses.softmax_cross_entropy(3), hessian="bound"), "hessian: 'bound' is for losses"),
+    ],
+)
+def test_what_is_meant_by_nobody_is_refused(call: Any, message: str) -> None:
+    with pytest.raises(DeclarationError, match=message):
+        call()
