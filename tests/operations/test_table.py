@@ -65,6 +65,7 @@ MEANINGS: dict[str, Callable[..., sp.Expr]] = {
     "logsumexp": lambda: sp.log(sp.exp(X) + sp.exp(Y) + sp.exp(Z)),
     "hold": lambda: X,
     "exp_capped": lambda: sp.Piecewise((sp.exp(X), sp.Eq(X, Y)), (1, True)),
+    "weighted_capped": lambda: X * sp.Piecewise((sp.exp(Y), sp.Eq(Y, Z)), (1, True)),
     "lost_in_sum": lambda: sp.S.Zero,
     "exp_with": lambda: sp.exp(X + Y),
     "sigmoid_with": lambda: 1 / (1 + sp.exp(-X - Y)),
@@ -104,6 +105,11 @@ PARTIALS: dict[str, tuple[sp.Expr, ...]] = {
     # what is held has no derivative
     "hold": (sp.S.Zero,),
     "exp_capped": (sp.Piecewise((sp.exp(X), sp.Eq(X, Y)), (1, True)), sp.S.Zero),
+    "weighted_capped": (
+        sp.Piecewise((sp.exp(Y), sp.Eq(Y, Z)), (1, True)),
+        X * sp.Piecewise((sp.exp(Y), sp.Eq(Y, Z)), (1, True)),
+        sp.S.Zero,
+    ),
     "exp_less": (sp.exp(X - Y), sp.S.Zero),
     "weighted_exp": (sp.exp(Y - Z), X * sp.exp(Y - Z), sp.S.Zero),
     "cosh_less": (sp.sinh(X) * sp.exp(Z - Y), sp.S.Zero, sp.cosh(X) * sp.exp(Z - Y)),
@@ -138,7 +144,7 @@ _ROUNDED += (
 )
 _ROUNDED += " logistic_density erfinv beta binomial log_binomial"
 WITH_A_ROUNDED_CONSTANT = frozenset(_ROUNDED.split())
-_OF_THREE = "logsumexp softmax select fma over_product weighted_exp cosh_less sinh_less"
+_OF_THREE = "logsumexp softmax select fma over_product weighted_exp weighted_capped cosh_less sinh_less"
 _OF_TWO = "direction powm1 box_cox log_rising digamma_rise log_beta exp_product exp_sum expm1_quotient exp_capped"
 _OF_TWO += " fmod exp_less lost_in_sum log_binomial"
 ARITIES = dict.fromkeys(_OF_THREE.split(), 3) | dict.fromkeys((*_OF_TWO.split(), *HELD), 2)
@@ -187,6 +193,8 @@ def points(name: str) -> Iterator[tuple[float, ...]]:
             point[0] += point[1]  # n = k and what is not chosen
         if name == "exp_capped":
             point[1] = math.copysign(point[0], point[1])  # x itself, or -x
+        if name == "weighted_capped":
+            point[2] = math.copysign(point[1], point[2])
         if name in HELD:
             point[1] *= 2.0**-64
         yield tuple(point)

@@ -116,6 +116,21 @@ def product_of(x: Value) -> tuple[float, list[Value]]:
     return number, factors
 
 
+def factors_of(x: Value) -> Addends:
+    """Return the factors of a product or quotient; with -1 those below the bar."""
+    found, waiting = list[tuple[Value, float]](), [(x, 1.0)]
+    while waiting:
+        part, sign = waiting.pop()
+        if part.operation in ("mul", "div") and len(found) + len(waiting) < _MOST:
+            a, b = part.arguments
+            waiting += [(b, sign if part.operation == "mul" else -sign), (a, sign)]
+        elif part.operation == "neg":
+            waiting += [(part.number(-1.0), 1.0), (part.arguments[0], sign)]
+        else:
+            found.append((part, sign))
+    return found
+
+
 def is_same(x: Value, y: Value) -> bool:
     """Return whether they are the same sum. (SymPy distributes signs and numbers over the terms of a sum.)"""
     return x.variable == y.variable or polynomial(x) == polynomial(y)

@@ -277,7 +277,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     ),
     "x*log(x*y)": (
         Case(
-            (x * log(x), x * log(2 * x), x * log(x / 3)),
+            (x * log(x), x * log(2 * x), x * log(x / 3), x**2 * log(x**3) / 2),
             one(0.125, 0.5, 3.5),
             one(0.0, 1e-300, 1e-9, 800.0, 1e200),
             LEFT,
