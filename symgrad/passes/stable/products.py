@@ -38,7 +38,7 @@ def _base(x: Value) -> Value:
     """What a power or size vanishes with."""
     n = x.attribute[0] if isinstance(x.attribute, tuple) else x.attribute
     is_power = x.operation in ("abs", "sqrt", "root_power", "power", "rational_power")
-    return _base(x.arguments[0]) if is_power and (n is None or n > 0) else x  # type: ignore[operator]
+    return _base(x.arguments[0]) if is_power and (n is None or n > 0) else x
 
 
 def _cross_entropy(x: Value, y: Value) -> Value | None:
