@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import reduce
+from itertools import product
 
 from symgrad.program import Value
 
-from .addends import factors_of, is_same, scaled
-from .differences import is_square_of
+from .addends import factors_of, is_same, is_square_of, scaled
 from .form import StableForm
 
 
@@ -20,12 +20,12 @@ def _logistic_density(x: Value, y: Value) -> Value | None:
 
 def _entropy(x: Value, y: Value) -> Value | None:
     """f x**n log(y) where y has the factor x: 0 at x = 0, as the limit is."""
-    for product, other in ((x, y), (y, x)):
+    for whole, other in ((x, y), (y, x)):
         log, k = scaled(other)
-        if log is None or log.operation != "log" or product.constant is not None:
+        if log is None or log.operation != "log" or whole.constant is not None:
             continue
         edges = {_base(f).variable for f, sign in factors_of(log.arguments[0]) if sign > 0 and f.constant is None}
-        factors = factors_of(product)
+        factors = factors_of(whole)
         vanishing = [f for f, sign in factors if sign > 0 and _base(f).variable in edges]
         if vanishing:
             rest = [(f, sign) for f, sign in factors if sign < 0 or f not in vanishing]
@@ -74,21 +74,28 @@ def _exponentials(x: Value, y: Value) -> Value | None:
 
 
 def _erfcx(x: Value, y: Value) -> Value | None:
-    """exp(z^2) erfc(z)."""
-    for power, tail in ((x, y), (y, x)):
-        if (
-            power.operation == "exp"
-            and tail.operation == "erfc"
-            and is_square_of(power.arguments[0], tail.arguments[0])
-        ):
-            return 1 / tail.arguments[0].call("hazard")
-    return None
+    """exp(z^2) erfc(z), among other factors."""
+    return _scaled_tail(x, y, 1.0)
 
 
 def _hazard(x: Value, y: Value) -> Value | None:
-    """exp(-z^2)/erfc(z)."""
-    if x.operation == "exp" and y.operation == "erfc" and is_square_of(-x.arguments[0], y.arguments[0]):
-        return y.arguments[0].call("hazard")
+    """exp(-z^2)/erfc(z), among other factors."""
+    return _scaled_tail(x, y, -1.0)
+
+
+def _scaled_tail(x: Value, y: Value, side: float) -> Value | None:
+    """x y or x/y, where exp(z^2) and erfc(z) are factors on one side of the bar."""
+    if "erfc" not in x.builder.operations:
+        return None
+    factors = [*factors_of(x), *((f, side * sign) for f, sign in factors_of(y))]
+    tails = [(place, f.arguments[0]) for place, (f, _) in enumerate(factors) if f.operation == "erfc"]
+    powers = [(place, f.arguments[0]) for place, (f, _) in enumerate(factors) if f.operation == "exp"]
+    for (i, z), (j, square) in product(tails, powers):
+        above = factors[i][1]
+        if is_square_of(above * factors[j][1] * square, z):
+            rest = [part for place, part in enumerate(factors) if place not in (i, j)]
+            hazard = z.call("hazard")
+            return reduce(lambda a, b: a * b[0] if b[1] > 0 else a / b[0], rest, hazard if above < 0 else 1 / hazard)
     return None
 
 
