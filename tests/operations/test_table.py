@@ -52,6 +52,7 @@ DOMAINS: dict[str, Sequence[float]] = {
     "ceil": tuple(x for x in _EVERYWHERE if x != round(x)),
 }
 # What a row means where the table cannot say it without the attribute, and derivatives that SymPy leaves undone.
+CAPPED = sp.Piecewise((sp.exp(Y), sp.Eq(Y, Z)), (1, True))
 MEANINGS: dict[str, Callable[..., sp.Expr]] = {
     "power": lambda n: X**n,
     "over_product": lambda exponents: X / Y,
@@ -65,7 +66,7 @@ MEANINGS: dict[str, Callable[..., sp.Expr]] = {
     "logsumexp": lambda: sp.log(sp.exp(X) + sp.exp(Y) + sp.exp(Z)),
     "hold": lambda: X,
     "exp_capped": lambda: sp.Piecewise((sp.exp(X), sp.Eq(X, Y)), (1, True)),
-    "weighted_capped": lambda: X * sp.Piecewise((sp.exp(Y), sp.Eq(Y, Z)), (1, True)),
+    "weighted_capped": lambda: X * CAPPED,
     "lost_in_sum": lambda: sp.S.Zero,
     "exp_with": lambda: sp.exp(X + Y),
     "sigmoid_with": lambda: 1 / (1 + sp.exp(-X - Y)),
@@ -105,11 +106,7 @@ PARTIALS: dict[str, tuple[sp.Expr, ...]] = {
     # what is held has no derivative
     "hold": (sp.S.Zero,),
     "exp_capped": (sp.Piecewise((sp.exp(X), sp.Eq(X, Y)), (1, True)), sp.S.Zero),
-    "weighted_capped": (
-        sp.Piecewise((sp.exp(Y), sp.Eq(Y, Z)), (1, True)),
-        X * sp.Piecewise((sp.exp(Y), sp.Eq(Y, Z)), (1, True)),
-        sp.S.Zero,
-    ),
+    "weighted_capped": (CAPPED, X * CAPPED, sp.S.Zero),
     "exp_less": (sp.exp(X - Y), sp.S.Zero),
     "weighted_exp": (sp.exp(Y - Z), X * sp.exp(Y - Z), sp.S.Zero),
     "cosh_less": (sp.sinh(X) * sp.exp(Z - Y), sp.S.Zero, sp.cosh(X) * sp.exp(Z - Y)),
@@ -191,10 +188,8 @@ def points(name: str) -> Iterator[tuple[float, ...]]:
             point = [abs(x) for x in point]
         if name in ("binomial", "log_binomial"):
             point[0] += point[1]  # n = k and what is not chosen
-        if name == "exp_capped":
-            point[1] = math.copysign(point[0], point[1])  # x itself, or -x
-        if name == "weighted_capped":
-            point[2] = math.copysign(point[1], point[2])
+        if name in ("exp_capped", "weighted_capped"):
+            point[-1] = math.copysign(point[-2], point[-1])  # x itself, or -x
         if name in HELD:
             point[1] *= 2.0**-64
         yield tuple(point)
