@@ -48,8 +48,7 @@ DOMAINS: dict[str, Sequence[float]] = {
     "log1mexp": (-0.6931, -0.6932, *(x for x in _EVERYWHERE if x < 0)),
     "exprel_slope": tuple(x for x in _MILD if abs(x) > 0.1),  # its series is for doubles, and so is its own slope
     "exprel": (-700.0, 700.0, 0.999, 1.001, *_EVERYWHERE),
-    "floor": tuple(x for x in _EVERYWHERE if x != round(x)),
-    "ceil": tuple(x for x in _EVERYWHERE if x != round(x)),
+    **dict.fromkeys(("floor", "ceil"), tuple(x for x in _EVERYWHERE if x != round(x))),
 }
 # What a row means where the table cannot say it without the attribute, and derivatives that SymPy leaves undone.
 CAPPED = sp.Piecewise((sp.exp(Y), sp.Eq(Y, Z)), (1, True))
@@ -130,10 +129,8 @@ ATTRIBUTES: dict[str, tuple[Attribute, ...]] = {
     "softmax_with": (0,),
     "log_erfc": (0, 1),
 }
-HELD = (
-    *("exp_with", "sigmoid_with", "density_with", "softplus_with", "tanh_half_with"),
-    *("logsumexp_with", "softmax_with"),
-)  # their second argument is below half an ULP of the first
+_HELD = "exp_with sigmoid_with density_with softplus_with tanh_half_with logsumexp_with softmax_with"
+HELD = tuple(_HELD.split())  # their second argument is below half an ULP of the first
 # log(2), 2/sqrt(pi), the terms of a series
 _ROUNDED = "exp2 log2 log10 erf erfc log_cosh sinc rational_power log_erfc hazard exprel exprel_slope box_cox"
 _ROUNDED += (
