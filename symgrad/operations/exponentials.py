@@ -157,6 +157,6 @@ ROWS: tuple[Operation, ...] = (
         functions.xlogy(X, Y),
         lambda c, r, x, y: (c * y.call("log"), c * x.equals(0).choose(0.0, inside(y >= 0, x / y))),
         lambda x, y: x.equals(0).choose(0.0, x * y.call("log")),
-        Tail.PLAIN,
+        Tail.CUSPED,
     ),
 )

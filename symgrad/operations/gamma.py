@@ -18,6 +18,7 @@ from .stable import inside
 
 _FAR = 16.0  # where Stirling's series has all digits with as many terms as below
 _TERMS = 7
+_SHORT = 8  # binomial(n, k) for a constant k to this one is a polynomial of n; as one, 9 factors lose more than 4 ULP
 _GROWING = Tail.EXPONENTIAL
 _PI = math.pi
 _ONE_OVER_E, _ONE_OVER_TWO_PI = float(sp.exp(-1)), float(1 / (2 * sp.pi))
@@ -148,7 +149,20 @@ def _beta(a: Value, b: Value) -> Value:
     return s / a / b / _all_choices(s, a, b, a.call("lost_in_sum", b), 0.0)
 
 
+def _falling(n: Value, k: Value) -> tuple[Value, Value, float] | None:
+    """n (n - 1) ... (n - k + 1), its slope, and k!, for a k that is a small whole number."""
+    if k.constant is None or k.constant not in range(_SHORT + 1):
+        return None
+    product, slope = n.number(1.0), n.number(0.0)
+    for i in range(int(k.constant)):
+        product, slope = product * (n - i), slope * (n - i) + product
+    return product, slope, float(math.factorial(int(k.constant)))
+
+
 def _binomial(n: Value, k: Value) -> Value:
+    falling = _falling(n, k)
+    if falling is not None:
+        return falling[0] / falling[2]
     return _all_choices(n, k, n - k, 0.0, n.call("lost_in_sum", -k))
 
 
@@ -179,6 +193,11 @@ def _binomial_slopes(c: Value, n: Value, k: Value) -> tuple[Value, Value]:
     return _times(c, _rise(m + 1, k)), _times(c, (k > m).choose(-rise, rise))
 
 
+def _binomial_pullback(c: Value, r: Value, n: Value, k: Value) -> tuple[Value | float, ...]:
+    falling = _falling(n, k)
+    return _binomial_slopes(c * r, n, k) if falling is None else (c * (falling[1] / falling[2]), 0.0)
+
+
 def _times(c: Value, slope: Value) -> Value:
     """Return the product, where a slope of zero wins over a value that has overflowed."""
     return slope.equals(0).choose(0.0, c * slope)
@@ -205,9 +224,7 @@ ROWS: tuple[Operation, ...] = (
         _beta,
         Tail.FLAT | Tail.STEEP,
     ),
-    lowered(
-        "binomial", sp.binomial(X, Y), lambda c, r, n, k: _binomial_slopes(c * r, n, k), _binomial, Tail.FLAT | _GROWING
-    ),
+    lowered("binomial", sp.binomial(X, Y), _binomial_pullback, _binomial, Tail.FLAT | _GROWING),
     lowered("log_binomial", None, lambda c, r, n, k: _binomial_slopes(c, n, k), _log_binomial, Tail.PLAIN),
     lowered(
         "log_beta",

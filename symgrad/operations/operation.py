@@ -31,7 +31,9 @@ class Tail(Flag):
     BELOW_A_BAR = auto()  # the same, with respect to the second and later arguments: they are divided by
     STEEP = auto()  # the derivative can be infinite where the arguments are finite
     EXPONENTIAL = auto()  # so is the value: steep, and so are products with it
-    CUSPED = auto()  # the derivative is infinite at an end of the domain, where the value is not
+    CUSPED = (
+        auto()
+    )  # the derivative by the first argument can be infinite where the value is not: at an end of the domain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -232,6 +232,14 @@ ROWS: tuple[Operation, ...] = (
         lambda x, near: near.equals(x).choose(near.call("exp"), 1.0),
         Tail.FLAT,
     ),
+    # k times that: zero where k is, though exp(x) overflows; its slope by k is the exponential there too
+    lowered(
+        "weighted_capped",
+        None,
+        lambda c, r, k, x, near: (c * x.call("exp_capped", near), c * r, 0.0),
+        lambda k, x, near: k.equals(0).choose(0.0, k * x.call("exp_capped", near)),
+        Tail.FLAT | Tail.CUSPED,
+    ),
     # x + y, whose rounding is put back where an exponential of it is taken; that rounding, held
     lowered("exact_sum", X + Y, lambda c, r, x, y: (c, c), lambda x, y: x + y, Tail.PLAIN),
     lowered("lost_in_sum", None, lambda c, r, x, y: (0.0, 0.0), _lost, Tail.PLAIN),
@@ -276,7 +284,7 @@ ROWS: tuple[Operation, ...] = (
         None,
         lambda c, r, k, x, m: (c * x.call("exp_less", m), c * r, 0.0),
         lambda k, x, m: k.equals(0).choose(0.0, k * x.call("exp_less", m)),
-        Tail.FLAT,
+        Tail.FLAT | Tail.CUSPED,
     ),
     # cosh(x) exp(-m) and sinh(x) exp(-m), m held; or times exp(mean) too
     lowered(

@@ -49,6 +49,14 @@ def _binomial(m: Any, n: Real, k: Real) -> Real:
     return m.gammaprod([_exact_sum(m, n, 1)], [_exact_sum(m, k, 1), _exact_sum(m, n, m.fneg(k, exact=True), 1)])
 
 
+def _binomial_by_n(m: Any, v: Real, n: Real, k: Real) -> Real:
+    """The derivative by n; of a polynomial, n (n - 1) ... (n - k + 1)/k!, by its factors, of which some may be zero."""
+    if not (m.isint(k) and 0 <= k <= 64):
+        return v * _rise(m, _exact_sum(m, n, m.fneg(k, exact=True), 1), _exact_sum(m, n, 1))
+    factors = [_exact_sum(m, n, -i) for i in range(int(k))]
+    return m.fsum(m.fprod(f for j, f in enumerate(factors) if j != i) for i in range(int(k))) / m.factorial(k)
+
+
 def _rise(m: Any, x: Real, y: Real) -> Real:
     """digamma(y) - digamma(x), with as many digits more as the difference loses."""
     gap = _exact_sum(m, y, m.fneg(x, exact=True))
@@ -100,7 +108,7 @@ SPECIAL: dict[str, Rule] = {
     "binomial": Rule(
         _binomial,
         (
-            lambda m, v, n, k: v * _rise(m, _exact_sum(m, n, m.fneg(k, exact=True), 1), _exact_sum(m, n, 1)),
+            _binomial_by_n,
             lambda m, v, n, k: v * _rise(m, _exact_sum(m, k, 1), _exact_sum(m, n, m.fneg(k, exact=True), 1)),
         ),
     ),

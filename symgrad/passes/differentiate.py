@@ -42,7 +42,7 @@ def differentiate(program: Program, output: str, gradient_name: str) -> Program:
     (root,) = program.outputs[output]
     active = program.depends_on(["parameter"])
     flattened = program.closure(a for step in program.assignments for a in _flattened(step))
-    under_cusps = program.closure(a for s in program.assignments if Tail.CUSPED in _tail(s) for a in s.arguments)
+    under_cusps = program.closure(a for s in program.assignments if Tail.CUSPED in _tail(s) for a in s.arguments[:1])
     cotangents: dict[int, list[tuple[int, Guard]]] = {root: [(builder.constant(1.0), ALWAYS)]}
     gradient: dict[int, int] = {}
     for variable in range(root, -1, -1):

@@ -34,6 +34,7 @@ def _with_lost(arguments: Any) -> list[Any]:
 STABLE: dict[str, Callable[..., Any]] = {
     "hold": lambda x: x,
     "exp_capped": lambda x, near: mpmath.exp(x) if near == x else mpmath.mpf(1),
+    "weighted_capped": lambda k, x, near: k * (mpmath.exp(x) if near == x else 1),
     "log_sum": lambda x, y: mpmath.log(x + y) if x + y >= 0 else mpmath.nan,
     "exact_sum": lambda x, y: x + y,
     "lost_in_sum": lambda x, y: mpmath.mpf(0),  # with these digits nothing is

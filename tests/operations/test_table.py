@@ -48,10 +48,10 @@ DOMAINS: dict[str, Sequence[float]] = {
     "log1mexp": (-0.6931, -0.6932, *(x for x in _EVERYWHERE if x < 0)),
     "exprel_slope": tuple(x for x in _MILD if abs(x) > 0.1),  # its series is for doubles, and so is its own slope
     "exprel": (-700.0, 700.0, 0.999, 1.001, *_EVERYWHERE),
-    "floor": tuple(x for x in _EVERYWHERE if x != round(x)),
-    "ceil": tuple(x for x in _EVERYWHERE if x != round(x)),
+    **dict.fromkeys(("floor", "ceil"), tuple(x for x in _EVERYWHERE if x != round(x))),
 }
 # What a row means where the table cannot say it without the attribute, and derivatives that SymPy leaves undone.
+CAPPED = sp.Piecewise((sp.exp(Y), sp.Eq(Y, Z)), (1, True))
 MEANINGS: dict[str, Callable[..., sp.Expr]] = {
     "power": lambda n: X**n,
     "over_product": lambda exponents: X / Y,
@@ -65,6 +65,7 @@ MEANINGS: dict[str, Callable[..., sp.Expr]] = {
     "logsumexp": lambda: sp.log(sp.exp(X) + sp.exp(Y) + sp.exp(Z)),
     "hold": lambda: X,
     "exp_capped": lambda: sp.Piecewise((sp.exp(X), sp.Eq(X, Y)), (1, True)),
+    "weighted_capped": lambda: X * CAPPED,
     "lost_in_sum": lambda: sp.S.Zero,
     "exp_with": lambda: sp.exp(X + Y),
     "sigmoid_with": lambda: 1 / (1 + sp.exp(-X - Y)),
@@ -104,6 +105,7 @@ PARTIALS: dict[str, tuple[sp.Expr, ...]] = {
     # what is held has no derivative
     "hold": (sp.S.Zero,),
     "exp_capped": (sp.Piecewise((sp.exp(X), sp.Eq(X, Y)), (1, True)), sp.S.Zero),
+    "weighted_capped": (CAPPED, X * CAPPED, sp.S.Zero),
     "exp_less": (sp.exp(X - Y), sp.S.Zero),
     "weighted_exp": (sp.exp(Y - Z), X * sp.exp(Y - Z), sp.S.Zero),
     "cosh_less": (sp.sinh(X) * sp.exp(Z - Y), sp.S.Zero, sp.cosh(X) * sp.exp(Z - Y)),
@@ -127,10 +129,8 @@ ATTRIBUTES: dict[str, tuple[Attribute, ...]] = {
     "softmax_with": (0,),
     "log_erfc": (0, 1),
 }
-HELD = (
-    *("exp_with", "sigmoid_with", "density_with", "softplus_with", "tanh_half_with"),
-    *("logsumexp_with", "softmax_with"),
-)  # their second argument is below half an ULP of the first
+_HELD = "exp_with sigmoid_with density_with softplus_with tanh_half_with logsumexp_with softmax_with"
+HELD = tuple(_HELD.split())  # their second argument is below half an ULP of the first
 # log(2), 2/sqrt(pi), the terms of a series
 _ROUNDED = "exp2 log2 log10 erf erfc log_cosh sinc rational_power log_erfc hazard exprel exprel_slope box_cox"
 _ROUNDED += (
@@ -138,7 +138,7 @@ _ROUNDED += (
 )
 _ROUNDED += " logistic_density erfinv beta binomial log_binomial"
 WITH_A_ROUNDED_CONSTANT = frozenset(_ROUNDED.split())
-_OF_THREE = "logsumexp softmax select fma over_product weighted_exp cosh_less sinh_less"
+_OF_THREE = "logsumexp softmax select fma over_product weighted_exp weighted_capped cosh_less sinh_less"
 _OF_TWO = "direction powm1 box_cox log_rising digamma_rise log_beta exp_product exp_sum expm1_quotient exp_capped"
 _OF_TWO += " fmod exp_less lost_in_sum log_binomial"
 ARITIES = dict.fromkeys(_OF_THREE.split(), 3) | dict.fromkeys((*_OF_TWO.split(), *HELD), 2)
@@ -185,8 +185,8 @@ def points(name: str) -> Iterator[tuple[float, ...]]:
             point = [abs(x) for x in point]
         if name in ("binomial", "log_binomial"):
             point[0] += point[1]  # n = k and what is not chosen
-        if name == "exp_capped":
-            point[1] = math.copysign(point[0], point[1])  # x itself, or -x
+        if name in ("exp_capped", "weighted_capped"):
+            point[-1] = math.copysign(point[-2], point[-1])  # x itself, or -x
         if name in HELD:
             point[1] *= 2.0**-64
         yield tuple(point)

@@ -170,6 +170,14 @@ def test_a_wrong_value_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) ->
         check_rule(name)
 
 
+def test_choices_of_a_whole_number_are_a_polynomial() -> None:
+    """Its slope by n at the poles of the gamma functions."""
+    for n, slope in ((-1.0, (11, 6)), (0.0, (1, 3)), (1.0, (-1, 6)), (2.0, (1, 3)), (3.0, (11, 6))):
+        (got,) = at(sp.binomial(a, 3), (n,)).gradient
+        with mpmath.workdps(60):
+            assert abs(got - mpmath.mpf(slope[0]) / slope[1]) < mpmath.mpf(10) ** -35
+
+
 def test_every_supported_function_has_a_rule_and_every_rule_a_test() -> None:
     structural = {"Add", "Mul", "Piecewise", "Sum", "maximum"} | {kind.__name__ for kind in CONDITIONS}
     supported = {kind.__name__ for kind in SUPPORTED_FUNCTIONS} - structural

@@ -74,6 +74,7 @@ def test_the_gradient_is_sympys(expression: Any) -> None:
         (sp.Mod(b, a), (-1.0, 1.0)),
         (sp.floor(a) * sp.ceiling(b) + a, (1.0, 0.0)),
         (sp.sign(a) * b, (0.0, 1.0)),
+        (sp.binomial(a, 3) + sp.binomial(b - 3, 2), (1 / 3, -1 / 2)),  # where gamma functions have poles
     ],
 )
 def test_small_gradients(expression: Any, expected: tuple[float, float]) -> None:
@@ -301,6 +302,9 @@ AT_ZERO: dict[str, tuple[sp.Expr, dict[sp.Symbol, float], tuple[float, ...]]] = 
     "what moves at a cusp": (sp.sqrt(a + t), {a: -1.0, t: 1.0}, (math.inf,)),
     "a weight of zero": (MIXTURE, {w: 0.0, a: 5.0, b: 1.0}, (53.598150033144, 0, 1)),
     "a weight of one": (MIXTURE, {w: 1.0, a: 1.0, b: 5.0}, (-53.598150033144, 1, 0)),
+    "an entropy of a product": (a * b * t * sp.log(a * t), {a: 2.0, b: 3.0, t: 0.0}, (0.0, 0.0)),
+    "a size of zero, far out": (sp.log(1 + a**2 * sp.exp(b)), {a: 0.0, b: 800.0}, (0.0, 0.0)),
+    "a weight of zero, far out": (sp.log(1 + a * sp.exp(b)), {a: 0.0, b: 800.0}, (math.inf, 0.0)),
     "a weight far out": (MIXTURE, {w: 0.0, a: 800.0, b: 0.0}, (math.inf, 0, 1)),
     "a share of zero": (
         (sp.exp(-a * b) / (w + (1 - w) * sp.exp(-a * b))) ** 2, {w: 0.0, a: 0.5, b: 2.0}, (-2 * math.expm1(1.0), 0, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import reduce
+from math import nan
 
 from symgrad.program import Value
 
@@ -116,6 +117,41 @@ def product_of(x: Value) -> tuple[float, list[Value]]:
     return number, factors
 
 
+def factors_of(x: Value) -> Addends:
+    """Return the factors of a product or quotient; with -1 those below the bar."""
+    found, waiting = list[tuple[Value, float]](), [(x, 1.0)]
+    while waiting:
+        part, sign = waiting.pop()
+        if part.operation in ("mul", "div") and len(found) + len(waiting) < _MOST:
+            a, b = part.arguments
+            waiting += [(b, sign if part.operation == "mul" else -sign), (a, sign)]
+        elif part.operation == "neg":
+            waiting += [(part.number(-1.0), 1.0), (part.arguments[0], sign)]
+        else:
+            found.append((part, sign))
+    return found
+
+
 def is_same(x: Value, y: Value) -> bool:
     """Return whether they are the same sum. (SymPy distributes signs and numbers over the terms of a sum.)"""
     return x.variable == y.variable or polynomial(x) == polynomial(y)
+
+
+def is_square_of(x: Value, y: Value) -> bool:
+    """Return whether x = y^2, but for the rounding of numbers, both products or quotients of powers."""
+    (k, powers), (c, roots) = _monomial(x), _monomial(y)
+    return abs(k - c * c) <= 4e-16 * k and powers == {v: 2 * n for v, n in roots.items()}
+
+
+def _monomial(x: Value) -> tuple[float, dict[int, float]]:
+    """The number before a product of powers, and their exponents by their variables."""
+    number, powers = 1.0, dict[int, float]()
+    for f, n in factors_of(x):
+        if f.constant is not None:
+            number = number * f.constant**n if f.constant else nan
+            continue
+        if f.operation in ("power", "sqrt"):
+            n *= f.attribute if isinstance(f.attribute, int) else 0.5
+            f = f.arguments[0]
+        powers[f.variable] = powers.get(f.variable, 0.0) + n
+    return number, powers

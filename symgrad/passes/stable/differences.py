@@ -166,14 +166,6 @@ def square_root(x: Value, depth: int = 0) -> Value | None:
     return left * right if x.operation == "mul" else left / right
 
 
-def is_square_of(x: Value, y: Value) -> bool:
-    """Return whether x = y^2, but for the rounding of numbers."""
-    (f, k), (g, c) = scaled(x), scaled(y)
-    if f is None or g is None or f.operation != "power" or f.attribute != 2:
-        return False
-    return f.arguments[0].variable == g.variable and abs(k - c * c) <= 4e-16 * k
-
-
 def _less(whole: str, rule: Callable[[Value, Addends], Value | None]) -> Callable[[Value, Value], Value | None]:
     """What looks for k f - k z in a sum, f being that function, and makes k times the rule's f - z.
 

@@ -7,7 +7,7 @@ of its exponential, is put back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import combinations
@@ -157,7 +157,7 @@ class _Shifted:
     """A sum of exponentials over exp(shift), none of which overflows: what has no exponent, and the others."""
 
     shift: Value
-    terms: dict[int | None, Value]  # exp(exponent - shift), by the exponent, where there is one for all coefficients
+    products: dict[int | None, Callable[[Value], Value]]  # k to k exp(exponent - shift), where one exp does for all
     plain: tuple[Value, ...]
     others: tuple[Value, ...]
 
@@ -167,8 +167,8 @@ class _Shifted:
 
     def over(self, term: Term) -> Value:
         """A term over exp(shift)."""
-        known = self.terms.get(term.key)
-        return _over(term, self.shift) if known is None else term.coefficient * known
+        known = self.products.get(term.key)
+        return _over(term, self.shift) if known is None else known(term.coefficient)
 
 
 def shifted(parts: Sequence[Term]) -> _Shifted:
@@ -181,7 +181,7 @@ def shifted(parts: Sequence[Term]) -> _Shifted:
     """
     keys = [term.key for term in parts]
     if len(parts) == 2 and None in keys:
-        shift, known = _of_one(exponent(parts[1 - keys.index(None)]))
+        shift, known = _of_one(parts[1 - keys.index(None)])
     else:
         largest = reduce(lambda a, b: a.call("max", b), map(_counted, parts))
         is_large = (abs(largest) > LARGE).call("and", largest > -inf)
@@ -197,14 +197,26 @@ def shifted(parts: Sequence[Term]) -> _Shifted:
     return replace(whole, plain=tuple(plain), others=tuple(products))
 
 
-def _of_one(x: Value) -> tuple[Value, dict[int | None, Value]]:
-    """Of a number and exp(x) the shift, and both over its exponential: one exponential does for both."""
+def _of_one(term: Term) -> tuple[Value, dict[int | None, Callable[[Value], Value]]]:
+    """Of a number and k exp(x) the shift, and multiples of 1 and exp(x) over it: one exponential does for both.
+
+    The shift is x where that is large, and k is not zero. (Where k alone varies, x is asked alone: once for a theta.)
+    """
+    x, k = exponent(term), term.coefficient
+    may_vanish = k.constant is None and (x.varies or not k.varies)
+    is_large = (x > LARGE).call("and", k.equals(0).call("not")) if may_vanish else x > LARGE
     # asked by its result, not by its condition again: GCC would make branches of it, and no vector code
-    near = (x > LARGE).choose(-x, x)
+    near = is_large.choose(-x, x)
     is_small = near.equals(x)
     shift = is_small.choose(0.0, x).call("hold")
     rest = is_small.choose(1.0, near.call("exp")).call("hold")
-    return shift, {None: rest, x.variable: _put_back(x.call("exp_capped", near), x)}
+
+    def multiple(factor: Value) -> Value:
+        if may_vanish and factor.constant is None:
+            return _put_back(factor.call("weighted_capped", x, near), x)
+        return factor * _put_back(x.call("exp_capped", near), x)
+
+    return shift, {None: lambda factor: factor * rest, x.variable: multiple}
 
 
 def _over(term: Term, shift: Value) -> Value:

@@ -6,10 +6,9 @@ from functools import reduce
 
 from symgrad.program import Value
 
-from .addends import addends, scaled, terms
+from .addends import addends, factors_of, scaled, terms
 from .form import StableForm
 
-_MOST_FACTORS = 32
 Part = tuple[Value, float]  # f and k of k f
 
 
@@ -79,7 +78,7 @@ def _log_binomial(x: Value) -> Value | None:
 
 def _log_of_density(x: Value) -> Value | None:
     """log(c x**p gamma(a)/gamma(b)): of gammas and powers, which overflow, the logarithms; where all are positive."""
-    factors = _factors(x)
+    factors = factors_of(x)
     if len(factors) == 1 or not any(f.operation == "gamma" for f, _ in factors):
         return None
     conditions, logs, rest = list[Value](), list[Value](), x.number(1.0)
@@ -96,21 +95,6 @@ def _log_of_density(x: Value) -> Value | None:
         logs.insert(0, rest.call("log"))
     is_density = reduce(lambda a, b: a.call("and", b), conditions)
     return is_density.choose(reduce(lambda a, b: a + b, logs), x.call("log"))
-
-
-def _factors(x: Value) -> list[tuple[Value, float]]:
-    """The factors of a product or quotient; with -1 those below the bar."""
-    found, waiting = list[tuple[Value, float]](), [(x, 1.0)]
-    while waiting:
-        part, sign = waiting.pop()
-        if part.operation in ("mul", "div") and len(found) + len(waiting) < _MOST_FACTORS:
-            a, b = part.arguments
-            waiting += [(b, sign if part.operation == "mul" else -sign), (a, sign)]
-        elif part.operation == "neg":
-            waiting += [(part.number(-1.0), 1.0), (part.arguments[0], sign)]
-        else:
-            found.append((part, sign))
-    return found
 
 
 GAMMAS: tuple[StableForm, ...] = (

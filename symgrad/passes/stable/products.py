@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from itertools import product
+
 from symgrad.program import Value
 
-from .addends import is_same, scaled
-from .differences import is_square_of
+from .addends import factors_of, is_same, is_square_of, scaled
 from .form import StableForm
 
 
@@ -17,23 +19,26 @@ def _logistic_density(x: Value, y: Value) -> Value | None:
 
 
 def _entropy(x: Value, y: Value) -> Value | None:
-    """x log(y) where y has the factor x: 0 at x = 0, as the limit is."""
-    for factor, other in ((x, y), (y, x)):
-        if factor.constant is None and other.operation == "log" and _has_factor(other.arguments[0], factor):
-            return factor.call("xlogy", other.arguments[0])
+    """f x**n log(y) where y has the factor x: 0 at x = 0, as the limit is."""
+    for whole, other in ((x, y), (y, x)):
+        log, k = scaled(other)
+        if log is None or log.operation != "log" or whole.constant is not None:
+            continue
+        edges = {_base(f).variable for f, sign in factors_of(log.arguments[0]) if sign > 0 and f.constant is None}
+        factors = factors_of(whole)
+        vanishing = [f for f, sign in factors if sign > 0 and _base(f).variable in edges]
+        if vanishing:
+            rest = [(f, sign) for f, sign in factors if sign < 0 or f not in vanishing]
+            bare = reduce(lambda a, b: a * b, vanishing).call("xlogy", log.arguments[0])
+            return reduce(lambda a, b: a * b[0] if b[1] > 0 else a / b[0], rest, k * bare)
     return None
 
 
-def _has_factor(x: Value, factor: Value) -> bool:
-    seen, waiting = set[int](), [x]
-    while waiting:
-        part = waiting.pop()
-        if part.variable == factor.variable:
-            return True
-        if part.variable not in seen and part.operation in ("mul", "div", "neg"):
-            seen.add(part.variable)
-            waiting += part.arguments if part.operation == "mul" else part.arguments[:1]
-    return False
+def _base(x: Value) -> Value:
+    """What a power or size vanishes with."""
+    n = x.attribute[0] if isinstance(x.attribute, tuple) else x.attribute
+    is_power = x.operation in ("abs", "sqrt", "root_power", "power", "rational_power")
+    return _base(x.arguments[0]) if is_power and (n is None or n > 0) else x
 
 
 def _cross_entropy(x: Value, y: Value) -> Value | None:
@@ -69,21 +74,28 @@ def _exponentials(x: Value, y: Value) -> Value | None:
 
 
 def _erfcx(x: Value, y: Value) -> Value | None:
-    """exp(z^2) erfc(z)."""
-    for power, tail in ((x, y), (y, x)):
-        if (
-            power.operation == "exp"
-            and tail.operation == "erfc"
-            and is_square_of(power.arguments[0], tail.arguments[0])
-        ):
-            return 1 / tail.arguments[0].call("hazard")
-    return None
+    """exp(z^2) erfc(z), among other factors."""
+    return _scaled_tail(x, y, 1.0)
 
 
 def _hazard(x: Value, y: Value) -> Value | None:
-    """exp(-z^2)/erfc(z)."""
-    if x.operation == "exp" and y.operation == "erfc" and is_square_of(-x.arguments[0], y.arguments[0]):
-        return y.arguments[0].call("hazard")
+    """exp(-z^2)/erfc(z), among other factors."""
+    return _scaled_tail(x, y, -1.0)
+
+
+def _scaled_tail(x: Value, y: Value, side: float) -> Value | None:
+    """x y or x/y, where exp(z^2) and erfc(z) are factors on one side of the bar."""
+    if "erfc" not in x.builder.operations:
+        return None
+    factors = [*factors_of(x), *((f, side * sign) for f, sign in factors_of(y))]
+    tails = [(place, f.arguments[0]) for place, (f, _) in enumerate(factors) if f.operation == "erfc"]
+    powers = [(place, f.arguments[0]) for place, (f, _) in enumerate(factors) if f.operation == "exp"]
+    for (i, z), (j, square) in product(tails, powers):
+        above = factors[i][1]
+        if is_square_of(above * factors[j][1] * square, z):
+            rest = [part for place, part in enumerate(factors) if place not in (i, j)]
+            hazard = z.call("hazard")
+            return reduce(lambda a, b: a * b[0] if b[1] > 0 else a / b[0], rest, hazard if above < 0 else 1 / hazard)
     return None
 
 

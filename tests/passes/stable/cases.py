@@ -283,12 +283,14 @@ CASES: dict[str, tuple[Case, ...]] = {
             LEFT,
             compound=False,
         ),
+        Case((x**2 * log(x**3) / 2,), one(0.125, 0.5, 3.5), one(0.0, 1e-9, 1e100), LEFT, compound=False),
     ),
     "exp(x)*exp(y)": (Case((exp(x) * exp(-y), exp(2 * x) * exp(-y) * 3), TWO, ((1000.0, 1999.0), (-700.0, -1399.0))),),
     "exp(x)/exp(y)": (Case((over(exp(x), exp(y)),), TWO, ((1000.0, 999.0), (-1000.0, -999.0)), compound=False),),
     "exp(x**2)*erfc(x)": (Case((exp(x**2) * erfc(x),), one(-2.75, -0.5, 0.375), one(9.0), rounded=True, ulps=32.0),),
     "exp(-x**2)/erfc(x)": (
         # the double 2/sqrt(pi) in the table of derivatives leaves no truth farther out
+        Case((3 * exp(-4 * x**2) / erfc(2 * x),), one(-1.25, -0.5, 0.375), one(9.0), rounded=True, ulps=64.0),
         Case((exp(-(x**2)) / erfc(x),), one(-2.75, -0.5, 0.375), one(9.0), rounded=True, ulps=32.0),
     ),
     "x**n/(x**n + y)": (
