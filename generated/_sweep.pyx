@@ -939,6 +939,7 @@ cdef struct Outer:  # a gradient that is a sum over samples of left @ right, (m,
 
 cdef struct Model:  # rows of values: what lane functions fill; of data: what they read. A row ~r is row r of the data
     Py_ssize_t number  # of the risk among those of this process
+    Py_ssize_t n_results  # what is summed for each sample, or written: a derivative for each parameter, or as many as the table says
     Py_ssize_t n_parameters, input_columns, target_columns, n_predictions
     Py_ssize_t weight_row  # of the data: it is the last, after inputs and targets
     Py_ssize_t lanes, depth, tile_rows, batch  # batch: calls whose values are added up together
@@ -1069,7 +1070,7 @@ cdef void plan(Model* m, unsigned char* filled) noexcept:
         m.scaled[i].more = fill(filled, m.scaled[i].at, m.scaled[i].size, m.scaled[i].step)
         m.factored = m.factored and not m.scaled[i].more
     m.covered = True
-    for i in range(m.n_parameters):
+    for i in range(m.n_results):
         m.covered = m.covered and filled[i]
     plan_columns(m)
 
@@ -1731,7 +1732,7 @@ cdef void write_multiples(const Model* model, const Scratch* scratch, Py_ssize_t
     for here in range(count):
         for i in range(model.n_scaled):
             s = &model.scaled[i]
-            write_multiple(&to[here * model.n_parameters + s.at], s.step, scratch.samples + (lane + here) * scratch.down + s.first * sizeof(real),
+            write_multiple(&to[here * model.n_results + s.at], s.step, scratch.samples + (lane + here) * scratch.down + s.first * sizeof(real),
                            row_of(model, s.row, scratch.values, scratch.data, model.lanes)[lane + here], s.size, s.more)
 
 
@@ -1865,7 +1866,7 @@ cdef hot fold_gradients(const Model* model, double* high, double* low, Scratch* 
     cdef Py_ssize_t i
     cdef const Segment* s
     if not model.covered:
-        memset(node, 0, 2 * (1 + model.n_parameters) * sizeof(double))
+        memset(node, 0, 2 * (1 + model.n_results) * sizeof(double))
     for i in range(model.n_segments):
         s = &model.segments[i]
         fold(&high[s.row * model.lanes], &low[s.row * model.lanes], s.size, model.lanes, &node[2 * s.at])
@@ -1970,7 +1971,7 @@ cdef void write_gradient(const Model* model, const real* values, const real* dat
     cdef const Segment* s
     cdef Outer* o
     if not model.covered:
-        memset(to, 0, model.n_parameters * sizeof(real))
+        memset(to, 0, model.n_results * sizeof(real))
     for i in range(model.n_segments):
         s = &model.segments[i]
         loss = s.at == 0
@@ -2002,7 +2003,7 @@ cdef void gradients_by_lanes(const Model* model, Scratch* scratch) noexcept nogi
     cdef const Segment* s
     cdef Outer* o
     if not model.covered:
-        memset(scratch.gradient, 0, model.n_parameters * MATRIX_LANES * sizeof(real))
+        memset(scratch.gradient, 0, model.n_results * MATRIX_LANES * sizeof(real))
     for i in range(model.n_segments):
         s = &model.segments[i]
         loss = s.at == 0
@@ -2019,22 +2020,22 @@ cdef void scatter_gradients(const Model* model, const real* values, real* to, Py
     cdef Py_ssize_t i, loss
     cdef const Segment* s
     if not model.covered:
-        memset(to, 0, count * model.n_parameters * sizeof(real))
+        memset(to, 0, count * model.n_results * sizeof(real))
     for i in range(model.n_segments):
         s = &model.segments[i]
         loss = s.at == 0
-        scatter(&values[(s.row + loss) * model.lanes], s.size - loss, &to[s.at + loss - 1], model.n_parameters, count, model.lanes)
+        scatter(&values[(s.row + loss) * model.lanes], s.size - loss, &to[s.at + loss - 1], model.n_results, count, model.lanes)
 
 
 cdef void write_gradients(const Model* model, Scratch* scratch, Py_ssize_t lane, real* to, Py_ssize_t count) noexcept nogil:
     """The gradients of ``count`` lanes of a call, from ``lane`` on."""
     cdef Py_ssize_t here
-    if model.n_outers and model.n_parameters <= FEW_PARAMETERS:
-        scatter(&scratch.gradient[lane], model.n_parameters, to, model.n_parameters, count, MATRIX_LANES)
+    if model.n_outers and model.n_results <= FEW_PARAMETERS:
+        scatter(&scratch.gradient[lane], model.n_results, to, model.n_results, count, MATRIX_LANES)
     elif model.n_outers:
         for here in range(count):
             write_gradient(model, &scratch.values_by_lane[(lane + here) * model.value_rows], &scratch.data_by_lane[(lane + here) * model.weight_row],
-                           &to[here * model.n_parameters])
+                           &to[here * model.n_results])
     else:
         scatter_gradients(model, &scratch.values[lane], to, count)
     if model.n_scaled:
@@ -2076,7 +2077,7 @@ cdef void write_block(Sweep* sweep, Scratch* scratch) noexcept nogil:
         sweep.function(sweep.c, scratch.data, scratch.values)
         settle(scratch.values, sweep.n_rows * n_lanes)
         if sweep.with_gradient and sweep.model.n_outers:
-            if sweep.model.n_parameters <= FEW_PARAMETERS:
+            if sweep.model.n_results <= FEW_PARAMETERS:
                 gradients_by_lanes(sweep.model, scratch)
             else:
                 turn_to_lanes(sweep.model, scratch, here)
@@ -2213,7 +2214,7 @@ cdef hot norms_from_gradients(const Model* model, Scratch* scratch, double* to, 
             write_multiples(model, scratch, lane, scratch.gradient, 1)
         memset(eight, 0, sizeof(eight))
         memset(eight_low, 0, sizeof(eight))
-        add_squares_along(scratch.gradient, model.n_parameters, 1.0, eight, eight_low)
+        add_squares_along(scratch.gradient, model.n_results, 1.0, eight, eight_low)
         to[lane] = canonical(fold_eight(eight, eight_low))
 
 
@@ -2413,7 +2414,8 @@ cdef class Risk:
     most, and ``summed`` those of the gradients' that are sums, the first the loss; ``outputs``, rows of predictions
     (scalar: one, for a model whose output is a number); ``lanes``, samples side by side in a call; ``batch``, calls whose
     values are added up together, ``depth``, calls that make a tile; ``cost``, about so many nanoseconds for a sample;
-    ``key``, which tells the model's text and dtype from others.
+    ``key``, which tells the model's text and dtype from others; ``results``, what is summed for each sample, if that is no
+    derivative for each parameter.
 
     Tables, rows of whole numbers; a row ~r stands for row r of the data, any other for one of the values:
     segments: (row, at, size): rows from ``row`` on are the gradient by the parameters from ``at`` on
@@ -2432,7 +2434,7 @@ cdef class Risk:
     cdef object expected_theta, expected_nodes  # what errors say
 
     def __cinit__(self, *, parameters, inputs, targets, once, invariants, losses, gradients, predictions=None, outputs=0, scalar=True, penalty=0,
-                 rows, summed, lanes=64, depth=16, batch=4, cost=1, key=0, segments=None, outers=(), predictors=(), scaled=()):
+                 rows, summed, lanes=64, depth=16, batch=4, cost=1, key=0, results=0, segments=None, outers=(), predictors=(), scaled=()):
         global _risks
         cdef Model* m = &self.model
         _risks += 1
@@ -2451,18 +2453,19 @@ cdef class Risk:
         if <Py_ssize_t>lanes not in (16, 32, 64):
             raise ValueError("lanes: expected 16, 32 or 64, got %r; generate the model and the sweep together" % (lanes,))
         m.invariants, m.value_rows, m.summed_rows = invariants, rows, summed
+        m.n_results = results or m.n_parameters
         if segments is None:
-            segments = ((1, 0, m.n_parameters),)
+            segments = ((1, 0, m.n_results),)
         m.segments = <Segment*>array_of(((0, -1, 1), *segments), 3, sizeof(Segment), &m.n_segments)  # first the loss
         m.outers = <Outer*>array_of(outers, 6, sizeof(Outer), &m.n_outers)
         m.turns = <Turned*>array_of(((0,),) * m.n_outers, 1, sizeof(Turned), &m.n_turns)
         m.predictors = <Predictor*>array_of(predictors, 4, sizeof(Predictor), &m.n_predictors)
         m.columns = <Segment*>array_of(((0,),) * (m.n_predictors + 1), 1, sizeof(Segment), &m.n_columns)
         m.scaled = <Multiple*>array_of(scaled, 5, sizeof(Multiple), &m.n_scaled)
-        filled = bytearray(m.n_parameters + 1)
+        filled = bytearray(m.n_results + 1)
         plan(m, filled)
         self.expected_theta = "an array of shape (%d,)" % m.n_parameters
-        self.expected_nodes = "dictionaries {(level, index): float64 array of shape (%d, 2)}" % (4 + m.n_parameters)
+        self.expected_nodes = "dictionaries {(level, index): float64 array of shape (%d, 2)}" % (4 + m.n_results)
 
     def __dealloc__(self):
         free(self.model.segments)
@@ -2507,6 +2510,7 @@ cdef Py_ssize_t _size(shape) except -1:
 cdef class _Bound:
     """Arrays that were checked once: called with a flat theta, it returns `(risk, gradient)`."""
 
+    cdef public object quantities  # what gives it more, a Hessian say; None where the module stands alone
     cdef Risk risk
     cdef tuple arrays  # inputs, targets, weights: each an array of N rows, or N numbers for one column, or None
     cdef Column[3] columns  # where they are read in place
@@ -2553,6 +2557,11 @@ cdef class _Bound:
             _refuse(WRONG_VALUE, name, _shape_of(columns), array.shape, "a row is one sample")
         return array
 
+    def __getattr__(self, name):
+        if self.quantities is None or name[:1] == "_":
+            raise AttributeError("rows bound to a compiled risk have no %s; symgrad.compile(risk).bind has second derivatives" % name)
+        return getattr(self.quantities, name)
+
     def __repr__(self):
         return "<%d rows bound to a compiled risk with %d parameters: f(theta) is (risk, gradient)>" % (self.n, self.risk.model.n_parameters)
 
@@ -2561,7 +2570,7 @@ cdef class _Bound:
                         "and call symgrad.compile(risk).bind(...) there")
 
     def __call__(self, theta):
-        out = _empty(self.risk.model.n_parameters, _REAL)
+        out = _empty(self.risk.model.n_results, _REAL)
         return _mean(self, self.risk.theta(theta), out), out
 
 
@@ -2667,8 +2676,8 @@ cdef class _Scratch:
         cdef bint by_lane = m.n_outers > 0
         cdef size_t values_by_lane = _part(&at, by_lane * m.value_rows * m.lanes * sizeof(real))
         cdef size_t data_by_lane = _part(&at, by_lane * m.weight_row * m.lanes * sizeof(real))
-        cdef Py_ssize_t wide = MATRIX_LANES if m.n_parameters <= FEW_PARAMETERS else 1
-        cdef size_t gradient = _part(&at, by_lane * wide * m.n_parameters * sizeof(real))
+        cdef Py_ssize_t wide = MATRIX_LANES if m.n_results <= FEW_PARAMETERS else 1
+        cdef size_t gradient = _part(&at, by_lane * wide * m.n_results * sizeof(real))
         cdef size_t multiples = _part(&at, m.multiples * sizeof(double))
         cdef size_t sums_of_call = _part(&at, m.most_multiples * sizeof(real))
         cdef size_t factors = _part(&at, m.n_scaled * MOST_LANES * sizeof(real))
@@ -2933,7 +2942,7 @@ cdef _Job _job(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, bin
     job.sweep.n_rows = n_rows
     job.sweep.with_gradient = with_gradient
     job.sweep.wanted = SUMS
-    job.sweep.n_sums = 2 + with_gradient * data.risk.model.n_parameters
+    job.sweep.n_sums = 2 + with_gradient * data.risk.model.n_results
     return job
 
 
@@ -3153,12 +3162,12 @@ cdef object _merged(Risk self, theta, list keys, dict nodes):
     level, index = key[0], key[1]
     cdef Py_ssize_t rows = <Py_ssize_t>_numbers_of(nodes[key])[0]
     siblings.tiles = (index << level) + (rows + self.model.tile_rows - 1) // self.model.tile_rows
-    siblings.n_sums = 2 + self.model.n_parameters
-    out = np.empty(self.model.n_parameters, _REAL)
+    siblings.n_sums = 2 + self.model.n_results
+    out = np.empty(self.model.n_results, _REAL)
     cdef Environment environment = calm()
     try:
         for key in keys:
-            siblings.join(_tree_of(nodes[key], 2 + self.model.n_parameters), key[0], key[1])
+            siblings.join(_tree_of(nodes[key], 2 + self.model.n_results), key[0], key[1])
         c = _invariants(self, theta)
         try:
             return _finish(self, siblings.root, c, out), out
@@ -3228,7 +3237,7 @@ cdef _Tree _tree_of(object array, Py_ssize_t n_sums):
 
 cdef tuple _checked_node(Risk self, key, array):
     """Return a node's key and array, if it is one, and there are as many rows in it as there can be."""
-    cdef Py_ssize_t rows = 4 + self.model.n_parameters, most
+    cdef Py_ssize_t rows = 4 + self.model.n_results, most
     cure = "pass what partial_sums returned"
     if not isinstance(key, tuple) or len(key) != 2 or not _is_whole(key[0]) or not _is_whole(key[1]):
         _refuse(WRONG_TYPE, "parts", self.expected_nodes, "the key %r" % (key,), cure)
@@ -3290,7 +3299,7 @@ def _doors(Risk self, module):
         """Return the gradient of `risk`, (P,): one epoch in one pass. Arguments as for `risk`."""
         cdef _Bound data = _bound(self, inputs, targets, weights, threads)
         theta = self.theta(theta)
-        out = _result(out, (self.model.n_parameters,), theta, data.arrays)
+        out = _result(out, (self.model.n_results,), theta, data.arrays)
         _mean(data, theta, out)
         return out
 
@@ -3298,7 +3307,7 @@ def _doors(Risk self, module):
         """Return `(risk, gradient)`, computed in one pass, as scipy.optimize.minimize(..., jac=True) takes them."""
         cdef _Bound data = _bound(self, inputs, targets, weights, threads)
         theta = self.theta(theta)
-        out = _empty(self.model.n_parameters, _REAL)
+        out = _empty(self.model.n_results, _REAL)
         return _mean(data, theta, out), out
 
     def per_sample_loss(theta, inputs, targets, *, out=None, threads=None):
@@ -3313,8 +3322,8 @@ def _doors(Risk self, module):
         """Return each sample's gradient, (N, P), without the penalty's. Arguments as for `risk`."""
         cdef _Bound data = _bound(self, inputs, targets, None, threads)
         theta = self.theta(theta)
-        out = _result(out, (data.n, self.model.n_parameters), theta, data.arrays)
-        _each(data, theta, ROWS, self.gradients, self.model.summed_rows, self.model.n_parameters, out)
+        out = _result(out, (data.n, self.model.n_results), theta, data.arrays)
+        _each(data, theta, ROWS, self.gradients, self.model.summed_rows, self.model.n_results, out)
         return out
 
     def predict(theta, inputs, *, threads=None):
@@ -3379,7 +3388,7 @@ def _doors(Risk self, module):
 
     cdef const Model* m = &self.model
     shapes = (
-        ("(P,)", "(%d,)" % m.n_parameters), ("(N, P)", "(N, %d)" % m.n_parameters), ("(P + 4, 2)", "(%d, 2)" % (m.n_parameters + 4)),
+        ("(P,)", "(%d,)" % m.n_parameters), ("(N, P)", "(N, %d)" % m.n_parameters), ("(P + 4, 2)", "(%d, 2)" % (m.n_results + 4)),
         ("(N, D)", "(N, %d)" % m.input_columns), ("(N, M)", "(N, %d)" % m.target_columns),
         ("(N, K)", "(N,)" if self.scalar else "(N, %d)" % m.n_predictions),
     )
@@ -3455,7 +3464,7 @@ cdef double _finish(Risk self, _Tree tree, const real* c, out) except? -1.0:
     cdef const double* sums = tree.nodes.sums
     cdef const double* shrunk = tree.nodes.shrunk
     cdef double total = sums[0] + sums[1], unit = 1.0
-    cdef Py_ssize_t n = self.model.n_parameters
+    cdef Py_ssize_t n = self.model.n_results
     cdef const real* penalty = &c[1] if self.model.penalty else NULL
     cdef Py_buffer view
     if not magnitude(sums[0]) <= GREATEST:

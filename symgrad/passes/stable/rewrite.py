@@ -14,12 +14,13 @@ from .differences import RATIOS, ROOTS, SUMS
 from .distributions import DISTRIBUTIONS
 from .form import StableForm
 from .gamma import GAMMAS
+from .labels import LABELS
 from .logarithms import LOGARITHMS
 from .products import PRODUCTS
 from .sums import QUOTIENTS, SHIFTS
 
 # Of the rules of a round the first one whose pattern is there is the one. Shifts wait until logarithms have seen sums.
-_FIRST = (*DISTRIBUTIONS, *GAMMAS, *LOGARITHMS, *RATIOS, *QUOTIENTS, *PRODUCTS, *SUMS, *ROOTS)
+_FIRST = (*DISTRIBUTIONS, *GAMMAS, *LOGARITHMS, *RATIOS, *QUOTIENTS, *PRODUCTS, *LABELS, *SUMS, *ROOTS)
 RULES: tuple[StableForm, ...] = (*_FIRST, *SHIFTS)
 
 
