@@ -8,7 +8,6 @@ from sympy.codegen import cfunctions
 from symgrad.program import STEP, Form, Value, over
 
 from .operation import Operation, Tail, X, Y, function, lowered, operator, vector_function
-from .stable import legs
 
 
 def _split(c: Value, wins: Value, loses: Value, ties: Value) -> Value:
@@ -54,9 +53,12 @@ def _mod_pullback(c: Value, r: Value, x: Value, y: Value) -> tuple[Value, Value]
 
 
 def _hypot_pullback(c: Value, r: Value, x: Value, y: Value) -> tuple[Value, Value]:
-    (x, y), length = legs(x, y, r)
+    """The slope is a direction; at (0, 0), where there is none, 0. A leg that is a number other than 0 is not there."""
+    slopes = x.call("direction", y), y.call("direction", x)
+    if x.constant or y.constant:
+        return c * slopes[0], c * slopes[1]
     at_zero = r.equals(0)
-    return c * at_zero.choose(0.0, x / length), c * at_zero.choose(0.0, y / length)
+    return c * at_zero.choose(0.0, slopes[0]), c * at_zero.choose(0.0, slopes[1])
 
 
 def _flat(c: Value, r: Value, *xs: Value) -> tuple[float, ...]:

@@ -320,6 +320,14 @@ ROWS: tuple[Operation, ...] = (
         Tail.PLAIN,
     ),
     lowered("direction", None, _direction_pullback, _direction, Tail.PLAIN),
+    # sqrt(1 + x**2) - 1
+    lowered(
+        "hypotm1",
+        sp.sqrt(1 + X**2) - 1,
+        lambda c, r, x: (c * x.call("direction", 1.0),),
+        lambda x: x * (x / (1 + x.call("hypot", 1.0))),
+        Tail.PLAIN,
+    ),
     lowered("powm1", None, _powm1_pullback, _powm1, Tail.FLAT | Tail.STEEP | Tail.CUSPED),  # x**y - 1
     lowered("box_cox", None, _box_cox_pullback, _box_cox, Tail.FLAT | Tail.STEEP | Tail.CUSPED),  # (x**y - 1)/y
     # expm1(x*y)/y

@@ -57,6 +57,7 @@ STABLE: dict[str, Callable[..., Any]] = {
     "exprel_slope": lambda x: mpmath.hyp1f1(2, 3, x) / 2,
     "expm1_quotient": lambda x, y: x * _exprel(x * y),
     "versine": lambda x: 2 * mpmath.sin(x / 2) ** 2,
+    "hypotm1": lambda x: x**2 / (1 + mpmath.hypot(x, 1)),
     "coshm1": lambda x: 2 * mpmath.sinh(x / 2) ** 2,
     "direction": lambda x, y: x / mpmath.hypot(x, y),
     "powm1": _powm1,

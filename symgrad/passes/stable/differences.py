@@ -84,7 +84,7 @@ def _leg_beside_one(x: Value, y: Value) -> Value | None:
 
 def _one_less_hypot(x: Value, y: Value) -> Value | None:
     leg = _leg_beside_one(x, y)
-    return None if leg is None else -leg * (leg / (1 + x.call("hypot", y)))
+    return None if leg is None else -leg.call("hypotm1")
 
 
 def _one_less_quotient(x: Value, y: Value) -> Value | None:

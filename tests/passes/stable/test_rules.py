@@ -17,14 +17,17 @@ from symgrad.program import Program
 from symgrad.trace import trace
 from tests.helpers.evaluate import DOUBLES, REALS, output, ulps
 
-from .case import Case, Point, x, y
+from .case import Case, Point, exp, log, x, y
 from .cases import CASES
 
 a, b, u = sp.symbols("a b u", real=True)
 V = sp.MatrixSymbol("V", 2, 1)
 i = sp.Idx("i", 2)
 # See test_stable.py; and what only differentiation makes.
-ELSEWHERE = {"log(Sum(exp(x)))", "exp(x)/Sum(exp(y))", "y*log(p), y of targets alone", "(x*y/z)/x"}
+ELSEWHERE = {
+    *("log(Sum(exp(x)))", "exp(x)/Sum(exp(y))", "y*log(p), y of targets alone", "(x*y/z)/x"),
+    "n*log(1 + exp(x)) - y*x, n and y data",
+}
 WRITTEN = [(pattern, case, written) for pattern, cases in CASES.items() for case in cases for written in case.written]
 IDS = [str(written) for _, _, written in WRITTEN]
 # What stands for x, and the parameters at which it is x exactly.
@@ -197,3 +200,32 @@ def test_matrices_element_by_element(pattern: str) -> None:
         assert names(written) <= {*used, *stabilise(derive(once))[1]}, form
         got = in_doubles(lower(rewritten(before)), (point[0], *point))
         assert max(map(ulps, got, true)) <= case.ulps + 2, form
+
+
+SCORE, n = a + 2 * b, sp.Symbol("n", real=True)
+
+
+@pytest.mark.parametrize(
+    ("written", "targets", "score"),
+    [
+        (log(1 + exp(a)) - y * a, {y: 1}, 40),
+        (log(1 + exp(-a)) + y * a, {y: 1}, -40),
+        (3 * y + 3 * log(1 + exp(SCORE)) - 3 * y * SCORE - 3, {y: 1}, 40),
+        (n * log(1 + exp(2 * a)) - 2 * a * y, {y: 7, n: 7}, 40),
+    ],
+)
+def test_a_logistic_loss_keeps_its_digits_where_label_and_score_agree(
+    written: Any, targets: dict[Any, int], score: int
+) -> None:
+    """There the label's term and the score's are equal to the last bit, and what is left is exp(-40)."""
+    symbols = [symbol for symbol in (a, b) if written.has(symbol)]
+    risk = EmpiricalRisk.from_expression(written, inputs=[], targets=list(targets), parameters=symbols, name="labels")
+    once, names_of_rules = stabilise(trace(risk))
+    assert "n*log(1 + exp(x)) - y*x" in " ".join(names_of_rules)
+    at = {a: sp.Integer(score), b: sp.Integer(0)}
+    whole = written.subs(targets)
+    true = [sp.N(e.subs(at), 60) for e in (whole, *(sp.diff(whole, symbol) for symbol in symbols))]
+    leaves = {"parameter": [np.float64(at[s]) for s in symbols], "target": [np.float64(v) for v in targets.values()]}
+    program = lower(stabilise(derive(once))[0])
+    got = (*output(program, "loss", DOUBLES, leaves), *output(program, "gradient", DOUBLES, leaves))
+    assert max(map(ulps, got, [mpf(str(t)) for t in true])) <= 4, (got, true)
