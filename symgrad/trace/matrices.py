@@ -194,12 +194,10 @@ def _joined(tracer: Tracer, node: sp.BlockMatrix) -> int:
     grid = [blocks[i : i + across] for i in range(0, len(blocks), across)]
     tops = list(accumulate((tracer.shape(row[0])[0] for row in grid), initial=0))
     lefts = list(accumulate((tracer.shape(block)[1] for block in grid[0]), initial=0))
-    parts = [
-        tracer.builder.emit("embed", tracer.matrix(block), attribute=(top, left, tops[-1], lefts[-1]))
-        for top, row in zip(tops, grid, strict=False)
-        for left, block in zip(lefts, row, strict=False)
-    ]
-    return reduce(lambda a, b: tracer.builder.emit("add", a, b), parts)
+    corners = [place for top in tops[:-1] for left in lefts[:-1] for place in (top, left)]
+    shape = tops[-1], lefts[-1]
+    joined = tracer.builder.emit("embed", *map(tracer.matrix, blocks), attribute=(*corners, *shape))
+    return tracer.builder.filled(joined, shape)
 
 
 def _diagonal(tracer: Tracer, node: sp.DiagMatrix) -> int:
