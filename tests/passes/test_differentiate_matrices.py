@@ -171,14 +171,15 @@ def test_the_gradient_of_slices_side_by_side_costs_as_much_as_the_matrix() -> No
 
 def test_slices_that_cover_a_matrix_need_no_guard_and_others_one() -> None:
     """What lies in no slice has no slope, be it infinite; where none is left out, nothing is asked."""
-    y = (W * x).applyfunc(sp.sqrt)
-    covered = derived(sp.tanh(y[0, 0]) + sp.exp(y[1, 0]))
-    assert not any(step.operation == "place" for step in lower(covered).assignments)
+    y = (W * x).applyfunc(sp.exp)
+    covered = derived(y[0:1, :] * s + y[1:2, :].applyfunc(sp.sin))
+    assert "embed" in {step.operation for step in covered.assignments}
+    assert "select" not in {step.operation for step in lower(covered).assignments}
     V3, x3 = sp.MatrixSymbol("V3", 3, 1), sp.Symbol("x3")
-    roots = (V3 * x3).applyfunc(sp.sqrt)
-    program = lower(derived(roots[0, 0] + 2 * roots[2, 0], parameters=(V3,), inputs=[x3]))
-    leaves = {"parameter": [np.float64(n) for n in (4, 0, 16)], "input": [np.float64(1)]}
-    assert list(output(program, "gradient", DOUBLES, leaves)) == [0.25, 0.0, 0.25]
+    logarithms = (V3 * x3).applyfunc(sp.log)
+    program = lower(derived(logarithms[0:1, :] + 2 * logarithms[2:3, :], parameters=(V3,), inputs=[x3]))
+    leaves = {"parameter": [np.float64(n) for n in (4, 0, 16)], "input": [np.float64(1)], "weight": [np.float64(1)]}
+    assert list(output(program, "gradient", DOUBLES, leaves)) == [0.25, 0.0, 0.125]
 
 
 def test_what_is_symmetric_is_multiplied_once() -> None:
