@@ -72,6 +72,12 @@ def _largest_pullback(c: Value, r: Value, x: Value) -> tuple[Value]:
     return (wins * (c / wins.call("total")),)
 
 
+def _embed_pullback(c: Value, r: Value, *arguments: Any) -> tuple[Value, ...]:
+    *parts, corners = arguments
+    places = zip(corners[:-2:2], corners[1:-2:2], strict=True)
+    return tuple(c.call("slice", attribute=(*at, *x.shape)) for x, at in zip(parts, places, strict=True))
+
+
 def _assemble_pullback(c: Value, r: Value, *arguments: Value | Shape) -> tuple[Value, ...]:
     rows, columns = r.shape
     places = [(i, j, 1, 1) for i in range(rows) for j in range(columns)]
@@ -120,7 +126,7 @@ def _told(shapes: Sequence[Shape], attribute: Any) -> Shape:
 
 
 def _last_two(shapes: Sequence[Shape], attribute: Any) -> Shape:
-    return tuple(attribute[2:])
+    return tuple(attribute[-2:])
 
 
 def _flops_of_product(shapes: Sequence[Shape], shape: Shape) -> int:
@@ -173,8 +179,7 @@ ROWS: tuple[Operation, ...] = (
            guards=lambda x: ((x < x.call("largest")).call("not"),)),
     _joint("slice", lambda c, r, x, part: (c.call("embed", attribute=(*part[:2], *x.shape)),), Tail.PASSING,
            _last_two, Place.WHOLE, Form.UNWRITTEN, no_flops, guards=_part),
-    _joint("embed", lambda c, r, x, part: (c.call("slice", attribute=(*part[:2], *x.shape)),), Tail.PASSING,
-           _last_two, Place.WHOLE, Form.UNWRITTEN, no_flops),
+    _joint("embed", _embed_pullback, Tail.PASSING, _last_two, Place.WHOLE, Form.UNWRITTEN, no_flops),
     _joint("assemble", _assemble_pullback, Tail.PASSING, _told, Place.LINE, Form.UNWRITTEN, no_flops),
     _joint("pick", lambda c, r, x, index: (c.call("put", index, attribute=x.shape), 0.0), Tail.PLAIN,
            _scalar, Place.WHOLE, Form.UNWRITTEN, flops_of_elements, _pick, _picked),

@@ -19,7 +19,8 @@ from symgrad.operations import TABLE, Tail, X, Y
 from symgrad.program import Assignment, Builder, Program, Shape, Value, fold
 from symgrad.trace import SCALAR_RULES, Tracer
 
-from .guards import ALWAYS, Guard, both, compact, condition_of, either
+from .cotangents import added
+from .guards import ALWAYS, Guard, both, condition_of, either, literal
 from .lowering import contract
 
 _COTANGENT = sp.Symbol("c", real=True)
@@ -50,8 +51,7 @@ def differentiate(program: Program, output: str, gradient_name: str) -> Program:
         if contributions is None or not active[variable]:
             continue
         assignment = program.assignments[variable]
-        cotangent = reduce(lambda a, b: builder.emit("add", a, b), (value for value, _ in contributions))
-        guard = compact(either([guard for _, guard in contributions]), builder)
+        cotangent, guard = added(builder, contributions)
         if assignment.operation == "parameter":
             gradient[variable] = cotangent
             continue
@@ -183,14 +183,7 @@ def _guards(builder: Builder, program: Program, variable: int) -> tuple[Guard, .
         return (ALWAYS,) * len(assignment.arguments)
     attribute = () if assignment.attribute is None else (assignment.attribute,)
     conditions = row.guards(*(Value(builder, v) for v in assignment.arguments), *attribute)
-    return tuple(_literal(builder, condition.variable) for condition in conditions)
-
-
-def _literal(builder: Builder, condition: int) -> Guard:
-    assignment = builder.assignments[condition]
-    if assignment.operation == "not":
-        return frozenset({frozenset({(assignment.arguments[0], False)})})
-    return frozenset({frozenset({(condition, True)})})
+    return tuple(literal(condition.variable, builder) for condition in conditions)
 
 
 @cache

@@ -35,6 +35,14 @@ def compact(guard: Guard, builder: Builder) -> Guard:
     return frozenset({frozenset({(condition_of(guard, builder), True)})})
 
 
+def literal(condition: int, builder: Builder) -> Guard:
+    """Return the guard that holds where a condition does."""
+    assignment = builder.assignments[condition]
+    if assignment.operation == "not":
+        return frozenset({frozenset({(assignment.arguments[0], False)})})
+    return frozenset({frozenset({(condition, True)})})
+
+
 def condition_of(guard: Guard, builder: Builder) -> int:
     """Return the variable of a guard's condition."""
     terms = [[_literal(builder, literal) for literal in sorted(term)] for term in sorted(guard, key=sorted)]

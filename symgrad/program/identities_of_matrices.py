@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 from .program import Builder
@@ -82,10 +83,26 @@ def _slice(builder: Builder, arguments: Arguments, attribute: Any) -> int | None
 
 
 def _embed(builder: Builder, arguments: Arguments, attribute: Any) -> int | None:
-    (x,) = arguments
-    if builder.constant_value(x) == 0:
+    *corners, rows, columns = attribute
+    if len(arguments) == 1 and builder.assignments[arguments[0]].shape == (rows, columns):
+        return arguments[0]
+    places = tuple(zip(corners[::2], corners[1::2], strict=True))
+    kept = {at: x for x, at in zip(arguments, places, strict=True) if builder.constant_value(x) != 0}
+    if not kept:
         return builder.constant(0.0)
-    return x if builder.assignments[x].shape == tuple(attribute[2:]) else None
+    if len(kept) == rows * columns:  # of numbers, none left out
+        numbers = (builder.emit("total", kept[i, j]) for i in range(rows) for j in range(columns))
+        return builder.emit("assemble", *numbers, attribute=(rows, columns))
+    # what no sample changes is put together once, apart from what varies
+    apart = [{at: x for at, x in kept.items() if builder.varies[x] == varies} for varies in (False, True)]
+    groups = [group for group in apart if group]
+    if len(groups) == 1 and len(kept) == len(arguments):
+        return None
+    first, *rest = (
+        builder.emit("embed", *group.values(), attribute=(*chain.from_iterable(group), rows, columns))
+        for group in groups
+    )
+    return builder.emit("add", first, *rest) if rest else first
 
 
 def _place(builder: Builder, arguments: Arguments, attribute: Any) -> int | None:

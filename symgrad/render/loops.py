@@ -277,7 +277,7 @@ class PieceWriter:
             turned = assignment.attribute if isinstance(assignment.attribute, tuple) else (0, 0)
             names = [f"{name}.T" if t else name for name, t in zip(names, turned, strict=True)]
             return f"{self._printer.name(variable)} = {' @ '.join(names)}, {shape}"
-        return f"{self._printer.name(variable)} = {assignment.operation} of {names[0]}, {shape}"
+        return f"{self._printer.name(variable)} = {assignment.operation} of {', '.join(names)}, {shape}"
 
     def _product(self, whole: Whole) -> Lines:
         assignment = self._kernel.program.assignments[whole.variable]
@@ -307,23 +307,26 @@ class PieceWriter:
 
     def _copied(self, whole: Whole, operation: str) -> Lines:
         assignment = self._kernel.program.assignments[whole.variable]
-        (source,) = assignment.arguments
+        source = assignment.arguments[0]
         rows, columns = assignment.shape
         to, from_, width = self.pointer(whole.variable), self.pointer(source), "1" if self._once else "LANES"
         if operation == "transpose":
             return (f"copy_rows({to}, {columns}, 1, {from_}, 1, {rows}, {rows}, {columns}, {width})",)
         assert isinstance(assignment.attribute, tuple)
-        top, left = assignment.attribute[:2]
         if operation == "slice":
+            top, left = assignment.attribute[:2]
             across = self._kernel.shape(source)[1]
             begin = self.pointer(source, str(top * across + left))
             return (f"copy_rows({to}, {columns}, 1, {begin}, {across}, 1, {rows}, {columns}, {width})",)
-        m, n = self._kernel.shape(source)
-        begin = self.pointer(whole.variable, str(top * columns + left))
-        return (
-            f"memset({to}, 0, {rows * columns} * {width} * sizeof(real))",
-            f"copy_rows({begin}, {columns}, 1, {from_}, {n}, 1, {m}, {n}, {width})",
-        )
+        places = zip(assignment.attribute[:-2:2], assignment.attribute[1:-2:2], strict=True)
+        lines = [f"memset({to}, 0, {rows * columns} * {width} * sizeof(real))"]
+        if sum(map(self._size, assignment.arguments)) == rows * columns:
+            lines.clear()  # the parts leave nothing out
+        for part, (top, left) in zip(assignment.arguments, places, strict=True):
+            m, n = self._kernel.shape(part)
+            begin, from_ = self.pointer(whole.variable, str(top * columns + left)), self.pointer(part)
+            lines.append(f"copy_rows({begin}, {columns}, 1, {from_}, {n}, 1, {m}, {n}, {width})")
+        return tuple(lines)
 
 
 def _plus(row: int | str) -> str:

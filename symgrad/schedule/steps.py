@@ -4,6 +4,7 @@ A loop runs over the elements of matrices of one size: all that works element by
 that it feeds. Scalars are the loops of one element. Products and copies are steps of their own, between whole matrices.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf
@@ -68,6 +69,7 @@ class Sequencer:
         self._program = program
         self._homes = homes
         self._step: dict[int, int] = {}
+        self._open: dict[int, list[int]] = {}  # the loops of each size that have room, in order
 
     def add(self, variable: int) -> None:
         """Put the next variable into a step; it depends on those added before and on what is there already."""
@@ -83,8 +85,12 @@ class Sequencer:
         if place is None:
             place = len(self.steps)
             self.steps.append(Step(size))
-        self.steps[place].variables.append(variable)
+            self._open.setdefault(size, []).append(place)
+        variables = self.steps[place].variables
+        variables.append(variable)
         self._step[variable] = place
+        if size and len(variables) >= self._longest:
+            self._open[size].remove(place)
 
     def _loop_size(self, assignment: Assignment) -> int:
         """The number of elements of the loop that it is a line of; 0 for a step of its own."""
@@ -101,13 +107,13 @@ class Sequencer:
             return 0
         assignment = self._program.assignments[argument]
         local = is_elementwise(assignment) and assignment.operation != "assemble" and self.steps[made].size == size
-        return made if local and argument in self.steps[made].variables else made + 1
+        return made if local else made + 1
 
     def _fitting(self, earliest: int, size: int) -> int | None:
-        for place in range(earliest, len(self.steps)):
-            if self.steps[place].size == size and len(self.steps[place].variables) < self._longest:
-                return place
-        return None
+        """The first loop of that size, from a step on, that has room. (Looked up: steps are many in a long program.)"""
+        places = self._open.get(size, [])
+        number = bisect_left(places, earliest)
+        return places[number] if number < len(places) else None
 
 
 def sequence(

@@ -17,7 +17,7 @@ from symgrad import functions
 from symgrad.declare import symbols_in, walk
 from symgrad.program import Shape, Value, size_of
 
-from .scalars import combined, rational_power
+from .scalars import combined, number_power
 from .tracer import Rule, Tracer, double, shape_of_node
 
 # ----------------------------------------------------------------------------------------------------------- products
@@ -58,7 +58,7 @@ def _chain(tracer: Tracer, factors: Sequence[int]) -> int:
 def _power(tracer: Tracer, node: sp.MatPow) -> int:
     base, exponent = node.args[0], sp.S.NegativeOne if isinstance(node, sp.Inverse) else node.args[1]
     if tracer.shape(base) == (1, 1):
-        return tracer.builder.filled(_number_power(tracer, tracer.variable(base), exponent), (1, 1))
+        return tracer.builder.filled(number_power(tracer, tracer.variable(base), exponent), (1, 1))
     result, square, left = None, tracer.matrix(base), int(exponent)
     while left:
         if left & 1:
@@ -67,12 +67,6 @@ def _power(tracer: Tracer, node: sp.MatPow) -> int:
         square = tracer.builder.emit("matmul", square, square) if left else square
     assert result is not None, "the declaration lets no other exponent through"
     return result
-
-
-def _number_power(tracer: Tracer, base: int, exponent: sp.Expr) -> int:
-    if exponent.is_Rational:
-        return rational_power(tracer, base, exponent)
-    return tracer.builder.emit("pow", base, tracer.variable(exponent))
 
 
 def _base(node: Any) -> tuple[sp.Basic, ...]:
@@ -115,7 +109,8 @@ def _hadamard_product(tracer: Tracer, node: sp.HadamardProduct) -> int:
 
 def _hadamard_power(tracer: Tracer, node: sp.HadamardPower) -> int:
     base, exponent = node.args
-    return _number_power(tracer, tracer.matrix(base), exponent)
+    power = number_power(tracer, tracer.matrix(base), exponent)
+    return tracer.builder.filled(power, tracer.shape(base))
 
 
 def _apply(tracer: Tracer, node: ElementwiseApplyFunction) -> int:
@@ -194,12 +189,10 @@ def _joined(tracer: Tracer, node: sp.BlockMatrix) -> int:
     grid = [blocks[i : i + across] for i in range(0, len(blocks), across)]
     tops = list(accumulate((tracer.shape(row[0])[0] for row in grid), initial=0))
     lefts = list(accumulate((tracer.shape(block)[1] for block in grid[0]), initial=0))
-    parts = [
-        tracer.builder.emit("embed", tracer.matrix(block), attribute=(top, left, tops[-1], lefts[-1]))
-        for top, row in zip(tops, grid, strict=False)
-        for left, block in zip(lefts, row, strict=False)
-    ]
-    return reduce(lambda a, b: tracer.builder.emit("add", a, b), parts)
+    corners = [place for top in tops[:-1] for left in lefts[:-1] for place in (top, left)]
+    shape = tops[-1], lefts[-1]
+    joined = tracer.builder.emit("embed", *map(tracer.matrix, blocks), attribute=(*corners, *shape))
+    return tracer.builder.filled(joined, shape)
 
 
 def _diagonal(tracer: Tracer, node: sp.DiagMatrix) -> int:

@@ -81,13 +81,20 @@ def _factor(factor: sp.Basic) -> tuple[sp.Basic, sp.Basic]:
 
 def _pow(tracer: Tracer, node: sp.Pow) -> int:
     base, exponent = node.args
-    if exponent.is_Rational:
-        return rational_power(tracer, tracer.variable(base), exponent)
-    return tracer.builder.emit("pow", *tracer.variables(node))
+    return number_power(tracer, tracer.variable(base), exponent)
 
 
-def rational_power(tracer: Tracer, variable: int, exponent: sp.Rational) -> int:
-    """Return ``variable**exponent`` for a rational number, element by element."""
+def number_power(tracer: Tracer, base: int, exponent: sp.Expr) -> int:
+    """Return ``base**exponent``, element by element: what the index of a sum gives as exponent is a rational number."""
+    exact = exponent if exponent.is_Rational else tracer.exact(exponent)
+    if exact is not None and exact.is_Rational:
+        return _rational_power(tracer, base, exact)
+    return tracer.builder.emit("pow", base, tracer.variable(exponent))
+
+
+def _rational_power(tracer: Tracer, variable: int, exponent: sp.Rational) -> int:
+    if exponent == 0:
+        return tracer.builder.constant(1.0)
     if exponent.is_Integer and exponent < 0:
         return tracer.builder.emit("power", variable, attribute=int(exponent))
     if exponent < 0:

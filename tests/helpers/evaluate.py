@@ -102,10 +102,11 @@ def _matmul(arithmetic: Arithmetic, x: Any, y: Any, turned: tuple[int, int] = (0
     return arithmetic.array((_added(map(times, x[i], y[:, j]), arithmetic) for i, j in places), (m, n))
 
 
-def _embed(arithmetic: Arithmetic, x: Any, part: tuple[int, ...]) -> Any:
-    top, left, *shape = part
-    whole = arithmetic.array([arithmetic.number(0.0)] * prod(shape), tuple(shape))
-    whole[top : top + x.shape[0], left : left + x.shape[1]] = x
+def _embed(arithmetic: Arithmetic, *operands: Any) -> Any:
+    *parts, (*corners, rows, columns) = operands
+    whole = arithmetic.array([arithmetic.number(0.0)] * (rows * columns), (rows, columns))
+    for x, top, left in zip(parts, corners[::2], corners[1::2], strict=True):
+        whole[top : top + x.shape[0], left : left + x.shape[1]] = x
     return whole
 
 

@@ -87,7 +87,10 @@ class Grower:
             return emit(kind, x, attribute=part)
         if kind == "embed":
             top, left = draw.randrange(4 - rows), draw.randrange(4 - columns)
-            return emit(kind, x, attribute=(top, left, draw.randint(top + rows, 3), draw.randint(left + columns, 3)))
+            whole = draw.randint(top + rows, 3), draw.randint(left + columns, 3)
+            if top + 2 * rows <= whole[0]:  # another below, if there is room
+                return emit(kind, x, x, attribute=(top, left, top + rows, left, *whole))
+            return emit(kind, x, attribute=(top, left, *whole))
         if kind == "pick":
             return emit(kind, x, self.builder.constant(float(draw.randrange(rows * columns))))
         return emit(kind, x)

@@ -56,6 +56,8 @@ EXPRESSIONS = [
     sp.log(sp.Sum(sp.exp(c[i, 0] * s), (i, 0, 1))) + W[0, 1] * x[1, 0],
     (W[0:1, :] * W[:, 1:2])[0, 0] * sp.cos(s) + (W**4)[1, 0],
     sp.exp(-((c - W * x).T * (c - W * x))[0, 0]),
+    ((W[:, 0:1].applyfunc(sp.exp) + W[:, 1:2] * s).T * W * x)[0, 0],  # parts side by side, and the whole
+    (W[0:1, :] * x)[0, 0] * (W[1:2, 0:1] * W[0:1, 1:2])[0, 0] + (W * x)[0, 0],  # parts that overlap
 ]
 THETA = [0.75, -0.5, 1.25, 0.375, 1.5, -0.625, 0.875]
 SAMPLE = [1.125, -0.25]
@@ -147,6 +149,37 @@ def network(sizes: tuple[int, ...]) -> Any:
     k = sp.Idx("k", sizes[-1])
     loss = sp.log(sp.Sum(sp.exp(scores[k, 0]), (k, 0, sizes[-1] - 1))) - scores[label, 0]
     return generate(EmpiricalRisk(Model(weights[-1] * layer, [first], weights), Loss(loss, scores, label)))
+
+
+def sliced(count: int, width: int = 1, step: int = 1) -> Program:
+    """A loss of ``count`` slices of one matrix of 4 rows, each ``width`` columns wide and ``step`` after the last."""
+    M, u = sp.MatrixSymbol("M", 4, count * step + width - step), sp.MatrixSymbol("u", width, 1)
+    parts = (M[:, k * step : k * step + width] for k in range(count))
+    each = sp.MatAdd(*((part * u).applyfunc(sp.sin) for part in parts)) if count > 1 else M * u
+    return lower(derived(sp.OneMatrix(1, 4) * each.applyfunc(sp.tanh), inputs=[u], parameters=(M,)))
+
+
+def test_the_gradient_of_slices_side_by_side_costs_as_much_as_the_matrix() -> None:
+    """No slice's gradient is added to zeros: neither the operations nor the elements written grow with the square."""
+    for steps in (sliced(12).assignments, sliced(12, 2, 2).assignments):
+        joined = [step for step in steps if step.operation == "embed"]
+        assert [len(step.arguments) for step in joined] == [12]
+        assert not any(step.operation == "add" and step.shape == joined[0].shape for step in steps)
+    overlapping = [step for step in sliced(12, 2, 1).assignments if step.operation == "embed"]
+    assert [len(step.arguments) for step in overlapping] == [6, 6]  # every second one is beside the others
+
+
+def test_slices_that_cover_a_matrix_need_no_guard_and_others_one() -> None:
+    """What lies in no slice has no slope, be it infinite; where none is left out, nothing is asked."""
+    y = (W * x).applyfunc(sp.exp)
+    covered = derived(y[0:1, :] * s + y[1:2, :].applyfunc(sp.sin))
+    assert "embed" in {step.operation for step in covered.assignments}
+    assert "select" not in {step.operation for step in lower(covered).assignments}
+    V3, x3 = sp.MatrixSymbol("V3", 3, 1), sp.Symbol("x3")
+    logarithms = (V3 * x3).applyfunc(sp.log)
+    program = lower(derived(logarithms[0:1, :] + 2 * logarithms[2:3, :], parameters=(V3,), inputs=[x3]))
+    leaves = {"parameter": [np.float64(n) for n in (4, 0, 16)], "input": [np.float64(1)], "weight": [np.float64(1)]}
+    assert list(output(program, "gradient", DOUBLES, leaves)) == [0.25, 0.0, 0.125]
 
 
 def test_what_is_symmetric_is_multiplied_once() -> None:

@@ -79,10 +79,14 @@ def test_in_doubles_a_fold_changes_no_bit(seed: int) -> None:
 
 
 def check(operation: str, *arguments: Any, attribute: Any = None) -> str:
-    """What becomes of an operation on named leaves: ``A`` is 2x3, ``B`` 3x2, ``c`` 3x1, ``o`` 1x1, ``p`` a number."""
+    """What becomes of an operation on named leaves: ``A`` is 2x3, ``B`` 3x2, ``c`` 3x1, ``o`` 1x1, ``p`` a number.
+
+    ``k`` is a column, 3x1, that is the same for all samples.
+    """
     builder = Builder(fold=fold)
     shapes: dict[str, Shape] = {"A": (2, 3), "B": (3, 2), "c": (3, 1), "o": (1, 1), "p": ()}
     names = {name: builder.emit("input", attribute=9 * k, shape=s) for k, (name, s) in enumerate(shapes.items())}
+    names["k"] = builder.emit("parameter", attribute=0, shape=(3, 1))
 
     def variable(argument: Any) -> int:
         if isinstance(argument, tuple):
@@ -140,6 +144,9 @@ def zeros(rows: int, columns: int) -> Any:
         ("slice", [("assemble", "p", 3.0, 4.0, 5.0, [2, 2])], (1, 0, 1, 1), "fill(4.0, [1, 1])"),
         ("embed", ["A"], (0, 0, 2, 3), "A"),
         ("embed", [zeros(1, 1)], (1, 1, 3, 3), "fill(0.0, [3, 3])"),
+        ("embed", ["o", zeros(2, 2), "A"], (0, 0, 0, 1, 2, 0, 4, 3), "embed(o, A, [0, 0, 2, 0, 4, 3])"),
+        ("embed", ["o", ("fill", "p", [1, 1])], (0, 1, 0, 0, 1, 2), "assemble(p, total(o), [1, 2])"),
+        ("embed", ["o", "k"], (0, 0, 1, 0, 4, 1), "add(embed(k, [1, 0, 4, 1]), embed(o, [0, 0, 4, 1]))"),
         ("place", [], (1, 1), "fill(0.0, [1, 1])"),
         ("add", ["A", zeros(2, 3)], None, "A"),
         ("add", [("fill", "p", [2, 3]), "A"], None, None),

@@ -197,6 +197,7 @@ def test_every_operation_is_a_line_or_a_step_of_its_own() -> None:
         ("put", [(), ()], (2, 3), (2, 3)),
         ("slice", [(4, 4)], (1, 0, 2, 3), (2, 3)),
         ("embed", [(1, 1)], (1, 0, 2, 3), (2, 3)),
+        ("embed", [(1, 1), (1, 3)], (1, 0, 0, 0, 2, 3), (2, 3)),
         ("logsumexp_all", [(3, 1)], None, ()),
         ("softmax_all", [(3, 1)], None, (3, 1)),
     ],

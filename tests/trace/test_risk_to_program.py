@@ -156,6 +156,27 @@ def test_powers_are_the_cheapest_that_mean_them(power: sp.Expr, expected: list[s
     assert len(found) <= len(expected) + 2
 
 
+@pytest.mark.parametrize(
+    ("term", "written"),
+    [
+        (lambda j: W[j, 0] * u**j, W[0, 0] + W[1, 0] * u + W[2, 0] * u**2),
+        (lambda j: W[j, 0] * u ** (6 * j - 3), W[0, 0] * u**-3 + W[1, 0] * u**3 + W[2, 0] * u**9),
+        (lambda j: W[j, 0] * u ** ((j + 1) / 2), W[0, 0] * sp.sqrt(u) + W[1, 0] * u + W[2, 0] * u ** sp.Rational(3, 2)),
+    ],
+)
+def test_the_index_of_a_sum_is_an_exponent_like_any_other(term: Any, written: sp.Expr) -> None:
+    """Products, where it is a whole number: `pow` would be slow, and slower for a negative base."""
+    j = sp.Idx("j", 3)
+    (opened, names), (flat, expected) = (
+        (trace(risk_of(e)), operations(trace(risk_of(e)))) for e in (sp.Sum(term(j), (j, 0, 2)), written)
+    )
+    assert "pow" not in names
+    assert set(names) <= {*expected, "div"}
+    leaves = {"parameter": np.arange(3.0, 12.0), "input": np.array([1.5, 0]), "weight": np.array([1.0])}
+    values = [output(lower(program), "loss", DOUBLES, leaves)[0] for program in (opened, flat)]
+    assert values[0] == pytest.approx(values[1], rel=1e-15)
+
+
 @pytest.mark.parametrize("exponent", ["-11", "-7/2", "-2", "-1", "-1/2", "-1/3", "1/3", "1/2", "3/2", "2", "5/2", "37"])
 @pytest.mark.parametrize("base", [0.3, 1.0, 7.25])
 def test_powers_have_sympys_values(exponent: str, base: float) -> None:
