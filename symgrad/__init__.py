@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .boosting import objective
     from .build import CompiledRisk
     from .declare import EmpiricalRisk, Loss, Model
+    from .fitting import Fit, Parameters, covariance, fit
     from .pipeline import compile, generate
     from .verification import Report, verify
 
@@ -20,11 +21,15 @@ __version__ = "0.1.0"
 __all__ = [
     "CompiledRisk",
     "EmpiricalRisk",
+    "Fit",
     "Loss",
     "Model",
+    "Parameters",
     "Report",
     "compile",
+    "covariance",
     "errors",
+    "fit",
     "functions",
     "generate",
     "losses",
@@ -35,10 +40,14 @@ __all__ = [
 _ROOMS = {
     "CompiledRisk": "build",
     "EmpiricalRisk": "declare",
+    "Fit": "fitting",
     "Loss": "declare",
     "Model": "declare",
+    "Parameters": "fitting",
     "Report": "verification",
     "compile": "pipeline",
+    "covariance": "fitting",
+    "fit": "fitting",
     "generate": "pipeline",
     "objective": "boosting",
     "verify": "verification",

@@ -10,7 +10,7 @@ from symgrad.build import CompiledRisk
 from symgrad.declare import EmpiricalRisk, leaves
 from symgrad.errors import SymgradError
 from symgrad.explain import formulae
-from symgrad.fitting import Fit, agreeing_digits, fit, residual_risk, scipy_optimize
+from symgrad.fitting import ExampleFit, agreeing_digits, fit_example, residual_risk, scipy_optimize
 from symgrad.gallery import Example
 from symgrad.pipeline import compile as compile_risk
 from symgrad.progress import progress
@@ -99,7 +99,7 @@ def _fit(example: Example, start: str) -> bool:
     with progress() as line:
         if residual_risk(example.risk) is not None:
             line.say("compiling the residual, whose per-sample gradient is the Jacobian")
-        found = fit(example, start)
+        found = fit_example(example, start)
     theta = ", ".join([f"{value:g}" for value in example.starts[start][:MOST_SHOWN]])
     more = ", ..." if len(example.starts[start]) > MOST_SHOWN else ""
     print()
@@ -111,7 +111,7 @@ def _fit(example: Example, start: str) -> bool:
     return _compare(example, found) and found.converged
 
 
-def _compare(example: Example, found: Fit) -> bool:
+def _compare(example: Example, found: ExampleFit) -> bool:
     """Certified and found numbers side by side."""
     names = [str(parameter) for parameter in leaves(*example.risk.parameters)]
     texts = example.certified_text

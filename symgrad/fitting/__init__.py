@@ -1,6 +1,14 @@
-"""Fits that use a compiled gradient."""
+"""Fits that use a compiled gradient, and what may be said of them."""
 
-from .least_squares import Fit, agreeing_digits, fit, residual_risk, scipy_optimize
+from .covariances import covariance
+from .examples import ExampleFit, agreeing_digits, fit_example, residual_risk
+from .extras import scipy_optimize
+from .fitted import fit
+from .parameters import Parameters
+from .result import Fit
 from .training import Epoch, accuracy, adam, held_back
 
-__all__ = ["Epoch", "Fit", "accuracy", "adam", "agreeing_digits", "fit", "held_back", "residual_risk", "scipy_optimize"]
+__all__ = [
+    "Epoch", "ExampleFit", "Fit", "Parameters", "accuracy", "adam", "agreeing_digits", "covariance", "fit",
+    "fit_example", "held_back", "residual_risk", "scipy_optimize",
+]  # fmt: skip

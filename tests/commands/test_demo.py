@@ -12,8 +12,8 @@ from symgrad import gallery, losses
 from symgrad.cli import main
 from symgrad.commands import demo as command
 from symgrad.declare import EmpiricalRisk, Loss, Model
-from symgrad.fitting import agreeing_digits, fit, residual_risk
-from symgrad.fitting import least_squares as demo
+from symgrad.fitting import agreeing_digits, fit_example, residual_risk
+from symgrad.fitting import examples as demo
 from symgrad.pipeline import compile as compile_risk
 
 a, x, y, z = sp.symbols("a x y z")
@@ -116,7 +116,7 @@ def digits_of(example: gallery.Example, found: demo.Fit) -> list[int]:
 @pytest.mark.parametrize("start", ["start 1", "start 2"])
 def test_least_squares_finds_the_certified_parameters(start: str) -> None:
     example = gallery.load("misra1a")
-    found = fit(example, start)
+    found = fit_example(example, start)
     assert min(digits_of(example, found)) >= 10
     assert found.converged
     assert agreeing_digits(found.rss, "1.2455138894E-01") >= 10
@@ -125,7 +125,7 @@ def test_least_squares_finds_the_certified_parameters(start: str) -> None:
 
 def test_a_likelihood_is_maximised() -> None:
     example = gallery.load("ships_negbin")
-    found = fit(example, "zero")
+    found = fit_example(example, "zero")
     assert min(digits_of(example, found)) >= 6
     assert found.converged
     assert example.certified_sum_text is not None
@@ -136,28 +136,28 @@ def test_a_likelihood_is_maximised() -> None:
 def test_a_start_may_be_an_array_and_is_left_alone() -> None:
     example = gallery.load("misra1a")
     start = np.array([400.0, 2e-4])
-    assert min(digits_of(example, fit(example, start))) >= 10
+    assert min(digits_of(example, fit_example(example, start))) >= 10
     assert start.tolist() == [400.0, 2e-4]
-    fit(example, "start 1")
+    fit_example(example, "start 1")
     assert example.starts["start 1"].tolist() == [500.0, 1e-4]
 
 
 def test_an_unknown_start_is_answered_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"start: expected one of 'start 1', 'start 2', got 'start 3'"):
-        fit(gallery.load("misra1a"), "start 3")
+        fit_example(gallery.load("misra1a"), "start 3")
 
 
 def test_a_fit_that_has_no_minimum_says_so() -> None:
     """exp(-a x) against -1 is best at infinity, where the parameter has no effect any more."""
     example = gallery.load("misra1a")
     endless = EmpiricalRisk(Model(sp.exp(-a * x / 100), [x], [a]), Loss((z - y) ** 2, z, y), name="endless")
-    found = fit(replace(example, risk=endless, targets=-np.ones_like(example.targets)), np.array([1.0]))
+    found = fit_example(replace(example, risk=endless, targets=-np.ones_like(example.targets)), np.array([1.0]))
     assert not found.converged
 
 
 def test_infinities_on_the_way_do_not_end_the_fit() -> None:
     example = gallery.load("misra1a")
-    found = fit(example, np.array([500.0, -3.0]))  # exp(-b2 x) overflows
+    found = fit_example(example, np.array([500.0, -3.0]))  # exp(-b2 x) overflows
     assert np.isfinite(found.parameters).all()
 
 
@@ -196,7 +196,7 @@ def test_the_demo_fails_where_the_digits_are_others(
 def test_the_demo_fails_where_the_fit_has_not_settled(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "fit", lambda *given: replace(fit(*given), converged=False))
+    monkeypatch.setattr(command, "fit", lambda *given: replace(fit_example(*given), converged=False))
     monkeypatch.setattr(command, "SAMPLES", 5)
     assert main(["demo", "misra1a"]) == 1
     assert "has not settled" in capsys.readouterr().out

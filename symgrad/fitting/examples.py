@@ -7,7 +7,6 @@ per-sample gradient. Any other loss is minimised by its own mean and gradient.
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,10 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from symgrad.declare import EmpiricalRisk, Loss
-from symgrad.errors import SymgradError
 from symgrad.gallery import Example
 from symgrad.pipeline import compile as compile_risk
+
+from .extras import scipy_optimize
 
 Array = NDArray[np.float64]
 
@@ -28,12 +28,8 @@ _HUGE = 1e150  # in place of infinity and NaN, which MINPACK does not know; its 
 _STEP = np.finfo(float).eps ** (1 / 3)  # of a central difference, relative
 
 
-class MissingExtraError(SymgradError):
-    """A package that only some commands need is not installed."""
-
-
 @dataclass(frozen=True, slots=True)
-class Fit:
+class ExampleFit:
     """The result of a fit: where it ended, and how it got there."""
 
     parameters: Array
@@ -48,7 +44,7 @@ class Fit:
     """what was done, for a person"""
 
 
-def fit(example: Example, start: str | Array) -> Fit:
+def fit_example(example: Example, start: str | Array) -> ExampleFit:
     """Return the fit of an example from one of its named starting points, or from an array ``(P,)``.
 
     Compiles the example's risk, and its residual as a risk of its own where the loss is a squared residual. Raises
@@ -63,7 +59,7 @@ def fit(example: Example, start: str | Array) -> Fit:
         found = _minimised(example, theta) if residual is None else _least_squares(example, residual, theta)
     parameters, iterations, step, method = found
     rss = len(example.inputs) * compiled.risk(parameters, example.inputs, example.targets)
-    return Fit(parameters, float(rss), iterations, bool(step < 1e-8), method)
+    return ExampleFit(parameters, float(rss), iterations, bool(step < 1e-8), method)
 
 
 def residual_risk(risk: EmpiricalRisk) -> EmpiricalRisk | None:
@@ -94,18 +90,6 @@ def agreeing_digits(found: float, certified: str) -> int:
     while digits and distance > Decimal(1).scaleb(printed.adjusted() + 1 - digits) / 2:
         digits -= 1
     return digits
-
-
-def scipy_optimize() -> ModuleType:
-    """Return ``scipy.optimize``. Raises `MissingExtraError`, which says how to get it."""
-    try:
-        import scipy.optimize
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f'fitting needs SciPy, which is not installed ({error}): python -m pip install "symgrad[scipy]"'
-        ) from error
-    optimize: ModuleType = scipy.optimize
-    return optimize
 
 
 def _start(example: Example, start: str | Array) -> Array:

@@ -1,0 +1,30 @@
+"""Packages that only fits need: what says how to get them."""
+
+from types import ModuleType
+
+from symgrad.errors import SymgradError
+
+
+class MissingExtraError(SymgradError):
+    """A package that only some commands need is not installed."""
+
+
+def scipy_optimize() -> ModuleType:
+    """Return ``scipy.optimize``. Raises `MissingExtraError`, which says how to get it."""
+    try:
+        import scipy.optimize
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f'fitting needs SciPy, which is not installed ({error}): python -m pip install "symgrad[scipy]"'
+        ) from error
+    optimize: ModuleType = scipy.optimize
+    return optimize
+
+
+def scipy_stats() -> ModuleType:
+    """Return ``scipy.stats``. Raises `MissingExtraError`, which says how to get it."""
+    scipy_optimize()
+    import scipy.stats
+
+    stats: ModuleType = scipy.stats
+    return stats

@@ -1,0 +1,79 @@
+"""From a risk and data to estimates."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from symgrad.declare import EmpiricalRisk
+from symgrad.errors import ArrayError, DeclarationError
+from symgrad.pipeline import compile as compile_risk
+
+from .covariances import Data
+from .kinds import KINDS, kind_of, squares
+from .parameters import Parameters, Space
+from .problem import Problem, Progress
+from .result import Fit
+from .solve import solved, started
+
+_SAMPLE = 2000  # rows on which starts are tried
+
+
+def fit(
+    risk: EmpiricalRisk,
+    data: Any,
+    parameters: Parameters | dict[str, Any] | None = None,
+    *,
+    kind: str = "auto",
+    weight_kind: str = "frequency",
+    method: str = "auto",
+    progress: Progress | None = None,
+    **options: Any,
+) -> Fit:
+    """Return the fit of a risk: where it is least, and what may be said of that.
+
+    Args:
+        risk: the declared risk; it is compiled, or found in the cache.
+        data: ``(inputs, targets)`` or ``(inputs, targets, weights)``.
+        parameters: `symgrad.Parameters`, or a dictionary of starts. What has no start begins with the best of a few
+            magnitudes and signs.
+        kind: "likelihood" where the loss is a sample's -log density; "least_squares" where it is a squared residual;
+            "loss" where it is neither (sandwich covariances alone); "auto" finds out.
+        weight_kind: "frequency" for weights that count samples; "analytic" or "probability" for others.
+        method: "auto", "least_squares", or a method of `scipy.optimize.minimize`. Newton steps follow in any case.
+        progress: called with (evaluations, value) as it goes on. Ctrl-C ends with the best so far.
+        options: handed to the optimiser.
+
+    Raises `DeclarationError` and `ArrayError`; without SciPy `MissingExtraError`.
+    """
+    if not isinstance(risk, EmpiricalRisk):
+        raise DeclarationError(f"risk: expected an EmpiricalRisk, got {type(risk).__name__}; declare one")
+    if kind not in ("auto", *KINDS):
+        raise ArrayError(f"kind: expected 'auto' or one of {list(KINDS)}, got {kind!r}; choose one")
+    if kind == "least_squares" and risk.model is not None and squares(risk) is None:
+        raise DeclarationError(
+            f"kind: expected a loss that is a multiple of (prediction - target)**2 for 'least_squares', got {risk.loss}"
+        )
+    begin = time.perf_counter()
+    given = parameters if isinstance(parameters, Parameters) else Parameters(risk, parameters)
+    if given.risk is not risk:
+        raise DeclarationError(
+            "parameters: expected those of this risk, got another's; make them with Parameters(risk)"
+        )
+    rows, compiled, space = Data(data, weight_kind), compile_risk(risk), Space(given)
+    problem = Problem(compiled, rows, space, progress)
+    sample = problem if rows.rows <= _SAMPLE else Problem(compiled, _sampled(rows, weight_kind), space, None)
+    phi, guessed = started(problem, sample)
+    is_squares = kind in ("auto", "least_squares") and risk.model is not None and squares(risk) is not None
+    solution = solved(problem, phi, "least_squares" if is_squares else "likelihood", method, options)
+    found = kind if kind != "auto" else kind_of(risk, compiled, space.theta(solution.phi), rows)
+    seconds = time.perf_counter() - begin
+    return Fit(risk, given, found, rows, compiled, space, solution, problem.evaluations, seconds, guessed)
+
+
+def _sampled(data: Data, weight_kind: str) -> Data:
+    """Some rows, evenly spread."""
+    rows = np.linspace(0, data.rows - 1, _SAMPLE).astype(int)
+    return Data(tuple(None if a is None else a[rows] for a in data.arrays), weight_kind)

@@ -1,0 +1,187 @@
+"""The way to a minimum: a start, SciPy's optimiser for the kind of problem, and Newton steps until none is worth it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from .extras import scipy_optimize
+from .parameters import Array
+from .problem import HUGE, Problem
+
+TOLERANCE = 1e-7  # of a Newton step, in standard errors of each parameter
+MOST_NEWTON = 200  # parameters: of more, no Hessian is taken
+_MOST_STEPS = 60  # of polishing
+_MOST_EVALUATIONS = 50_000
+_MAGNITUDES = (0.0, 1e-4, 1e-2, 0.1, 1.0, 10.0, 100.0, 1e4)
+_EPSILON = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """Where a search ended: ``step`` is the last Newton step, in standard errors; ``free``, what no bound holds."""
+
+    phi: Array
+    free: Any
+    step: float
+    converged: bool
+    message: str
+
+
+def started(problem: Problem, sample: Problem) -> tuple[Array, tuple[str, ...]]:
+    """Return a start, and the names of the parameters that had none.
+
+    They begin with the best of a few magnitudes and signs, tried on some rows: first for all at once, then one by one.
+    """
+    space = problem.space
+    missing = np.flatnonzero(np.isnan(space.start))
+    if not len(missing):
+        return space.start.copy(), ()
+    tried = sorted({s * m for m in _MAGNITUDES for s in (1.0, -1.0)}, key=lambda v: (abs(v - 1), v))
+    phi = space.start.copy()
+
+    def with_values(places: Sequence[int], value: float) -> Array:
+        candidate = phi.copy()
+        for place in places:
+            candidate[place] = np.clip(value, space.lower[place] + 1e-3, space.upper[place] - 1e-3)
+        return candidate
+
+    for places in ([*missing], *([place] for place in [*missing] * 2)):
+        candidates = [with_values(places, value) for value in tried]
+        if not np.isnan(phi).any():
+            candidates.insert(0, phi)
+        phi = min(candidates, key=lambda candidate: sample.value(candidate)[0])
+    return phi, tuple(space.names[space.free[place]] for place in missing)
+
+
+def solved(problem: Problem, phi: Array, kind: str, method: str, options: dict[str, Any]) -> Solution:
+    """Return where the risk is least, near a start.
+
+    ``method``: "auto", "least_squares", or one of `scipy.optimize.minimize`. A KeyboardInterrupt ends the search with the best so far.
+    """
+    optimize = scipy_optimize()
+    chosen = _method(problem, kind) if method == "auto" else method
+    try:
+        with np.errstate(all="ignore"):
+            phi, why = _search(optimize, problem, phi, chosen, options)
+            return _polished(problem, phi, why)
+    except KeyboardInterrupt:
+        phi = problem.best[1]
+        return Solution(phi, np.ones(len(phi), bool), np.inf, False, "interrupted: the best so far")
+
+
+def _method(problem: Problem, kind: str) -> str:
+    if kind == "least_squares" and problem.data.rows >= len(problem.space.free):
+        return "least_squares"
+    return "L-BFGS-B" if problem.space.has_bounds or len(problem.space.free) > MOST_NEWTON else "trust-exact"
+
+
+def _search(
+    optimize: ModuleType, problem: Problem, phi: Array, method: str, options: dict[str, Any]
+) -> tuple[Array, str]:
+    """Where SciPy ends, and its own words."""
+    space = problem.space
+    if len(phi) == 0:
+        return phi, "nothing is free"
+    if method == "least_squares":
+        bounded = space.has_bounds
+        found = optimize.least_squares(
+            problem.residuals, phi, problem.jacobian, method="trf" if bounded else "lm", x_scale="jac",
+            bounds=(space.lower, space.upper) if bounded else (-np.inf, np.inf),
+            ftol=_EPSILON, xtol=_EPSILON, gtol=_EPSILON, max_nfev=_MOST_EVALUATIONS, **options,
+        )  # fmt: skip
+        return found.x, f"least_squares: {found.message}"
+    scale = _scale(problem, phi)
+    bounds = list(zip(space.lower / scale, space.upper / scale, strict=True)) if space.has_bounds else None
+
+    def value(x: Array) -> tuple[float, Array]:
+        found, gradient = problem.value(x * scale)
+        return found, gradient * scale
+
+    def hessian(x: Array) -> Array:
+        found = problem.hessian(x * scale) * np.outer(scale, scale)
+        return found if np.isfinite(found).all() else np.eye(len(x))
+
+    given: dict[str, Any] = {"maxiter": _MOST_EVALUATIONS}
+    given |= {"gtol": 1e-12} if method == "trust-exact" else {}
+    given |= {"ftol": 0.0, "gtol": 1e-12, "maxfun": _MOST_EVALUATIONS, "maxcor": 20} if method == "L-BFGS-B" else {}
+    takes_hessian = method in ("trust-exact", "trust-ncg", "trust-krylov", "dogleg", "Newton-CG", "trust-constr")
+    found = optimize.minimize(
+        value, phi / scale, jac=True, hess=hessian if takes_hessian else None, bounds=bounds, method=method,
+        options=given | options,
+    )  # fmt: skip
+    return np.clip(found.x * scale, space.lower, space.upper), f"{method}: {found.message}"
+
+
+def _scale(problem: Problem, phi: Array) -> Array:
+    """Units in which the risk is about equally curved by each number of phi."""
+    if len(phi) > MOST_NEWTON:
+        return np.ones(len(phi))
+    curvature = np.abs(np.diag(problem.hessian(phi)))
+    value = abs(problem.value(phi)[0])
+    unit = np.sqrt(max(value, 1e-300) if value < HUGE else 1.0)
+    scale = unit / np.sqrt(curvature)
+    usable = np.isfinite(scale) & (scale > 0)
+    return np.where(usable, scale, np.maximum(np.abs(phi), 1.0))
+
+
+def _polished(problem: Problem, phi: Array, why: str) -> Solution:
+    """Newton steps within the bounds, until one is below `TOLERANCE` standard errors in each parameter."""
+    space = problem.space
+    if len(phi) > MOST_NEWTON or len(phi) == 0:
+        gradient = problem.value(phi)[1]
+        size = float(np.abs(gradient).max(initial=0.0))
+        return Solution(
+            phi, np.ones(len(phi), bool), 0.0 if not len(phi) else np.inf, True, f"{why}; gradient {size:.1e}"
+        )
+    value, gradient = problem.value(phi)
+    step, free = np.inf, np.ones(len(phi), bool)
+    for _ in range(_MOST_STEPS):
+        free = ~((phi <= space.lower) & (gradient > 0) | (phi >= space.upper) & (gradient < 0))
+        curvature = problem.hessian(phi)[np.ix_(free, free)]
+        newton = _newton(curvature, gradient[free])
+        if newton is None:
+            return Solution(phi, free, np.inf, False, f"{why}; the curvature there is not positive: no minimum is near")
+        move, errors = newton
+        step = float(np.max(np.abs(move) / errors, initial=0.0) * np.sqrt(problem.data.total))
+        if step < TOLERANCE:  # it is taken too: what is left is its square
+            phi = phi.copy()
+            phi[free] += move
+            phi = np.clip(phi, space.lower, space.upper)
+            return Solution(phi, free, step, True, f"{why}; the last Newton step was {step:.0e} standard errors")
+        better = _shortened(problem, phi, value, free, move)
+        if better is None:
+            break
+        phi, value, gradient = better
+    done = step < 1e-3
+    end = "no step makes the risk less" if done else "and the minimum is not reached"
+    return Solution(phi, free, step, done, f"{why}; a Newton step is {step:.0e} standard errors, {end}")
+
+
+def _newton(curvature: Array, gradient: Array) -> tuple[Array, Array] | None:
+    """A Newton step, and for each number its standard error with one sample; None where the curvature is not positive."""
+    scale = 1 / np.sqrt(np.diag(curvature)) if (np.diag(curvature) > 0).all() else None
+    if scale is None or not np.isfinite(curvature).all():
+        return None
+    values, vectors = np.linalg.eigh(curvature * np.outer(scale, scale))
+    if len(values) and values[0] <= 1e-14 * values[-1]:
+        return None
+    inverse = (vectors / values) @ vectors.T
+    return -scale * (inverse @ (scale * gradient)), scale * np.sqrt(np.diag(inverse))
+
+
+def _shortened(problem: Problem, phi: Array, value: float, free: Any, move: Array) -> tuple[Array, float, Array] | None:
+    """The end of a step that makes the risk less, or no greater within its rounding; None where none is found."""
+    for _ in range(30):
+        candidate = phi.copy()
+        candidate[free] += move
+        candidate = np.clip(candidate, problem.space.lower, problem.space.upper)
+        found, gradient = problem.value(candidate)
+        if found <= value + 4 * _EPSILON * abs(value) and not np.array_equal(candidate, phi):
+            return candidate, found, gradient
+        move = move / 2
+    return None
