@@ -41,7 +41,17 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "verification": ("errors", "declare", "pipeline", "oracle"),
     "gallery": ("functions", "declare", "losses"),
     "fitting": ("errors", "declare", "pipeline", "gallery"),
-    "__init__": ("errors", "functions", "declare", "losses", "build", "pipeline", "boosting", "verification"),
+    "__init__": (
+        "errors",
+        "functions",
+        "declare",
+        "losses",
+        "build",
+        "pipeline",
+        "boosting",
+        "fitting",
+        "verification",
+    ),
     "commands": (
         *("errors", "progress", "declare", "explain", "render", "build", "pipeline", "verification"),
         *("gallery", "fitting", "__init__"),  # its version
@@ -51,11 +61,9 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
 }
 
 # Libraries, and the rooms that may import them.
-MATHEMATICS = (
-    *("functions", "declare", "losses", "operations", "trace", "passes", "explain", "boosting", "oracle", "gallery"),
-)
+MATHEMATICS = ("functions", "declare", "losses", "operations", "trace", "passes", "explain", "oracle", "gallery")
 MAY_USE: Mapping[str, tuple[str, ...]] = {
-    "sympy": (*MATHEMATICS, "verification", "fitting", "commands"),
+    "sympy": (*MATHEMATICS, "boosting", "verification", "fitting", "commands"),
     "mpmath": ("functions", "declare", "oracle", "verification"),  # what SymPy itself computes with
     "numpy": ("build", "boosting", "oracle", "verification", "gallery", "fitting"),  # build: what compiled risks do
     "scipy": ("fitting",),
@@ -79,7 +87,8 @@ SCRIPTS = {"symgrad.build.cython_process"}
 
 # Imports inside a function: (module, what it imports) -> why it cannot stand at the top.
 IMPORTS_INSIDE_FUNCTIONS: Mapping[tuple[str, str], str] = {
-    ("symgrad.fitting.least_squares", "scipy.optimize"): "an extra: `symgrad demo` without SciPy says how to get it",
+    ("symgrad.fitting.extras", "scipy.optimize"): "an extra: a fit without SciPy says how to get it",
+    ("symgrad.fitting.extras", "scipy.stats"): "the same",
     **{
         ("symgrad.build.cython_process", f"Cython.Compiler{part}"): "where it is missing, each request has to say so"
         for part in ("", ".Main")

@@ -16,7 +16,7 @@ from .kinds import KINDS, kind_of, squares
 from .parameters import Parameters, Space
 from .problem import Problem, Progress
 from .result import Fit
-from .solve import solved, started
+from .solve import interrupted, solved, started
 
 _SAMPLE = 2000  # rows on which starts are tried
 
@@ -65,9 +65,13 @@ def fit(
     rows, compiled, space = Data(data, weight_kind), compile_risk(risk), Space(given)
     problem = Problem(compiled, rows, space, progress)
     sample = problem if rows.rows <= _SAMPLE else Problem(compiled, _sampled(rows, weight_kind), space, None)
-    phi, guessed = started(problem, sample)
     is_squares = kind in ("auto", "least_squares") and risk.model is not None and squares(risk) is not None
-    solution = solved(problem, phi, "least_squares" if is_squares else "likelihood", method, options)
+    guessed = tuple(space.names[space.free[place]] for place in np.flatnonzero(np.isnan(space.start)))
+    try:
+        phi = started(problem, sample)
+        solution = solved(problem, phi, "least_squares" if is_squares else "likelihood", method, options)
+    except KeyboardInterrupt:
+        solution = interrupted(min(problem.best, sample.best, key=lambda best: best[0])[1])
     found = kind if kind != "auto" else kind_of(risk, compiled, space.theta(solution.phi), rows)
     seconds = time.perf_counter() - begin
     return Fit(risk, given, found, rows, compiled, space, solution, problem.evaluations, seconds, guessed)

@@ -37,7 +37,7 @@ def kind_of(risk: EmpiricalRisk, compiled: Any, theta: Array, data: Data) -> str
     """Return the kind of a loss, at a theta: "least_squares", "likelihood" or "loss".
 
     It is a likelihood where exp(-loss) sums up to one over the target: over the real line, the positive numbers, those
-    between 0 and 1, or the whole numbers from 0 on.
+    between 0 and 1, or the whole numbers from 0 on, without end or up to the greatest target.
     """
     if squares(risk) is not None:
         return "least_squares"
@@ -65,10 +65,12 @@ def _grids(data: Data) -> list[tuple[Array, Array]]:
     slope = np.pi / 2 * np.cosh(t) * np.cosh(np.pi / 2 * np.sinh(t))
     half = np.exp(np.pi / 2 * np.sinh(t))
     unit = 1 / (1 + np.exp(-np.pi * np.sinh(t)))
-    counts = np.arange(int(20 * max(targets.max(), 1)) + 200, dtype=np.float64)[:200_000]
+    observed = np.arange(min(max(targets.max(), 0), 1e5) + 1)  # labels, or successes among so many trials
+    counts = np.arange(int(min(20 * max(targets.max(), 1) + 200, 2e5)), dtype=np.float64)
     return [
         (middle + width * line, step * width * slope),
         (width * half, step * width * np.pi / 2 * np.cosh(t) * half),
         (unit, step * np.pi * np.cosh(t) * unit * (1 - unit)),
         (counts, np.ones(len(counts))),
+        (observed, np.ones(len(observed))),
     ]

@@ -174,9 +174,12 @@ class _Tie:
     """A parameter that equals an expression in others, which are free or fixed."""
 
     def __init__(self, parameter: Parameter, parameters: Parameters) -> None:
-        self._name, self._expression = parameter.name, sp.sympify(parameter.equals)
-        if parameter.shape:
-            raise DeclarationError(f"parameters[{parameter.name!r}].equals: expected a parameter that is one number")
+        self._name, self._expression = parameter.name, parameter.equals
+        if parameter.shape or not isinstance(self._expression, sp.Expr):
+            raise DeclarationError(
+                f"parameters[{parameter.name!r}].equals: expected a SymPy expression, for a parameter that is one "
+                f"number, got {parameter.equals!r}; a number that it keeps is fixed="
+            )
         known = {p.symbol for p in parameters.values() if not p.shape}
         self._symbols = sorted(symbols_in(self._expression), key=str)
         others = [s for s in self._symbols if s not in known or s == parameter.symbol]

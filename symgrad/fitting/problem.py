@@ -33,10 +33,10 @@ class Problem:
             self.best = value, phi.copy()
         if self._progress is not None:
             self._progress(self.evaluations, float(value))
-        gradient = self.space.jacobian(phi).T @ np.asarray(gradient, np.float64)
+        gradient = np.asarray(gradient, np.float64)
         if not np.isfinite(value) or not np.isfinite(gradient).all():
             return HUGE, np.zeros(len(phi))
-        return float(value), gradient
+        return float(value), self.space.jacobian(phi).T @ gradient
 
     def hessian(self, phi: Array) -> Array:
         """Return the Hessian of the risk by phi."""

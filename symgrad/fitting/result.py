@@ -17,6 +17,7 @@ from .covariances import Data, Parts
 from .extras import scipy_stats
 from .parameters import Array, Parameters, Space
 from .problem import Problem
+from .report import html_of, text_of
 from .solve import Solution, solved
 
 _WEAK = 1e-10  # an eigenvalue of the curvature, in units of its diagonal, below which nothing is determined
@@ -178,7 +179,8 @@ class Fit:
             parameters = self._with_fixed(place, value)
             problem = Problem(self.compiled, self.data, Space(parameters), None)
             found = solved(problem, np.delete(self.solution.phi, self.space.free.index(place)), self.kind, "auto", {})
-            return self.data.total * (problem.value(found.phi)[0] - self.compiled.risk(self.theta, *self.data.arrays))
+            least = float(self.compiled.risk(self.theta, *self.data.arrays))
+            return self.data.total * (problem.value(found.phi)[0] - least)
 
         return _crossing(rise, estimate, -error, allowed), _crossing(rise, estimate, error, allowed)
 
@@ -255,7 +257,7 @@ class Fit:
         at = {symbol: sp.Float(float(self.theta[place]), 17) for symbol, place in symbols.items()}
         slopes = np.zeros((len(expressions), len(self.names)))
         values = np.zeros(len(expressions))
-        for row, expression in enumerate(map(sp.sympify, expressions)):
+        for row, expression in enumerate(expressions):
             others = [s for s in symbols_in(expression) if s not in symbols]
             if others:
                 raise DeclarationError(
@@ -343,12 +345,13 @@ class Fit:
 
     def report(self, kind: str | None = None, level: float = 0.95) -> str:
         """Return what was found as text for a terminal."""
-        from .report import text_of
-
         return text_of(self, kind, level)
 
     def __repr__(self) -> str:
         return self.report()
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
 
 
 def _crossing(rise: Any, estimate: float, step: float, allowed: float) -> float:

@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from .covariances import Data
 from .extras import scipy_optimize
 from .parameters import Array
 from .problem import HUGE, Problem
 
 TOLERANCE = 1e-7  # of a Newton step, in standard errors of each parameter
 MOST_NEWTON = 200  # parameters: of more, no Hessian is taken
-_MOST_STEPS = 60  # of polishing
+_MOST_STEPS = 200  # of polishing
+_FLAT = 1e-14  # curvature in units of the greatest, below which there is none
 _MOST_EVALUATIONS = 50_000
-_MAGNITUDES = (0.0, 1e-4, 1e-2, 0.1, 1.0, 10.0, 100.0, 1e4)
+_MAGNITUDES = (1e-4, 1e-2, 0.1, 1.0, 10.0, 100.0, 1e4)
 _EPSILON = float(np.finfo(np.float64).eps)
 
 
@@ -32,22 +34,25 @@ class Solution:
     message: str
 
 
-def started(problem: Problem, sample: Problem) -> tuple[Array, tuple[str, ...]]:
-    """Return a start, and the names of the parameters that had none.
+def started(problem: Problem, sample: Problem) -> Array:
+    """Return a start.
 
-    They begin with the best of a few magnitudes and signs, tried on some rows: first for all at once, then one by one.
+    Numbers that were given none begin with the best of a few magnitudes and signs, tried on some rows: first for all
+    at once, then one by one.
     """
     space = problem.space
     missing = np.flatnonzero(np.isnan(space.start))
     if not len(missing):
-        return space.start.copy(), ()
-    tried = sorted({s * m for m in _MAGNITUDES for s in (1.0, -1.0)}, key=lambda v: (abs(v - 1), v))
+        return space.start.copy()
+    tried = sorted({s * m for m in _magnitudes(problem.data) for s in (1.0, -1.0)}, key=lambda v: (abs(v - 1), v))
     phi = space.start.copy()
 
     def with_values(places: Sequence[int], value: float) -> Array:
         candidate = phi.copy()
         for place in places:
-            candidate[place] = np.clip(value, space.lower[place] + 1e-3, space.upper[place] - 1e-3)
+            low, high = space.lower[place], space.upper[place]
+            inside = 1e-3 * min(1.0, high - low)
+            candidate[place] = np.clip(value, low + inside, high - inside)
         return candidate
 
     for places in ([*missing], *([place] for place in [*missing] * 2)):
@@ -55,23 +60,35 @@ def started(problem: Problem, sample: Problem) -> tuple[Array, tuple[str, ...]]:
         if not np.isnan(phi).any():
             candidates.insert(0, phi)
         phi = min(candidates, key=lambda candidate: sample.value(candidate)[0])
-    return phi, tuple(space.names[space.free[place]] for place in missing)
+    return phi
+
+
+def _magnitudes(data: Data) -> list[float]:
+    """Sizes that a parameter may have: in units of one, of the data, and of what divides them."""
+    found = [0.0, *_MAGNITUDES]
+    for array in (data.targets, data.inputs):
+        values = np.asarray(array if array is not None else [], np.float64)
+        sizes = [np.std(values), abs(np.median(values))] if values.size else []
+        for size in (float(s) for s in sizes if np.isfinite(s) and s > 0):
+            found += [size * m for m in (0.1, 1.0, 10.0)] + [m / size for m in (0.1, 1.0, 10.0)]
+    return found
 
 
 def solved(problem: Problem, phi: Array, kind: str, method: str, options: dict[str, Any]) -> Solution:
     """Return where the risk is least, near a start.
 
-    ``method``: "auto", "least_squares", or one of `scipy.optimize.minimize`. A KeyboardInterrupt ends the search with the best so far.
+    ``method``: "auto", "least_squares", or one of `scipy.optimize.minimize`.
     """
     optimize = scipy_optimize()
     chosen = _method(problem, kind) if method == "auto" else method
-    try:
-        with np.errstate(all="ignore"):
-            phi, why = _search(optimize, problem, phi, chosen, options)
-            return _polished(problem, phi, why)
-    except KeyboardInterrupt:
-        phi = problem.best[1]
-        return Solution(phi, np.ones(len(phi), bool), np.inf, False, "interrupted: the best so far")
+    with np.errstate(all="ignore"):
+        phi, why = _search(optimize, problem, phi, chosen, options)
+        return _polished(problem, phi, why)
+
+
+def interrupted(phi: Array) -> Solution:
+    """Return the best so far as where a search ended."""
+    return Solution(phi, np.ones(len(phi), bool), np.inf, False, "interrupted: the best so far")
 
 
 def _method(problem: Problem, kind: str) -> str:
@@ -139,15 +156,14 @@ def _polished(problem: Problem, phi: Array, why: str) -> Solution:
             phi, np.ones(len(phi), bool), 0.0 if not len(phi) else np.inf, True, f"{why}; gradient {size:.1e}"
         )
     value, gradient = problem.value(phi)
-    step, free = np.inf, np.ones(len(phi), bool)
+    step, free, is_minimum = np.inf, np.ones(len(phi), bool), False
     for _ in range(_MOST_STEPS):
         free = ~((phi <= space.lower) & (gradient > 0) | (phi >= space.upper) & (gradient < 0))
-        curvature = problem.hessian(phi)[np.ix_(free, free)]
-        newton = _newton(curvature, gradient[free])
-        if newton is None:
-            return Solution(phi, free, np.inf, False, f"{why}; the curvature there is not positive: no minimum is near")
-        move, errors = newton
-        step = float(np.max(np.abs(move) / errors, initial=0.0) * np.sqrt(problem.data.total))
+        move, errors = _newton(problem.hessian(phi)[np.ix_(free, free)], gradient[free])
+        is_minimum = errors is not None
+        step = np.inf
+        if errors is not None:
+            step = float(np.max(np.abs(move) / errors, initial=0.0) * np.sqrt(problem.data.total))
         if step < TOLERANCE:  # it is taken too: what is left is its square
             phi = phi.copy()
             phi[free] += move
@@ -157,21 +173,28 @@ def _polished(problem: Problem, phi: Array, why: str) -> Solution:
         if better is None:
             break
         phi, value, gradient = better
+    if not is_minimum:
+        return Solution(phi, free, np.inf, False, f"{why}; the curvature there is not positive: no minimum is near")
     done = step < 1e-3
     end = "no step makes the risk less" if done else "and the minimum is not reached"
     return Solution(phi, free, step, done, f"{why}; a Newton step is {step:.0e} standard errors, {end}")
 
 
-def _newton(curvature: Array, gradient: Array) -> tuple[Array, Array] | None:
-    """A Newton step, and for each number its standard error with one sample; None where the curvature is not positive."""
-    scale = 1 / np.sqrt(np.diag(curvature)) if (np.diag(curvature) > 0).all() else None
-    if scale is None or not np.isfinite(curvature).all():
-        return None
+def _newton(curvature: Array, gradient: Array) -> tuple[Array, Array | None]:
+    """A Newton step, and for each number its standard error with one sample; None where the curvature is not positive.
+
+    There the step goes as far in a direction that is curved downwards as in one that is as much curved upwards.
+    """
+    if not np.isfinite(curvature).all():
+        return -gradient, None
+    scale = np.sqrt(np.abs(np.diag(curvature)))
+    scale = 1 / np.where(scale > 0, scale, 1.0)
     values, vectors = np.linalg.eigh(curvature * np.outer(scale, scale))
-    if len(values) and values[0] <= 1e-14 * values[-1]:
-        return None
-    inverse = (vectors / values) @ vectors.T
-    return -scale * (inverse @ (scale * gradient)), scale * np.sqrt(np.diag(inverse))
+    size = np.abs(values)
+    inverse = (vectors / np.maximum(size, _FLAT * size.max(initial=1e-300))) @ vectors.T
+    move = -scale * (inverse @ (scale * gradient))
+    is_positive = len(values) == 0 or values[0] > _FLAT * values[-1]
+    return move, scale * np.sqrt(np.diag(inverse)) if is_positive else None
 
 
 def _shortened(problem: Problem, phi: Array, value: float, free: Any, move: Array) -> tuple[Array, float, Array] | None:

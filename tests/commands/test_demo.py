@@ -108,7 +108,7 @@ def test_the_residuals_gradient_is_the_jacobian() -> None:
 # --- fitting -------------------------------------------------------------------------------------------------------
 
 
-def digits_of(example: gallery.Example, found: demo.Fit) -> list[int]:
+def digits_of(example: gallery.Example, found: demo.ExampleFit) -> list[int]:
     assert example.certified_text is not None
     return [agreeing_digits(v, text) for v, text in zip(found.parameters, example.certified_text, strict=True)]
 
@@ -196,7 +196,7 @@ def test_the_demo_fails_where_the_digits_are_others(
 def test_the_demo_fails_where_the_fit_has_not_settled(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "fit", lambda *given: replace(fit_example(*given), converged=False))
+    monkeypatch.setattr(command, "fit_example", lambda *given: replace(fit_example(*given), converged=False))
     monkeypatch.setattr(command, "SAMPLES", 5)
     assert main(["demo", "misra1a"]) == 1
     assert "has not settled" in capsys.readouterr().out
