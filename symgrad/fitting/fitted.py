@@ -18,7 +18,7 @@ from .problem import Problem, Progress
 from .result import Fit
 from .solve import interrupted, solved, started
 
-_SAMPLE = 2000  # rows on which starts are tried
+_TRIED, _SEARCHED = 2_000, 50_000  # rows on which starts are tried, and on which the optimiser works
 
 
 def fit(
@@ -64,20 +64,25 @@ def fit(
         )
     rows, compiled, space = Data(data, weight_kind), compile_risk(risk), Space(given)
     problem = Problem(compiled, rows, space, progress)
-    sample = problem if rows.rows <= _SAMPLE else Problem(compiled, _sampled(rows, weight_kind), space, None)
+    tried, searched = (
+        problem if rows.rows <= many else Problem(compiled, _sampled(rows, weight_kind, many), space, progress)
+        for many in (_TRIED, _SEARCHED)
+    )
     is_squares = kind in ("auto", "least_squares") and risk.model is not None and squares(risk) is not None
     guessed = tuple(space.names[space.free[place]] for place in np.flatnonzero(np.isnan(space.start)))
     try:
-        phi = started(problem, sample)
-        solution = solved(problem, phi, "least_squares" if is_squares else "likelihood", method, options)
+        phi = started(problem, tried)
+        solution = solved(problem, searched, phi, "least_squares" if is_squares else "likelihood", method, options)
     except KeyboardInterrupt:
-        solution = interrupted(min(problem.best, sample.best, key=lambda best: best[0])[1])
+        best = next(p.best for p in (problem, searched, tried) if np.isfinite(p.best[0]) or p is tried)
+        solution = interrupted(best[1])
     found = kind if kind != "auto" else kind_of(risk, compiled, space.theta(solution.phi), rows)
     seconds = time.perf_counter() - begin
-    return Fit(risk, given, found, rows, compiled, space, solution, problem.evaluations, seconds, guessed)
+    evaluations = sum(p.evaluations for p in {id(p): p for p in (problem, searched, tried)}.values())
+    return Fit(risk, given, found, rows, compiled, space, solution, evaluations, seconds, guessed)
 
 
-def _sampled(data: Data, weight_kind: str) -> Data:
+def _sampled(data: Data, weight_kind: str, many: int) -> Data:
     """Some rows, evenly spread."""
-    rows = np.linspace(0, data.rows - 1, _SAMPLE).astype(int)
+    rows = np.linspace(0, data.rows - 1, many).astype(int)
     return Data(tuple(None if a is None else a[rows] for a in data.arrays), weight_kind)

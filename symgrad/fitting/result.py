@@ -178,7 +178,8 @@ class Fit:
         def rise(value: float) -> float:
             parameters = self._with_fixed(place, value)
             problem = Problem(self.compiled, self.data, Space(parameters), None)
-            found = solved(problem, np.delete(self.solution.phi, self.space.free.index(place)), self.kind, "auto", {})
+            start = np.delete(self.solution.phi, self.space.free.index(place))
+            found = solved(problem, problem, start, self.kind, "auto", {})
             least = float(self.compiled.risk(self.theta, *self.data.arrays))
             return self.data.total * (problem.value(found.phi)[0] - least)
 

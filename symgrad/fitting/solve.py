@@ -74,15 +74,18 @@ def _magnitudes(data: Data) -> list[float]:
     return found
 
 
-def solved(problem: Problem, phi: Array, kind: str, method: str, options: dict[str, Any]) -> Solution:
+def solved(
+    problem: Problem, searched: Problem, phi: Array, kind: str, method: str, options: dict[str, Any]
+) -> Solution:
     """Return where the risk is least, near a start.
 
-    ``method``: "auto", "least_squares", or one of `scipy.optimize.minimize`.
+    ``method``: "auto", "least_squares", or one of `scipy.optimize.minimize`, which looks at the rows of ``searched``:
+    some of all rows, where these are many. The Newton steps that follow are those of the whole problem.
     """
     optimize = scipy_optimize()
     chosen = _method(problem, kind) if method == "auto" else method
     with np.errstate(all="ignore"):
-        phi, why = _search(optimize, problem, phi, chosen, options)
+        phi, why = _search(optimize, searched if len(phi) <= MOST_NEWTON else problem, phi, chosen, options)
         return _polished(problem, phi, why)
 
 
