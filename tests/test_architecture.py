@@ -21,7 +21,7 @@ MOST_LINES_OF_A_DOOR = 12  # without its docstring, blank lines and the list of 
 # The rooms, each with those that it may import: all of them stand above it in the table, so no arrow leads back up.
 MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("errors", "functions", "limits", "program"), ()),
-    "progress": ("errors",),
+    **dict.fromkeys(("data", "progress"), ("errors",)),
     "declare": ("errors", "functions"),
     "losses": ("errors", "functions", "declare"),
     "operations": ("functions", "program"),
@@ -54,7 +54,7 @@ MATHEMATICS = ("functions", "declare", "losses", "operations", "trace", "passes"
 MAY_USE: Mapping[str, tuple[str, ...]] = {
     "sympy": (*MATHEMATICS, "verification", "fitting", "commands"),
     "mpmath": ("functions", "declare", "oracle", "verification"),  # what SymPy itself computes with
-    "numpy": ("oracle", "verification", "gallery", "fitting"),
+    "numpy": ("data", "oracle", "verification", "gallery", "fitting"),
     "scipy": ("fitting",),
     "jinja2": ("render",),
     **dict.fromkeys(("Cython", "setuptools", "distutils", "subprocess"), ("build",)),

@@ -8,8 +8,8 @@ import pytest
 from tests.house import CHECKOUT, House, house_of, read_tree
 
 MOST_FLOORS, MOST_ARROWS = 10, 70
-# Folders of tests that mirror no room: of compiled modules, of everything at once, what tests share, and data.
-NO_ROOMS = {"compiled", "ladder", "helpers", "data", "soak"}
+# Folders of tests that mirror no room: of compiled modules, of everything at once, and what tests share.
+NO_ROOMS = {"compiled", "ladder", "helpers", "soak"}
 
 
 def test_the_house_is_small_enough_to_be_seen_at_once() -> None:
