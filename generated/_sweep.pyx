@@ -22,6 +22,7 @@ from cpython.buffer cimport PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.long cimport PyLong_AsLongLongAndOverflow
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
+from cpython.weakref cimport PyWeakref_NewRef
 from libc.math cimport NAN, floor as c_floor, frexp, ldexp, log as c_log, pow as c_pow, sqrt as c_sqrt, tan as c_tan
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free, malloc
@@ -2351,7 +2352,7 @@ cdef object _result(out, tuple shape, theta, tuple arrays, dtype=_REAL):
         _refuse_out(WRONG_VALUE, dtype, shape, "shape %s, strides %s, writable %s, aligned %s"
                     % (array.shape, array.strides, array.flags.writeable, array.flags.aligned))
     for other in (theta, *arrays):
-        if other is not None and np.may_share_memory(array, other):
+        if isinstance(other, _ARRAY) and np.may_share_memory(array, other):
             _refuse_out(WRONG_VALUE, dtype, shape, "memory that another argument uses")
     return out
 
@@ -2359,6 +2360,15 @@ cdef object _result(out, tuple shape, theta, tuple arrays, dtype=_REAL):
 cdef inline object _base_of(array):
     """Return an array as NumPy's own kind, which shares its memory: a kind that is derived from it may say what is not true."""
     return array if type(array) is _ARRAY else np.asarray(array)
+
+
+cdef object _fixed(array):
+    """Return a weak reference, with which NumPy refuses to resize an array's memory, even with ``refcheck=False``."""
+    if not isinstance(array, _ARRAY):
+        return None
+    while isinstance(array.base, _ARRAY):
+        array = array.base
+    return PyWeakref_NewRef(array, None)
 
 
 cdef int _refuse_out(Fault fault, dtype, shape, got) except -1:
@@ -2513,6 +2523,7 @@ cdef class _Bound:
     cdef public object quantities  # what gives it more, a Hessian say; None where the module stands alone
     cdef Risk risk
     cdef tuple arrays  # inputs, targets, weights: each an array of N rows, or N numbers for one column, or None
+    cdef tuple fixed  # what keeps their memory as it is
     cdef Column[3] columns  # where they are read in place
     cdef Py_ssize_t n, threads
 
@@ -2534,6 +2545,7 @@ cdef class _Bound:
         )
         if self.n < 0:
             _refuse(WRONG_VALUE, "inputs", "an array of shape (N, 0)", "None", "numpy.empty((N, 0)) says how many samples there are")
+        self.fixed = _fixed(self.arrays[0]), _fixed(self.arrays[1]), _fixed(self.arrays[2])
         if not equal:
             _refuse(WRONG_VALUE, "inputs, targets, weights", "one row for each sample in all of them",
                     "%s rows" % [len(array) for array in self.arrays if array is not None], "check which rows belong together")
@@ -2543,6 +2555,12 @@ cdef class _Bound:
         """Return one of the sample arrays as an array; its memory goes to ``columns``, where it has
         numbers of this module's kind, aligned."""
         cdef Py_buffer view
+        if not isinstance(value, _ARRAY) and hasattr(value, "reads_rows"):  # it reads the rows of a block when asked
+            if value.shape[1:] != (columns,) and (columns, value.ndim) != (1, 1):
+                _refuse(WRONG_VALUE, name, _shape_of(columns), value.shape, "a row is one sample")
+            equal[0] = equal[0] and (self.n < 0 or self.n == <Py_ssize_t>value.shape[0])
+            self.n = value.shape[0]
+            return value
         array = value if type(value) is _ARRAY and value.dtype is _REAL else _numbers(name, value, _shape_of(columns))
         PyObject_GetBuffer(array, &view, PyBUF_STRIDES)
         cdef bint fits = view.ndim == 2 and view.shape[1] == columns or view.ndim == 1 and columns == 1
@@ -3450,6 +3468,7 @@ cdef double _mean(_Bound data, theta, out) except? -1.0:
     cdef Risk risk = data.risk
     if data.n == 0:
         _refuse(WRONG_VALUE, "inputs", "at least one sample", "none", "the mean over an empty data set is undefined")
+    fixed = _fixed(out)
     cdef Environment environment = calm()
     try:
         job = (_job(data, theta, risk.losses, 1, False) if out is None
@@ -3493,7 +3512,7 @@ cdef int _each(_Bound data, theta, Wanted wanted, LaneFunction function, Py_ssiz
     cdef Environment environment = calm()
     try:
         job = _job(data, theta, function, n_rows, function == data.risk.gradients)
-        job.out = out
+        job.out = out, _fixed(out)
         PyObject_GetBuffer(_base_of(out), &view, PyBUF_STRIDES)
         job.sweep.wanted = wanted
         job.sweep.out = <char*>view.buf

@@ -55,7 +55,7 @@ _ROOMS = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("errors", "functions", "losses", "gallery"):
+    if name in ("errors", "functions", "losses", "gallery", "data"):
         return import_module(f"{__name__}.{name}")
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

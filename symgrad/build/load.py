@@ -4,7 +4,6 @@ A module is loaded by its path: `sys.path` and `sys.modules` stay as they were, 
 nothing, and two risks of one name are two modules.
 """
 
-import contextlib
 import errno
 import hashlib
 import os
@@ -18,8 +17,9 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO
+from warnings import warn
 
-from symgrad.errors import ArrayError, ArrayTypeError, BuildError, visible
+from symgrad.errors import ArrayError, ArrayTypeError, BuildError, CacheWarning, visible
 
 from .cache import Cache
 from .derivatives import BoundQuantities, Build, Derivatives, Quantities
@@ -37,6 +37,12 @@ CONSTANTS = ("PARAMETERS", "INPUTS", "TARGETS", "N_PARAMETERS", "TILE")
 _loaded: dict[str, ModuleType] = {}  # by sha256 of the library: equal code is one module, whatever its paths
 _opened: set[Path] = set()
 _loading = threading.RLock()
+# What the dynamic linker says where a library does not fit the machine's C library, and the next step.
+_REMEDIES = (
+    ("version `GLIBC_", "It was built with a newer C library than this machine has: build it on the oldest system."),
+    ("libmvec", "This machine lacks libmvec, a part of glibc: install glibc whole."),
+    ("_ZGV", "The compiler did not find libmvec, a part of glibc: install glibc and its headers whole."),
+)
 _ROUNDS = 3  # a library that was cleared away before it was loaded is built again, and at last where nobody clears
 
 
@@ -160,10 +166,16 @@ def load_or_build(store: Cache, key: str, key_text: str, make: "Callable[[Path],
 
 
 def load_alike(store: Cache, wanted: Mapping[str, object]) -> CompiledRisk | None:
-    """Return the newest compiled risk in the cache whose key has all that is wanted and that loads; else None."""
+    """Return the newest compiled risk in the cache whose key has all that is wanted and that loads; else None.
+
+    What does not load is told: there is no compiler to build it anew.
+    """
     for entry in store.alike(wanted):
-        with contextlib.suppress(ImportError, OSError):
+        try:
             return load_entry(entry)
+        except (ImportError, OSError) as error:
+            if not _is_gone(entry, error):
+                warn(f"{entry.library} does not load ({error}). {_remedy(str(error))}", CacheWarning, stacklevel=2)
     return None
 
 
@@ -177,8 +189,16 @@ def _load_built(entry: Entry) -> CompiledRisk | None:
             return None
         raise BuildError(
             f"{entry.library} was built, but does not load into Python {sys.version.split()[0]}: {error}. "
-            "Compiler, Cython and NumPy must belong to this Python: symgrad doctor shows them."
+            f"{_remedy(str(error))}"
         ) from error
+
+
+def _remedy(said: str) -> str:
+    """Return the next step after what the dynamic linker said."""
+    for sign, remedy in _REMEDIES:
+        if sign in said:
+            return remedy
+    return "Compiler, Cython and NumPy must belong to this Python: symgrad doctor shows them."
 
 
 def _is_gone(entry: Entry, error: Exception) -> bool:

@@ -156,6 +156,26 @@ def test_only_gcc_may_leave_the_level_to_the_source(tmp_path: Path, monkeypatch:
         assert Toolchain.detect().flags[0] == level
 
 
+ODD_FLAGS = ("-c", "-E", "-S", "-M", "-o/dev/null", "-static", "-nostdlib", "-fsyntax-only", "-m32", "-x", "@nothing")
+
+
+def test_odd_flags_make_a_whole_library_or_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cython_writes
+) -> None:
+    cython_writes('__attribute__((visibility("default"))) void* PyInit_odd(void) { return 0; }')
+    errors = 0
+    for flag in ODD_FLAGS:
+        monkeypatch.setenv("CFLAGS", flag)
+        (tmp_path / flag.replace("/", " ")).mkdir()
+        try:
+            built = build(SOURCE, "odd", Toolchain.detect(), folder=tmp_path / flag.replace("/", " "))
+        except BuildError:
+            errors += 1
+        else:
+            assert b"PyInit_odd" in built.library.read_bytes(), flag
+    assert errors >= 5
+
+
 @pytest.mark.parametrize("variable", ["CC", "CFLAGS"])
 def test_no_shell_ever_runs(variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cython_writes) -> None:
     monkeypatch.chdir(tmp_path)

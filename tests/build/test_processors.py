@@ -231,6 +231,21 @@ def test_versions_agree_with_a_build_for_this_processor(curve: Built) -> None:
             assert np.asarray(one).tobytes() == np.asarray(two).tobytes()
 
 
+def test_parts_from_different_processors_are_put_together(curve: Built) -> None:
+    """Within the digits of one call; the same rows with other bits, computed on two of them, are refused by name."""
+    first, last = (load_part(curve.library, f"curve_{name}") for name in (runnable()[0], runnable()[-1]))
+    theta, tile, random = CURVE_ROWS[0], first.TILE, np.random.default_rng(4)
+    x_rows, y_rows = random.uniform(0, 5, 3 * tile), random.uniform(0, 1, 3 * tile)
+    early = first.partial_sums(theta, x_rows[:tile], y_rows[:tile])
+    late = [module.partial_sums(theta, x_rows[tile:], y_rows[tile:], first=tile) for module in (last, first)]
+    risk, gradient = first.merge_sums(theta, late[0], early)
+    np.testing.assert_allclose(gradient, first.gradient(theta, x_rows, y_rows), rtol=1e-13)
+    assert risk == pytest.approx(first.risk(theta, x_rows, y_rows), rel=1e-14)
+    if any(late[0][key].tobytes() != late[1][key].tobytes() for key in late[0]):
+        with pytest.raises(ValueError, match="one array for the node"):
+            first.merge_sums(theta, early, *late)
+
+
 def test_without_vector_functions_all_versions_have_the_same_bits(toolchain: Toolchain, tmp_path: Path) -> None:
     """Products and sums of matrices are blocked by the width of the vectors; in what order they are summed is not."""
     built = build_model(sg.generate(PRODUCTS).source, "products", toolchain, tmp_path)

@@ -71,6 +71,7 @@ elif sys.argv[2] == "rounded":
         kept[mode] = results() == expected and libm.fegetround() == mode
         rounding(0)
 else:
+    libm.feclearexcept(0x3D)  # the import of NumPy 1.26 leaves "inexact" in the x87, which a trap would find there
     libm.feenableexcept(0x3D)
     kept["trapped"] = results() == expected
     kept["still"] = libm.fegetexcept() == 0x3D

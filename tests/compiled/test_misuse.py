@@ -1,8 +1,10 @@
 """What Python code can do to the sweep without meaning to is refused in words, or harmless: never undefined."""
 
 import copy
+import mmap
 import os
 import pickle
+import signal
 from typing import Any
 
 import numpy as np
@@ -131,6 +133,50 @@ def test_a_bound_object_starts_once(mean: Any) -> None:
     table = type(mean.module._risk)
     with pytest.raises(TypeError, match="keyword"):
         table.__new__(table)
+
+
+def test_memory_that_is_in_use_is_not_resized(mean: Any) -> None:
+    """Not even by force: the array's owner may be behind views and subclasses, and in use by another thread's sweep."""
+    kind = kind_of(mean)
+    data, weights = np.arange(2.0 * N, dtype=kind), np.ones(N, kind)
+    bound = mean.bind(None, data[::2].view(Liar).view(np.ndarray), weights)
+    before = bits(bound([0.5]))
+    for array in (data, weights):
+        with pytest.raises(ValueError, match="cannot resize"):
+            array.resize(3, refcheck=False)
+    assert bits(bound([0.5])) == before
+    del bound
+    data.resize(3, refcheck=False)
+    rows, out, outs = np.broadcast_to(kind.type(1), (50_000_000,)), np.zeros(1, kind), np.zeros(50_000_000, kind)
+
+    def resize(number: int, frame: Any) -> None:
+        out.resize(0, refcheck=False)
+        outs.resize(0, refcheck=False)
+
+    previous = signal.signal(signal.SIGALRM, resize)
+    try:
+        for sweep in (
+            lambda: mean.gradient([0.5], None, rows, out=out, threads=2),
+            lambda: mean.per_sample_loss([0.5], None, rows, out=outs, threads=2),
+        ):
+            signal.setitimer(signal.ITIMER_REAL, 0.001)
+            with pytest.raises(ValueError, match="cannot resize"):
+                sweep()
+    finally:
+        signal.signal(signal.SIGALRM, previous)
+
+
+def test_what_is_mapped_or_lent_is_not_taken_away(mean: Any) -> None:
+    lender, mapped = bytearray(8 * N), mmap.mmap(-1, 8 * N)
+    for memory, away in (
+        (lender, lambda: lender.extend(b"more")),
+        (mapped, mapped.close),
+        (mapped, lambda: mapped.resize(9)),
+    ):
+        bound = mean.bind(None, np.frombuffer(memory, kind_of(mean))[:N])
+        with pytest.raises(BufferError):
+            away()
+        assert bound([0.0])[0] == 0.0
 
 
 def test_what_cannot_be_pickled_says_what_to_do(mean: Any) -> None:

@@ -150,6 +150,10 @@ def test_the_bound_of_matrix_products(layer: Any) -> None:
         assert excess(got[6], targets[:, 0]) <= 1
 
 
+def test_the_sign_of_zero_is_kept(mean: Any) -> None:
+    assert np.signbit(mean.per_sample_gradient([-0.0], None, [0.0, -0.0])).ravel().tolist() == [True, False]
+
+
 def test_tenths_are_summed_to_the_last_bit(mean: Any) -> None:
     for n in (10, 1000, 100_003):
         assert mean_gradient(mean, np.full(n, 0.1)) == -0.1

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from importlib.metadata import requires, version
 from typing import Any
 
 import jinja2
@@ -217,6 +218,9 @@ def test_the_same_risk_gives_the_same_bytes(risk: EmpiricalRisk) -> None:
     assert first == second
     assert first.isascii()
     assert "\t" not in first
+    code = first[first.index("\ncdef enum:") :]  # behind the C text that is taken over as it is
+    assert {(len(line) - len(line.lstrip())) % 4 for line in code.splitlines()} == {0}
+    assert [line for line in first.splitlines() if line != line.rstrip()] == []
     assert first.endswith("\n")
     assert not first.endswith("\n\n")
 
@@ -257,6 +261,13 @@ def test_what_sympy_cannot_multiply_out_is_shown_as_it_was_declared() -> None:
         sp.DotProduct(h, product), inputs=[], targets=[], parameters=[a, h, sp.MatrixSymbol("c", 3, 1)]
     )
     assert "L = " in generate(risk).source
+
+
+def test_templates_are_the_packages_own_and_jinja_is_a_mended_one() -> None:
+    """A template is a program; before 3.1.6 Jinja2 had ways out of its sandbox."""
+    assert isinstance(environment().loader, jinja2.PackageLoader)
+    assert tuple(map(int, version("jinja2").split(".")[:3])) >= (3, 1, 6)
+    assert "jinja2>=3.1.6" in requires("symgrad")  # type: ignore[operator]
 
 
 def test_the_text_says_what_it_was_told() -> None:
