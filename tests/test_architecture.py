@@ -42,15 +42,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "gallery": ("functions", "declare", "losses"),
     "fitting": ("errors", "declare", "pipeline", "gallery"),
     "__init__": (
-        "errors",
-        "functions",
-        "declare",
-        "losses",
-        "build",
-        "pipeline",
-        "boosting",
-        "fitting",
-        "verification",
+        *("errors", "functions", "declare", "losses", "build", "pipeline", "boosting", "fitting", "verification"),
     ),
     "commands": (
         *("errors", "progress", "declare", "explain", "render", "build", "pipeline", "verification"),

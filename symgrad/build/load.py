@@ -5,6 +5,7 @@ nothing, and two risks of one name are two modules.
 """
 
 import errno
+import functools
 import hashlib
 import os
 import shutil
@@ -88,17 +89,19 @@ class CompiledRisk(Derivatives):
         self.rewrites = rewrites
         for attribute in (*FUNCTIONS, *CONSTANTS):
             setattr(self, attribute, getattr(module, attribute))
-        self.bind = self._bind
+        self.bind = self._binding()
         self.with_quantities(None)
 
-    def _bind(self, inputs: Any, targets: Any, weights: Any = None, *, threads: int | None = None) -> Any:
-        """Return the arrays, checked once: ``f = bind(...)``, then ``f(theta)`` is `(risk, gradient)`.
+    def _binding(self) -> Callable[..., Any]:
+        """Return the module's `bind`, of which what it returns has a Hessian and the like."""
 
-        ``f.hessian(theta)`` and the like are what the functions of the same names give. Arguments as for `risk`.
-        """
-        bound = self.module.bind(inputs, targets, weights, threads=threads)
-        bound.quantities = BoundQuantities(self.quantities, inputs, targets, weights, threads)
-        return bound
+        @functools.wraps(self.module.bind)
+        def bind(inputs: Any, targets: Any, weights: Any = None, *, threads: int | None = None) -> Any:
+            bound = self.module.bind(inputs, targets, weights, threads=threads)
+            bound.quantities = BoundQuantities(self.quantities, inputs, targets, weights, threads)
+            return bound
+
+        return bind
 
     def with_quantities(self, build: Build | None) -> "CompiledRisk":
         """Return this compiled risk, whose other quantities are built by ``build(name)``, each when first asked for."""

@@ -36,8 +36,7 @@ def trace(risk: EmpiricalRisk) -> Program:
     predictions = tuple(tracer.trace(output) for output in risk.outputs)
     # The loss knows the model's output by its placeholder: bound here, never substituted.
     bound = tracer.within(dict(_bindings(builder, risk, predictions)))
-    loss = builder.emit("mul", builder.emit("total", bound.trace(risk.loss)), builder.emit("weight", shape=()))
-    outputs = {"loss": (loss,), "prediction": predictions}
+    outputs = {"loss": (_weighted(builder, bound.trace(risk.loss)),), "prediction": predictions}
     if risk.penalty is not None:
         outputs["penalty"] = (builder.emit("total", tracer.trace(risk.penalty)),)
     return builder.program(outputs)
@@ -52,8 +51,13 @@ def trace_loss(risk: EmpiricalRisk) -> Program:
         shape = shape_of_node(placeholder) if isinstance(placeholder, sp.MatrixSymbol) else ()
         known[placeholder] = builder.emit("parameter", attribute=place, shape=shape)
         place += size_of(shape)
-    loss = builder.emit("total", Tracer(builder, known, RULES).trace(risk.loss))
-    return builder.program({"loss": (builder.emit("mul", loss, builder.emit("weight", shape=())),), "prediction": ()})
+    loss = _weighted(builder, Tracer(builder, known, RULES).trace(risk.loss))
+    return builder.program({"loss": (loss,), "prediction": ()})
+
+
+def _weighted(builder: Builder, loss: int) -> int:
+    """The sample's loss as a number, times its weight."""
+    return builder.emit("mul", builder.emit("total", loss), builder.emit("weight", shape=()))
 
 
 def _leaves(symbols: tuple[Any, ...], whole: frozenset[Any]) -> Iterator[tuple[Any, int, Shape]]:

@@ -213,3 +213,14 @@ def test_a_sum_beyond_the_range_has_a_mean_within_it() -> None:
     )
     rows = np.full((5, SIZE), 1.5)
     np.testing.assert_array_equal(sg.compile(risk).gradient(np.zeros(SIZE), rows, np.full(5, -1e308)), 1.5e308)
+
+
+def test_what_a_call_adds_loses_nothing_to_the_calls_before() -> None:
+    """Within a call of 64 samples sums are plain, and from call to call they are pairs."""
+    risk = EmpiricalRisk.from_expression(
+        (dot(b, x) - y) ** 2 / 2, inputs=x, targets=[y], parameters=b, name="least_squares"
+    )
+    aims = np.zeros(192)
+    aims[0], aims[64:128], aims[128] = -1e20, -1.0, 1e20
+    got = sg.compile(risk).gradient(np.zeros(SIZE), np.ones((192, SIZE)), aims)
+    np.testing.assert_array_equal(got, 64 / 192)
