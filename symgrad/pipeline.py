@@ -28,7 +28,7 @@ from .declare import EmpiricalRisk, check_quantity, n_leaves
 from .errors import CompilerNotFoundError, DeclarationError
 from .explain import header_lines, parameter_names
 from .limits import OPERATIONS
-from .passes import as_declared, curved, derive, lower, stabilise, turn
+from .passes import WITH_A_VECTOR, as_declared, derive, lower, quantity, stabilise, turn
 from .program import Program
 from .progress import telling
 from .render import SWEEPS, Interface, render, render_sweep
@@ -198,7 +198,7 @@ def generate(
     with clock("differentiate"):
         differentiated, after = improve(within(derive(traced)))
         if of is not None:
-            differentiated, after = improve(within(curved(of, differentiated, _of_loss(of, risk, improve))))
+            differentiated, after = improve(within(quantity(of, differentiated, _of_loss(of, risk, improve))))
     with clock("lower"):
         lowered = turn(within(lower(differentiated)))
     with clock("schedule"):
@@ -216,7 +216,7 @@ def _of_loss(name: str, risk: EmpiricalRisk, improve: Callable[[Program], tuple[
         return None
     program, _ = improve(trace_loss(risk))
     program, _ = improve(derive(program))
-    return improve(curved("hessian", program))[0]
+    return improve(quantity("hessian", program))[0]
 
 
 def _interface(risk: EmpiricalRisk, kernel: Kernel) -> Interface:
@@ -234,7 +234,7 @@ def _interface(risk: EmpiricalRisk, kernel: Kernel) -> Interface:
 
 def _interface_of(name: str, risk: EmpiricalRisk) -> Interface:
     """Return what the text of a quantity's module says; its vector follows the parameters."""
-    vector = (("vector", (n_leaves(risk.parameters),)),) if name == "hessian_vector" else ()
+    vector = (("vector", (n_leaves(risk.parameters),)),) if name in WITH_A_VECTOR else ()
     header = (f"The sums of {name} over the samples: symmetric matrices as the rows of their lower triangle.",)
     targets = () if name == "jacobian" else _names(risk.targets)
     names = (_names(risk.parameters) + vector, _names(risk.inputs), targets)

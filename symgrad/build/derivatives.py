@@ -130,9 +130,6 @@ def _symmetric(lower: Any) -> Any:
     return matrix
 
 
-NAMES = ("hessian", "hessian_vector", "hessian_diagonal", "gauss_newton", "jacobian", "residuals", "normal_equations")
-
-
 class Derivatives:
     """What a compiled risk has besides the functions of its module: see `BoundQuantities`, whose methods these are.
 

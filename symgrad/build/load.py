@@ -25,6 +25,7 @@ from symgrad.errors import ArrayError, ArrayTypeError, BuildError, CacheWarning,
 from .cache import Cache
 from .derivatives import BoundQuantities, Build, Derivatives, Quantities
 from .entries import Entry
+from .reducing import Reducing
 
 if TYPE_CHECKING:
     from .library import Built
@@ -51,7 +52,7 @@ class _Replaced(OSError):
     """A library that is not the one that was verified, or not there any more."""
 
 
-class CompiledRisk(Derivatives):
+class CompiledRisk(Derivatives, Reducing):
     """A compiled risk: the functions of its module, and how it came about.
 
     The functions are the module's own, with nothing between: see their docstrings for arguments, shapes and errors.
@@ -65,10 +66,7 @@ class CompiledRisk(Derivatives):
     per_sample_loss: Callable[..., Any]
     per_sample_gradient: Callable[..., Any]
     predict: Callable[..., Any]
-    reduce: Callable[..., dict[str, Any]]
     bind: Callable[..., Any]
-    partial_sums: Callable[..., dict[tuple[int, int], Any]]
-    merge_sums: Callable[..., tuple[float, Any]]
     pack: Callable[..., Any]
     unpack: Callable[..., Any]
     PARAMETERS: tuple[tuple[str, tuple[int, ...]], ...]
@@ -88,7 +86,8 @@ class CompiledRisk(Derivatives):
         self.timings = dict(timings)
         self.rewrites = rewrites
         for attribute in (*FUNCTIONS, *CONSTANTS):
-            setattr(self, attribute, getattr(module, attribute))
+            if not hasattr(Reducing, attribute):
+                setattr(self, attribute, getattr(module, attribute))
         self.bind = self._binding()
         self.with_quantities(None)
 

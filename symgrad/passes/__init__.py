@@ -1,8 +1,8 @@
 """From program to program: stable forms, derivatives, and only operations that C has."""
 
-from .curvature import curved
 from .differentiate import derive
 from .lowering import lower, turn
+from .quantities import WITH_A_VECTOR, quantity
 from .stable import as_declared, stabilise
 
-__all__ = ["as_declared", "curved", "derive", "lower", "stabilise", "turn"]
+__all__ = ["WITH_A_VECTOR", "as_declared", "derive", "lower", "quantity", "stabilise", "turn"]

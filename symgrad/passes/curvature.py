@@ -21,24 +21,6 @@ from .lowering import contract
 Rows = list[tuple[int, ...]]
 
 
-def curved(name: str, program: Program, of_loss: Program | None = None) -> Program:
-    """Return the program of what is called so here, from that of the gradient.
-
-    ``of_loss``, for "gauss_newton" alone, is the program of the loss' Hessian by the elements of the prediction.
-    """
-    if of_loss is not None:
-        return gauss_newton(program, of_loss)
-    return {
-        "hessian": hessian,
-        "hessian_diagonal": hessian_diagonal,
-        "hessian_vector": hessian_vector,
-        "jacobian": jacobian,
-        "residuals": residuals,
-        "normal_equations": normal_equations,
-        "objective": objective,
-    }[name](program)
-
-
 def hessian(program: Program) -> Program:
     """Return the program of the Hessian of the loss, and of that of the penalty."""
     return _second(program, _lower_triangle)
@@ -51,21 +33,25 @@ def hessian_diagonal(program: Program) -> Program:
 
 def hessian_vector(program: Program) -> Program:
     """Return the program of the Hessian times a vector."""
-    work = _Work(program)
-    many = sum(map(size_of, work.shapes("gradient")))
+    work = Work(program)
     for name in work.gradients:
-        shapes = work.shapes(name)
-        places = accumulate(map(size_of, shapes), initial=many)
-        vector = [work.builder.emit("parameter", attribute=at, shape=s) for at, s in zip(places, shapes, strict=False)]
+        vector = place_in_theta(work, name)
         products = zip(work.values(work.outputs[name]), work.values(vector), strict=True)
-        along = reduce(add, (_inner(gradient, part) for gradient, part in products))
-        work.outputs[name] = work.derivatives(along.variable)[: len(shapes)]
+        along = reduce(add, (inner(gradient, part) for gradient, part in products))
+        work.outputs[name] = work.derivatives(along.variable)[: len(vector)]
     return work.program()
+
+
+def place_in_theta(work: Work, name: str) -> list[int]:
+    """Return a vector in the shapes of a gradient: parameters that follow those of the risk."""
+    shapes = work.shapes(name)
+    places = accumulate(map(size_of, shapes), initial=sum(map(size_of, shapes)))
+    return [work.builder.emit("parameter", attribute=at, shape=s) for at, s in zip(places, shapes, strict=False)]
 
 
 def jacobian(program: Program) -> Program:
     """Return the program of the prediction's derivatives by the parameters: a row for each of its elements."""
-    work = _Work(program)
+    work = Work(program)
     rows = work.rows(work.elements(work.outputs["prediction"]))
     work.outputs = {"gradient": tuple(v for row in rows for v in row)}
     return work.program()
@@ -73,7 +59,7 @@ def jacobian(program: Program) -> Program:
 
 def residuals(program: Program) -> Program:
     """Return the program of prediction less target, element by element."""
-    work = _Work(program)
+    work = Work(program)
     work.outputs = {"gradient": tuple(r.variable for r in work.residuals())}
     return work.program()
 
@@ -84,7 +70,7 @@ def gauss_newton(program: Program, of_loss: Program) -> Program:
     J is the prediction's Jacobian, and H the Hessian of the loss by the prediction: its program is ``of_loss``, in
     which the prediction's elements are the parameters.
     """
-    work = _Work(program)
+    work = Work(program)
     jacobian = work.rows(work.elements(work.outputs["prediction"]))
     penalty = work.rows(work.elements(work.outputs.get("penalty_gradient", ())))
     entries = work.values(_inlined(work.builder, of_loss, work.elements(work.outputs["prediction"])))
@@ -100,7 +86,7 @@ def gauss_newton(program: Program, of_loss: Program) -> Program:
 
 def normal_equations(program: Program) -> Program:
     """Return the program of ``A.T @ A``, times the weight, in which A is the Jacobian with the residuals beside it."""
-    work = _Work(program)
+    work = Work(program)
     jacobian = work.rows(work.elements(work.outputs["prediction"]))
     columns = [*(work.values(column) for column in zip(*jacobian, strict=True)), work.residuals()]
     weight = Value(work.builder, work.builder.emit("weight", shape=()))
@@ -112,14 +98,14 @@ def normal_equations(program: Program) -> Program:
 
 def objective(program: Program) -> Program:
     """Return the program of the gradient's elements, and after them of the Hessian's diagonal."""
-    work = _Work(program)
+    work = Work(program)
     gradient = work.elements(work.outputs["gradient"])
     work.outputs = {"gradient": (*gradient, *_diagonal(work.rows(gradient)))}
     return work.program()
 
 
 def _second(program: Program, chosen: Callable[[Rows], tuple[int, ...]]) -> Program:
-    work = _Work(program)
+    work = Work(program)
     for name in work.gradients:
         work.outputs[name] = chosen(work.rows(work.elements(work.outputs[name])))
     return work.program()
@@ -142,7 +128,7 @@ def _dot(xs: Sequence[Value], ys: Sequence[Value]) -> Value:
     return reduce(add, (x * y for x, y in zip(xs, ys, strict=True)))
 
 
-class _Work:
+class Work:
     """A program that grows: variables keep their numbers."""
 
     def __init__(self, program: Program) -> None:
@@ -215,23 +201,23 @@ def _inlined(builder: Builder, program: Program, parameters: Sequence[int]) -> t
     return tuple(numbers[v] for v in program.outputs["gradient"])
 
 
-def _inner(gradient: Value, vector: Value) -> Value:
-    """The sum of the products of their elements. Of a product ``l @ r`` it is that of ``l`` with ``vector @ r.T``."""
+def inner(gradient: Value, vector: Value) -> Value:
+    """Return the sum of the products of their elements; of ``l @ r`` it is that of ``l`` with ``vector @ r.T``."""
     parts = gradient.arguments
     if not gradient.shape:
         return gradient * vector
     if gradient.operation in ("add", "sub"):
-        one, other = (_inner(part, vector) for part in parts)
+        one, other = (inner(part, vector) for part in parts)
         return one + other if gradient.operation == "add" else one - other
     if gradient.operation == "neg":
-        return -_inner(parts[0], vector)
+        return -inner(parts[0], vector)
     if gradient.operation == "transpose":
-        return _inner(parts[0], vector.T)
+        return inner(parts[0], vector.T)
     if gradient.operation == "fill":
         return parts[0] * vector.call("total")
     if gradient.operation == "mul" and sum(not part.shape for part in parts) == 1:
         scalar, matrix = sorted(parts, key=lambda part: len(part.shape))
-        return scalar * _inner(matrix, vector)
+        return scalar * inner(matrix, vector)
     if gradient.operation == "matmul" and gradient.attribute is None:
         return (parts[0] * (vector @ parts[1].T)).call("total")
     return (gradient * vector).call("total")

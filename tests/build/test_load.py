@@ -161,7 +161,8 @@ def test_the_compiled_risk_has_the_modules_own_functions(store: Cache, copying: 
     module = load_module(compiled.path, NAME)
     assert isinstance(module, ModuleType)
     for name in (*FUNCTIONS, *CONSTANTS):
-        assert name == "bind" or getattr(compiled, name) is getattr(module, name)
+        own = ("bind", "reduce", "partial_sums", "merge_sums")  # they do more, by the module's own
+        assert name in own or getattr(compiled, name) is getattr(module, name)
     assert (compiled.name, compiled.source) == (NAME, SOURCE)
     assert (compiled.timings, compiled.rewrites) == ({"compiler": 1.5}, ("log1p",))
     assert repr(compiled) == "<CompiledRisk queue: parameters A, W[2x3] (7 in all); inputs x; targets none>"

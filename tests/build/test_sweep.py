@@ -205,7 +205,7 @@ def test_what_is_not_imported_by_its_name_is_not_pickled(modules: dict[str, Any]
 def test_docstrings_hold_the_models_own_shapes(modules: dict[str, Any]) -> None:
     shapes = {"cubic": ("(2,)", "(N, 1)", "(6, 2)"), "layer": ("(180,)", "(N, 20)", "(184, 2)")}
     for name, wanted in shapes.items():
-        functions = {f: getattr(modules[name], f) for f in sg.build.load.FUNCTIONS}
+        functions = {f: getattr(modules[name].module, f) for f in sg.build.load.FUNCTIONS}
         texts = "\n".join(inspect.getdoc(function) or "" for function in functions.values())
         for shape in wanted:
             assert shape in texts

@@ -75,7 +75,7 @@ def _results(module: Any, theta: Any, u: Any, y: Any, w: Any) -> Iterator[tuple[
     yield "every second column", module.gradient(theta, np.repeat(u, 2, axis=1)[:, ::2], y)
     if _predicts(module, theta, u):
         yield "predictions", module.predict(theta, u)
-    parts = module.partial_sums(theta, u, y, w)
+    parts = getattr(module, "module", module).partial_sums(theta, u, y, w)  # of a compiled risk, its module's
     for key in sorted(parts):
         yield f"node {key}", parts[key][: module.N_PARAMETERS + 3]  # they had no digests
     yield "merged", module.merge_sums(theta, parts)[1]

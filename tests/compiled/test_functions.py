@@ -175,7 +175,7 @@ def test_unpack_of_what_does_not_fit(layer: Any) -> None:
 
 def test_every_function_says_what_it_takes(plane: Any) -> None:
     for name in FUNCTIONS:
-        function = getattr(plane, name)
+        function = getattr(plane.module, name)
         assert (function.__name__, function.__qualname__, function.__module__) == (name, name, "plane")
         text = inspect.getdoc(function)
         assert text is not None

@@ -69,7 +69,7 @@ def test_misaligned_arrays_give_the_same_bits(odd: Any, line: Any) -> None:
     u, d, w = (random.uniform(size=shape).astype(kind) for shape in ((N, 11), (N,), (N,)))
 
     def results(at: Any, u: Any, d: Any, w: Any, nodes: Any) -> list[bytes]:
-        parts = line.partial_sums(at, u, d, w)
+        parts = line.module.partial_sums(at, u, d, w)
         return bits(
             [
                 *line.risk_and_gradient(at, u, d, w), *line.bind(u, d, w)(at), line.per_sample_gradient(at, u, d),

@@ -25,12 +25,12 @@ def declared() -> Any:
 
 @pytest.fixture(scope="module")
 def plane() -> Any:
-    return sg.compile(declared())
+    return sg.compile(declared()).module
 
 
 @pytest.fixture(scope="module")
 def single() -> Any:
-    return sg.compile(declared(), dtype="float32")
+    return sg.compile(declared(), dtype="float32").module
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def layer() -> Any:
     W, c, u = sp.MatrixSymbol("W", 2, 3), sp.MatrixSymbol("c'", 2, 1), sp.MatrixSymbol("u", 3, 1)
     return sg.compile(
         sg.EmpiricalRisk(sg.Model(W * u + c, inputs=[u], parameters=[W, c]), sg.losses.squared(2), name="layer")
-    )
+    ).module
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ NAMES = ("gauss1", "ships_negbin", "digits", "sunspots_recurrent", "iris_softmax
 
 def _compiled(name: str, dtype: str = "float64") -> Any:
     risk = MADE_UP.get(name) or next(risk for risk in gallery.RISKS if risk.name == name)
-    return sg.compile(risk, dtype=dtype)
+    return sg.compile(risk, dtype=dtype).module
 
 
 def _arguments(name: str, module: Any, rows: int) -> tuple[Any, Any, Any]:

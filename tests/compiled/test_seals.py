@@ -27,7 +27,7 @@ def declared(power: int = 2, name: str = "mean_of_data") -> Any:
 
 @pytest.fixture(scope="module")
 def mean() -> Any:
-    return sg.compile(declared())
+    return sg.compile(declared()).module
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +50,14 @@ def test_a_part_of_another_theta(mean: Any, parts: list[Any]) -> None:
 
 def test_a_part_of_another_model_or_dtype(mean: Any, parts: list[Any]) -> None:
     """The other model has the same names and shapes."""
-    for module in (sg.compile(declared(-2)), sg.compile(declared(), dtype="float32")):
+    for module in (sg.compile(declared(-2)).module, sg.compile(declared(), dtype="float32").module):
         with pytest.raises(ArrayError, match=OF_ANOTHER):
             mean.merge_sums(THETA, *parts[:2], summed(module, 5120, N))
 
 
 def test_the_same_model_declared_again_has_the_same_sums(mean: Any, parts: list[Any]) -> None:
-    again = sg.compile(declared(name="again"))
-    assert again.module is not mean.module
+    again = sg.compile(declared(name="again")).module
+    assert again is not mean
     assert (
         again.merge_sums(THETA, *parts) == mean.merge_sums(THETA, *parts) == mean.risk_and_gradient(THETA, None, DATA)
     )

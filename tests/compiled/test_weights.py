@@ -123,6 +123,6 @@ def test_a_node_tells_its_exponent(mean: Any) -> None:
     least = float(np.finfo(kind).smallest_subnormal)
     data = np.ones(10, kind)
     for weight, expected in ((1.0, 0), (2.0**-32, 0), (2.0**-33, -32), (least, int(np.log2(least)) + 1), (0.0, -1100)):
-        (node,) = mean.partial_sums([0.0], None, data, np.full(10, weight, kind)).values()
+        (node,) = mean.module.partial_sums([0.0], None, data, np.full(10, weight, kind)).values()
         assert node[0].tolist() == [10, expected]
         assert node[1].sum() == 10 * (weight * 2.0 ** -max(expected, -1000) if weight > least else weight and 0.5)

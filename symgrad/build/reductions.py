@@ -1,0 +1,368 @@
+"""What is made of all samples' gradients in passes over the rows, with no array of them: `reduce` and its parts.
+
+Each want is a sum that the sweep takes (of a module of its own, or with other weights), or has a number for each row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from symgrad.errors import ArrayError, ArrayTypeError
+
+from .derivatives import Quantities
+from .parts import Arrays, Nodes, cut, edges_of, joined, rows_in, summed, taken
+
+WANTS = (
+    "risk", "mean", "clipped_mean", "clipped_sum", "clipped_fraction", "squared_norms", "second_moment", "variance",
+    "outer", "outer_squared_weights", "group_sums", "noise", "top", "along", "hessian",
+)  # fmt: skip
+_FOR_EACH_ROW = ("squared_norms", "along")
+_CLIPPED = ("clipped_mean", "clipped_sum", "clipped_fraction")
+_MOST_AT_ONCE = 64  # parameters whose products are summed in one pass
+MOST_BYTES = 2**31  # of a matrix of products, in pairs
+NONFINITE = ("propagate", "zero", "raise")
+_BLOCK = 1 << 20  # rows whose norms are in memory at a time
+_TINY, _HUGE = 1e-290, 1e290  # squares beyond have lost digits
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is wanted, checked."""
+
+    want: tuple[str, ...]
+    clip: tuple[tuple[tuple[int, ...], float], ...]  # places of parameters, and their bound
+    n_groups: int
+    along: Any
+    top: int
+    nonfinite: str
+
+    @property
+    def sums(self) -> tuple[str, ...]:
+        """The wants that are sums over rows."""
+        return tuple(name for name in self.want if name not in _FOR_EACH_ROW)
+
+
+class Reductions:
+    """Reductions of one compiled risk."""
+
+    def __init__(self, compiled: Any, quantities: Quantities) -> None:
+        self._compiled, self._quantities = compiled, quantities
+        self._module, self._tile = compiled.module, compiled.TILE
+
+    # --------------------------------------------------------------------------------------------------------- doors
+
+    def reduce(
+        self, theta: Any, arrays: Arrays, request: Request, out: Mapping[str, Any], threads: Any
+    ) -> dict[str, Any]:
+        """Return ``{name: result}``."""
+        theta = self._quantities.theta(theta)
+        found: dict[str, Any] = dict.fromkeys(request.want)
+        if request.sums:
+            sums = replace(request, want=request.sums)
+            found |= self.merge(theta, [self.partial(theta, arrays, sums, 0, threads)])
+        elif request.nonfinite == "raise":
+            self._not_finite(theta, arrays, request, 0)
+        for name in request.want:
+            if name in _FOR_EACH_ROW:
+                found[name] = self._each(name, theta, arrays, request, out.get(name), threads)
+        return found
+
+    def partial(self, theta: Any, arrays: Arrays, request: Request, first: Any, threads: Any) -> dict[Any, Any]:
+        """Return a part: nodes of each sum, and the rows at its edges."""
+        theta = self._quantities.theta(theta)
+        others = [name for name in request.want if name in _FOR_EACH_ROW]
+        if others:
+            raise ArrayError(f"want: expected sums over rows, got {others}; call reduce on each part for these")
+        inner, start, edges = cut(arrays, first, self._tile, self.origin(theta))
+        part: dict[Any, Any] = {"request": request, "theta": theta.copy(), **edges}
+        if rows_in(inner):
+            part["sums"] = self._sums(theta, inner, request, start, threads)
+        return part
+
+    def merge(self, theta: Any, parts: Sequence[Any]) -> dict[str, Any]:
+        """Return the results of all parts together: the bits of one call."""
+        theta = self._quantities.theta(theta)
+        if not parts or not all(isinstance(part, Mapping) and "request" in part for part in parts):
+            raise ArrayTypeError(
+                "parts: expected what partial_reduce gave, at least one; pass merge_reduce(theta, *parts)"
+            )
+        request = parts[0]["request"]
+        for part in parts:
+            if not _same(part["request"], request):
+                raise ArrayError(
+                    "parts: expected parts of one request, got others; ask all for the same wants and options"
+                )
+            if part["theta"].tobytes() != theta.tobytes():
+                raise ArrayError("parts: expected parts at this theta, got one at another; reduce all at the same")
+        sums = [part["sums"] for part in parts if "sums" in part]
+        for first, arrays in joined(edges_of(parts, self.origin(theta)), self._tile):
+            sums.append(self._sums(theta, arrays, request, first, None))
+        if not sums:
+            raise ArrayError(
+                "inputs: expected at least one sample, got none; the mean over an empty data set is undefined"
+            )
+        return self._results(theta, request, sums)
+
+    def origin(self, theta: Any) -> bytes:
+        """Return what tells the model and theta of rows that travel."""
+        return hashlib.sha256(self._compiled.source.encode() + np.asarray(theta, np.float64).tobytes()).digest()
+
+    # ---------------------------------------------------------------------------------------------------------- sums
+
+    def _sums(self, theta: Any, arrays: Arrays, request: Request, first: int, threads: Any) -> dict[str, Any]:
+        """The nodes of every sum that is wanted, by name; and what else is merged."""
+        found: dict[str, Any] = {}
+
+        def add(key: str, name: str | None, weights: Any, theta: Any = theta) -> None:
+            if key not in found:
+                module = self._module if name is None else self._quantities[name].module
+                found[key] = module.partial_sums(theta, arrays[0], arrays[1], weights, first=first, threads=threads)
+
+        wants = set(request.want)
+        if request.nonfinite != "propagate":
+            bad = self._not_finite(theta, arrays, request, first)
+            add("everybody", "total", arrays[2])
+            arrays = (*arrays[:2], np.where(bad, 0.0, _ones(arrays)), arrays[3])
+            found["nonfinite_rows"] = int(bad.sum())
+        weights = arrays[2]
+        found["greatest"] = 1.0 if weights is None else float(np.max(np.abs(weights), initial=0.0))
+        add("mean", None, weights)
+        if wants & {"second_moment", "variance", "noise"}:
+            add("second_moment", "second_moment", weights)
+        for name, squared in (("outer", False), ("outer_squared_weights", True)):
+            if name in wants:
+                own = np.square(np.asarray(weights, np.float64)) if squared and weights is not None else weights
+                for key, quantity, at in self._columns(name, theta):
+                    add(key, quantity, own, at)
+        if "group_sums" in wants:
+            for group in range(request.n_groups):
+                add(f"group {group}", None, np.where(arrays[3] == group, _ones(arrays), 0.0))
+        if wants & {*_CLIPPED, "top"}:
+            self._add_clipped(add, found, theta, arrays, request, first, threads)
+        if "hessian" in wants:
+            for key, quantity, at in self._columns("hessian", theta):
+                add(key, quantity, weights, at)
+        return found
+
+    def _columns(self, name: str, theta: Any) -> list[tuple[str, str, Any]]:
+        """The sums of a matrix, each with its module and theta: all at once, or of many parameters one column each."""
+        size = len(theta)
+        quantity = "hessian" if name == "hessian" else "outer"
+        if self._quantities.at_once if name == "hessian" else size <= _MOST_AT_ONCE:
+            return [(name, quantity, theta)]
+        return [(f"{name} {k}", f"{quantity}_vector", np.append(theta, np.eye(1, size, k))) for k in range(size)]
+
+    def _add_clipped(
+        self, add: Any, found: dict[str, Any], theta: Any, arrays: Arrays, request: Request, first: int, threads: Any
+    ) -> None:
+        n, weights, ones = rows_in(arrays), arrays[2], _ones(arrays)
+        names = (
+            None if len(request.clip) <= 1 else " ".join(["norms", *(",".join(map(str, b)) for b, _ in request.clip)])
+        )
+        norms = np.concatenate(
+            [self._norms(theta, taken(arrays, a, a + _BLOCK), names, threads) for a in range(0, n, _BLOCK)]
+        )
+        clipped = np.zeros(n, bool)
+        for k, (_, bound) in enumerate(request.clip):
+            factors = np.ones(n)  # of what is not finite too: it stays so
+            longer = np.isfinite(norms[:, k]) & (norms[:, k] > bound)
+            factors[longer] = bound / norms[longer, k]
+            clipped |= longer
+            if set(request.want) & {"clipped_mean", "clipped_sum"}:
+                add(f"clipped {k}", None, None if weights is None and not longer.any() else ones * factors)
+        if "clipped_fraction" in request.want:
+            add("clipped_fraction", "total", np.where(clipped, ones, 0.0))
+        if "top" in request.want:
+            total = norms[:, 0] if norms.shape[1] == 1 else np.sqrt(np.sum(norms**2, axis=1))
+            kept = np.flatnonzero(ones != 0)
+            order = kept[np.lexsort((kept, -total[kept]))][: request.top]
+            found["top"] = (order + first, total[order])
+
+    def _norms(self, theta: Any, arrays: Arrays, blocks: str | None, threads: Any) -> Any:
+        """The norms of each sample's gradient, (rows, blocks): taken again, scaled, where their squares lose digits."""
+        if blocks is None:
+            squares = self._module.reduce(theta, *arrays[:2], want="squared_norms", threads=threads)["squared_norms"][
+                :, None
+            ]
+            places = [slice(None)]
+        else:
+            squares = np.asarray(
+                self._quantities[blocks].module.per_sample_gradient(theta, *arrays[:2], threads=threads), np.float64
+            )
+            places = [self._places(map(int, block.split(","))) for block in blocks.split(" ")[1:]]
+        with np.errstate(invalid="ignore"):
+            norms = np.sqrt(squares)
+            doubtful = np.flatnonzero(((squares > _HUGE) | (squares < _TINY) & (squares >= 0)).any(axis=1))
+        for row in map(int, doubtful):
+            (gradient,) = self._module.per_sample_gradient(theta, *taken(arrays[:2], row, row + 1))
+            for k, place in enumerate(places):
+                part = np.asarray(gradient[place], np.float64)
+                size = np.abs(part).max(initial=0.0)
+                norms[row, k] = size * np.linalg.norm(part / size) if 0 < size < np.inf else size
+        return norms
+
+    def _places(self, parameters: Any) -> Any:
+        """The places in theta of some parameters."""
+        sizes = [int(np.prod(shape)) for _, shape in self._compiled.PARAMETERS]
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        return np.concatenate([np.arange(starts[k], starts[k + 1]) for k in parameters])
+
+    # ------------------------------------------------------------------------------------------------------- results
+
+    def _results(self, theta: Any, request: Request, sums: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        risk, mean = self._module.merge_sums(theta, *(part["mean"] for part in sums))
+        pairs: dict[str, Any] = {}
+
+        def pair(key: str, name: str | None = None, at: Any = theta) -> Any:
+            """Sums as pairs: of the weights, of the loss, of the rest."""
+            if key not in pairs:
+                module = self._module if name is None else self._quantities[name].module
+                nodes = [part[key] for part in sums]
+                _check(module, at, nodes)
+                pairs[key] = summed(nodes)
+            return pairs[key]
+
+        weight = pair("mean")[0] if request.nonfinite == "propagate" else pair("everybody", "total")[0]
+        total = weight[0] + weight[1]
+        if request.nonfinite != "propagate":
+            own = _values(pair("mean"))
+            mean = mean + (own[2:] / total - own[2:] / own[0])
+            risk = risk + (own[1] / total - own[1] / own[0])
+            found["nonfinite_rows"] = sum(part["nonfinite_rows"] for part in sums)
+        for name in request.want:
+            if name in ("risk", "mean"):
+                found[name] = risk if name == "risk" else mean
+            elif name in ("second_moment", "variance", "noise"):
+                found[name] = self._moments(name, pair, total)
+            elif name in ("outer", "outer_squared_weights"):
+                columns = [_values(pair(*column))[2:] for column in self._columns(name, theta)]
+                found[name] = _symmetric(columns, len(theta)) / total
+            elif name == "hessian":
+                found[name] = self._hessian(theta, sums)
+            elif name == "group_sums":
+                groups = [_values(pair(f"group {k}"))[2:] for k in range(request.n_groups)]
+                found[name] = np.stack(groups) if groups else np.zeros((0, len(theta)))
+            elif name in ("clipped_mean", "clipped_sum"):
+                clipped = self._clipped(request, theta, pair)
+                found[name] = clipped / total if name == "clipped_mean" else clipped
+            elif name == "clipped_fraction":
+                found[name] = float(_values(pair("clipped_fraction", "total"))[0] / total)
+            elif name == "top":
+                found[name] = _top(sums, request.top)
+        if set(request.want) & set(_CLIPPED):
+            greatest = max(part["greatest"] for part in sums)
+            found["sensitivity"] = greatest * math.sqrt(math.fsum(bound**2 for _, bound in request.clip))
+        return found
+
+    def _moments(self, name: str, pair: Any, total: float) -> Any:
+        """Second moments; less the square of the mean, in pairs; or what is made of them all together."""
+        rows = pair("second_moment", "second_moment")[2:]
+        size = len(rows) // 2
+        squares = rows[:size].astype(np.longdouble).sum(axis=1) + rows[size:].astype(np.longdouble).sum(axis=1)
+        if name == "second_moment":
+            return (squares / total).astype(np.float64)
+        sums = pair("mean")[2:].astype(np.longdouble).sum(axis=1)
+        spread = squares - sums * sums / total
+        if name == "variance":
+            return np.maximum(spread / total, 0).astype(np.float64)
+        mean_square = np.sum((sums / total) ** 2)
+        trace = float(np.sum(spread) / (total - 1)) if total > 1 else math.nan
+        left = mean_square - trace / total
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return {"tr": trace, "simple": float(trace / mean_square), "unbiased": float(trace / left)}
+
+    def _hessian(self, theta: Any, sums: Sequence[dict[str, Any]]) -> Any:
+        columns = [
+            self._quantities[quantity].module.merge_sums(at, *(part[key] for part in sums))[1]
+            for key, quantity, at in self._columns("hessian", theta)
+        ]
+        return _symmetric(columns, len(theta))
+
+    def _clipped(self, request: Request, theta: Any, pair: Any) -> Any:
+        found = np.zeros(len(theta))
+        for k, (block, _) in enumerate(request.clip):
+            place = self._places(block) if len(request.clip) > 1 else slice(None)
+            found[place] = _values(pair(f"clipped {k}"))[2:][place]
+        return found
+
+    # ------------------------------------------------------------------------------------------------------ each row
+
+    def _each(self, name: str, theta: Any, arrays: Arrays, request: Request, out: Any, threads: Any) -> Any:
+        if name == "squared_norms":
+            given = {} if out is None else {"squared_norms": out}
+            return self._module.reduce(theta, *arrays[:2], want=name, out=given, threads=threads)[name]
+        module, vectors = self._quantities["along"].module, self._quantities.vector(request.along)
+        n = rows_in(arrays)
+        found = np.empty((n, *vectors.shape[1:])) if out is None else out
+        if found.shape != (n, *vectors.shape[1:]):
+            raise ArrayError(f"out['along']: expected shape {(n, *vectors.shape[1:])}, got {found.shape}; leave it out")
+        for k, vector in enumerate(np.atleast_2d(vectors.T)):
+            rows = module.per_sample_gradient(np.concatenate([theta, vector]), *arrays[:2], threads=threads)[:, 0]
+            found[(slice(None), k) if vectors.ndim == 2 else slice(None)] = rows
+        return found
+
+    def _not_finite(self, theta: Any, arrays: Arrays, request: Request, first: int) -> Any:
+        """Which rows have no finite gradient, though they have a weight; where that is an error, raise it."""
+        n = rows_in(arrays)
+        norms = [self._norms(theta, taken(arrays, a, a + _BLOCK), None, None) for a in range(0, n, _BLOCK)]
+        bad = ~np.isfinite(np.concatenate(norms)[:, 0]) & (_ones(arrays) != 0)
+        if request.nonfinite == "raise" and bad.any():
+            raise ArrayError(
+                f"inputs: expected rows with finite gradients, got {bad.sum()} others, the first of them row "
+                f"{first + np.flatnonzero(bad)[0]}; nonfinite='zero' counts them as 0"
+            )
+        return bad
+
+
+def _check(module: Any, theta: Any, nodes: Sequence[Nodes]) -> None:
+    """Raise where nodes are damaged, missing or of something else; a sum of weights may be zero."""
+    try:
+        module.merge_sums(theta, *nodes)
+    except ArrayError as error:
+        if not str(error).startswith("weights"):
+            raise
+
+
+def _ones(arrays: Arrays) -> Any:
+    """The weights, flat; where there are none, ones."""
+    return np.ones(rows_in(arrays)) if arrays[2] is None else np.asarray(arrays[2], np.float64).reshape(-1)
+
+
+def _symmetric(columns: Sequence[Any], size: int) -> Any:
+    """A symmetric matrix from the rows of its lower triangle, all in one, or from all its columns."""
+    matrix = np.empty((size, size), np.asarray(columns[0]).dtype)
+    rows, across = np.tril_indices(size)
+    lower = (
+        columns[0]
+        if len(columns) == 1 and size * (size + 1) // 2 == len(columns[0])
+        else np.stack(columns, axis=1)[rows, across]
+    )
+    matrix[rows, across] = matrix[across, rows] = lower
+    return matrix
+
+
+def _same(one: Request, other: Request) -> bool:
+    def key(request: Request) -> tuple[Any, ...]:
+        return request.want, request.clip, request.n_groups, request.top, request.nonfinite
+
+    return key(one) == key(other)
+
+
+def _top(sums: Sequence[dict[str, Any]], count: int) -> tuple[Any, Any]:
+    rows = np.concatenate([part["top"][0] for part in sums])
+    norms = np.concatenate([part["top"][1] for part in sums])
+    rows, first = np.unique(rows, return_index=True)
+    norms = norms[first]
+    order = np.lexsort((rows, -norms))[:count]
+    return rows[order], norms[order]
+
+
+def _values(pairs: Any) -> Any:
+    return pairs[:, 0] + pairs[:, 1]

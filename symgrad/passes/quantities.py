@@ -1,0 +1,38 @@
+"""What else than a gradient a program can be made for, by name."""
+
+from collections.abc import Callable, Mapping
+
+from symgrad.program import Program
+
+from .curvature import (
+    gauss_newton,
+    hessian,
+    hessian_diagonal,
+    hessian_vector,
+    jacobian,
+    normal_equations,
+    objective,
+    residuals,
+)
+from .moments import moments
+
+_CURVATURE: Mapping[str, Callable[[Program], Program]] = {
+    "hessian": hessian,
+    "hessian_diagonal": hessian_diagonal,
+    "hessian_vector": hessian_vector,
+    "jacobian": jacobian,
+    "residuals": residuals,
+    "normal_equations": normal_equations,
+    "objective": objective,
+}
+WITH_A_VECTOR = ("hessian_vector", "outer_vector", "along")
+
+
+def quantity(name: str, program: Program, of_loss: Program | None = None) -> Program:
+    """Return the program of what is called so (see `curvature` and `moments`), from that of the gradient.
+
+    ``of_loss``, for "gauss_newton" alone, is the program of the loss' Hessian by the elements of the prediction.
+    """
+    if of_loss is not None:
+        return gauss_newton(program, of_loss)
+    return _CURVATURE[name](program) if name in _CURVATURE else moments(name, program)
