@@ -14,10 +14,13 @@ from .build import (
     Built,
     Cache,
     CompiledRisk,
+    Recipe,
     Toolchain,
+    arithmetic,
     build,
     build_sweep,
     cache_key,
+    installed_version,
     likeness,
     load_alike,
     load_or_build,
@@ -28,6 +31,7 @@ from .declare import EmpiricalRisk, check_quantity, n_leaves
 from .errors import CompilerNotFoundError, DeclarationError
 from .explain import header_lines, parameter_names
 from .limits import OPERATIONS
+from .load import revived
 from .passes import WITH_A_VECTOR, as_declared, derive, lower, quantity, stabilise, turn
 from .program import Program
 from .progress import telling
@@ -71,7 +75,9 @@ def compile(
     safe to use.
     """
     given = partial(compile_of, risk=risk, dtype=dtype, cache=cache, stable=stable, limit=limit)
-    return given(None).with_quantities(given)
+    compiled = given(None)
+    recipe = Recipe(installed_version("symgrad"), risk.fingerprint, dtype, stable, limit, risk)
+    return compiled.with_quantities(given, (revived, (recipe,)))
 
 
 def compile_of(
@@ -84,16 +90,16 @@ def compile_of(
 ) -> CompiledRisk:
     """Return the compiled module of a quantity of a risk (see `generate`), or of its gradient: as for `compile`."""
     _check(risk, dtype, limit)
-    arithmetic = " ".join([dtype, *([] if stable else ["as declared"]), *([] if name is None else [name])])
+    what = arithmetic(dtype, stable, name)
     try:
         toolchain = Toolchain.detect()
     except CompilerNotFoundError:
-        found = load_alike(Cache.open(), likeness(risk.fingerprint, arithmetic)) if cache else None
+        found = load_alike(Cache.open(), likeness(risk.fingerprint, what)) if cache else None
         if found is None:
             raise
         return found
     store = Cache.open() if cache else Cache.make_private()
-    key, key_text = cache_key(risk.fingerprint, arithmetic, toolchain)
+    key, key_text = cache_key(risk.fingerprint, what, toolchain)
 
     def make(folder: Path) -> Built:
         start_translator()

@@ -31,10 +31,10 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "explain": ("declare", "schedule"),
     "render": ("program", "schedule"),
     "build": ("errors",),
-    "load": ("build",),
+    "load": ("errors", "build"),
     "pipeline": (
         *("errors", "limits", "progress", "program", "declare", "trace", "passes", "schedule", "explain", "render"),
-        "build",
+        *("build", "load"),
     ),
     "boosting": ("errors", "declare", "pipeline"),
     "oracle": ("errors", "declare"),
@@ -93,6 +93,7 @@ COMPILED_IN = {"cpython", "libc", "_sweep"}
 # Imports by a computed name: module -> why.
 DYNAMIC_IMPORTS = {
     "symgrad": "the public names are looked up on first use, so that a warm load imports no SymPy",
+    "symgrad.load": "where a pickle finds nothing in the cache, it is built: only then SymPy is needed",
     "symgrad.build": "what builds is looked up on first use, so that loading imports none of it",
     "symgrad.cli": "imports the room of one command when it runs, so that `symgrad --help` imports no SymPy",
     "symgrad.commands.source": "imports the module that the user names on the command line",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ class Quantities:
     """The modules of a compiled risk's other quantities, by name: built when first asked for, then kept."""
 
     def __init__(self, compiled: Any, build: Build | None) -> None:
+        self.compiled = compiled
         self.name = compiled.name
         self.n_parameters = compiled.N_PARAMETERS
         self.at_once = self.n_parameters <= MOST_ENTRIES and not any(shape for _, shape in compiled.PARAMETERS)
@@ -63,6 +65,13 @@ class BoundQuantities:
         self._arrays = (inputs, targets, weights)
         self._threads = threads
         self._bound: dict[str, Any] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return operator.attrgetter("quantities"), (rebound(*self.reduced()[1]),)
+
+    def reduced(self) -> tuple[Any, ...]:
+        """Return what pickle asks of bound arrays: the compiled risk, which finds its own way, and the arrays."""
+        return rebound, (self._quantities.compiled, *self._arrays, self._threads)
 
     def hessian(self, theta: Any) -> Any:
         """Return the Hessian of the risk, (P, P), exactly symmetric."""
@@ -119,6 +128,11 @@ class BoundQuantities:
         if weights is None:
             return float(len(targets if inputs is None else inputs))
         return float(np.sum(weights, dtype=np.longdouble))
+
+
+def rebound(compiled: Any, inputs: Any, targets: Any, weights: Any, threads: int | None) -> Any:
+    """Return arrays bound to a compiled risk: what a pickle of them calls."""
+    return compiled.bind(inputs, targets, weights, threads=threads)
 
 
 def _symmetric(lower: Any) -> Any:

@@ -8,11 +8,13 @@ import errno
 import functools
 import hashlib
 import os
+import pickle
 import shutil
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib.machinery import ExtensionFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -52,6 +54,36 @@ class _Replaced(OSError):
     """A library that is not the one that was verified, or not there any more."""
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """What travels of a compiled risk when it is pickled: how to find its module, and how to build it anew.
+
+    The declaration becomes bytes, and stays so until something has to be built: whoever finds the module in the cache
+    needs no SymPy.
+    """
+
+    version: str
+    fingerprint: str
+    dtype: str
+    stable: bool
+    limit: int | None
+    declaration: Any
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        is_pickled = isinstance(self.declaration, bytes)
+        declaration = self.declaration if is_pickled else pickle.dumps(self.declaration)
+        return Recipe, (self.version, self.fingerprint, self.dtype, self.stable, self.limit, declaration)
+
+    def risk(self) -> Any:
+        """Return the declared risk. This is part of reading the user's own pickle: nothing else is read here."""
+        return pickle.loads(self.declaration) if isinstance(self.declaration, bytes) else self.declaration  # noqa: S301
+
+
+def arithmetic(dtype: str, stable: bool, quantity: str | None) -> str:
+    """Return how a module computes and what, as its key says it; no quantity is the gradient."""
+    return " ".join([dtype, *([] if stable else ["as declared"]), *([] if quantity is None else [quantity])])
+
+
 class CompiledRisk(Derivatives, Reducing):
     """A compiled risk: the functions of its module, and how it came about.
 
@@ -66,7 +98,6 @@ class CompiledRisk(Derivatives, Reducing):
     per_sample_loss: Callable[..., Any]
     per_sample_gradient: Callable[..., Any]
     predict: Callable[..., Any]
-    bind: Callable[..., Any]
     pack: Callable[..., Any]
     unpack: Callable[..., Any]
     PARAMETERS: tuple[tuple[str, tuple[int, ...]], ...]
@@ -86,26 +117,28 @@ class CompiledRisk(Derivatives, Reducing):
         self.timings = dict(timings)
         self.rewrites = rewrites
         for attribute in (*FUNCTIONS, *CONSTANTS):
-            if not hasattr(Reducing, attribute):
+            if not hasattr(CompiledRisk, attribute):
                 setattr(self, attribute, getattr(module, attribute))
-        self.bind = self._binding()
-        self.with_quantities(None)
+        self.with_quantities(None, None)
 
-    def _binding(self) -> Callable[..., Any]:
-        """Return the module's `bind`, of which what it returns has a Hessian and the like."""
+    def with_quantities(self, build: Build | None, reduced: tuple[Any, ...] | None) -> "CompiledRisk":
+        """Return this compiled risk, whose other quantities are built by ``build(name)``, each when first asked for.
 
-        @functools.wraps(self.module.bind)
-        def bind(inputs: Any, targets: Any, weights: Any = None, *, threads: int | None = None) -> Any:
-            bound = self.module.bind(inputs, targets, weights, threads=threads)
-            bound.quantities = BoundQuantities(self.quantities, inputs, targets, weights, threads)
-            return bound
-
-        return bind
-
-    def with_quantities(self, build: Build | None) -> "CompiledRisk":
-        """Return this compiled risk, whose other quantities are built by ``build(name)``, each when first asked for."""
-        self.quantities = Quantities(self, build)
+        ``reduced`` is what pickle is told, a function and its arguments; its functions are pickled with it.
+        """
+        self.quantities, self._reduced = Quantities(self, build), reduced
+        for name in FUNCTIONS if reduced is not None else ():
+            getattr(self.module, name).__reduce_ex__ = functools.partial(_reduced, self, name)
         return self
+
+    def bind(self, inputs: Any, targets: Any, weights: Any = None, *, threads: int | None = None) -> Any:
+        """Return the arrays, checked once: ``f = bind(...)``, then ``f(theta)`` is `(risk, gradient)`.
+
+        ``f.hessian(theta)`` and the like are what the functions of the same names give. Arguments as for `risk`.
+        """
+        bound = self.module.bind(inputs, targets, weights, threads=threads)
+        bound.quantities = BoundQuantities(self.quantities, inputs, targets, weights, threads)
+        return bound
 
     def __repr__(self) -> str:
         def names(columns: tuple[tuple[str, tuple[int, ...]], ...]) -> str:
@@ -117,11 +150,18 @@ class CompiledRisk(Derivatives, Reducing):
             f"inputs {names(self.INPUTS)}; targets {names(self.TARGETS)}>"
         )
 
-    def __reduce__(self) -> str:
-        raise TypeError(
-            f"the compiled risk {self.name!r} cannot be copied or pickled: pass the declared risk and call "
-            "symgrad.compile there, which finds it in the cache"
-        )
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._reduced is None:
+            raise TypeError(
+                f"the compiled risk {self.name!r} cannot be copied or pickled: pass the declared risk and call "
+                "symgrad.compile there, which finds it in the cache"
+            )
+        return self._reduced
+
+
+def _reduced(compiled: CompiledRisk, name: str, protocol: int) -> tuple[Any, ...]:
+    """What pickle asks a function of a compiled risk."""
+    return getattr, (compiled, name)
 
 
 def load_module(path: Path, name: str, digest: str | None = None) -> ModuleType:

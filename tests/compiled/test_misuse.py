@@ -180,17 +180,11 @@ def test_what_is_mapped_or_lent_is_not_taken_away(mean: Any) -> None:
 
 
 def test_what_cannot_be_pickled_says_what_to_do(mean: Any) -> None:
-    bound = mean.bind(None, np.ones(7))
+    bound = mean.module.bind(None, np.ones(7))
     assert repr(bound) == "<7 rows bound to a compiled risk with 1 parameters: f(theta) is (risk, gradient)>"
     for refused in (pickle.dumps, copy.copy, copy.deepcopy):
         with pytest.raises(TypeError, match=r"pass the declared risk and the arrays, and call symgrad\.compile"):
             refused(bound)
-        with pytest.raises(TypeError, match=r"pass the declared risk and call symgrad\.compile there"):
-            refused(mean)
-    with pytest.raises(
-        pickle.PicklingError, match=r"^mean_of_data\.gradient is .* call symgrad\.compile there, or import"
-    ):
-        pickle.dumps({"function": mean.gradient})
     assert copy.deepcopy(mean.gradient) is mean.gradient
 
 
