@@ -32,7 +32,7 @@ from .errors import CompilerNotFoundError, DeclarationError
 from .explain import header_lines, parameter_names
 from .limits import OPERATIONS
 from .load import revived
-from .passes import WITH_A_VECTOR, as_declared, derive, lower, quantity, stabilise, turn
+from .passes import as_declared, derive, following, lower, quantity, stabilise, turn
 from .program import Program
 from .progress import telling
 from .render import SWEEPS, Interface, render, render_sweep
@@ -240,7 +240,8 @@ def _interface(risk: EmpiricalRisk, kernel: Kernel) -> Interface:
 
 def _interface_of(name: str, risk: EmpiricalRisk) -> Interface:
     """Return what the text of a quantity's module says; its vector follows the parameters."""
-    vector = (("vector", (n_leaves(risk.parameters),)),) if name in WITH_A_VECTOR else ()
+    more = following(name, n_leaves(risk.parameters))
+    vector = (("vector", (more,)),) if more else ()
     header = (f"The sums of {name} over the samples: symmetric matrices as the rows of their lower triangle.",)
     targets = () if name == "jacobian" else _names(risk.targets)
     names = (_names(risk.parameters) + vector, _names(risk.inputs), targets)

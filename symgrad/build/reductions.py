@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,35 +17,12 @@ from symgrad.errors import ArrayError, ArrayTypeError
 
 from .derivatives import Quantities
 from .parts import Arrays, Nodes, cut, edges_of, joined, rows_in, summed, taken
+from .requests import FOR_EACH_ROW, Request
 
-WANTS = (
-    "risk", "mean", "clipped_mean", "clipped_sum", "clipped_fraction", "squared_norms", "second_moment", "variance",
-    "outer", "outer_squared_weights", "group_sums", "noise", "top", "along", "hessian",
-)  # fmt: skip
-_FOR_EACH_ROW = ("squared_norms", "along")
 _CLIPPED = ("clipped_mean", "clipped_sum", "clipped_fraction")
 _MOST_AT_ONCE = 64  # parameters whose products are summed in one pass
-MOST_BYTES = 2**31  # of a matrix of products, in pairs
-NONFINITE = ("propagate", "zero", "raise")
 _BLOCK = 1 << 20  # rows whose norms are in memory at a time
 _TINY, _HUGE = 1e-290, 1e290  # squares beyond have lost digits
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is wanted, checked."""
-
-    want: tuple[str, ...]
-    clip: tuple[tuple[tuple[int, ...], float], ...]  # places of parameters, and their bound
-    n_groups: int
-    along: Any
-    top: int
-    nonfinite: str
-
-    @property
-    def sums(self) -> tuple[str, ...]:
-        """The wants that are sums over rows."""
-        return tuple(name for name in self.want if name not in _FOR_EACH_ROW)
 
 
 class Reductions:
@@ -69,14 +46,14 @@ class Reductions:
         elif request.nonfinite == "raise":
             self._not_finite(theta, arrays, request, 0)
         for name in request.want:
-            if name in _FOR_EACH_ROW:
+            if name in FOR_EACH_ROW:
                 found[name] = self._each(name, theta, arrays, request, out.get(name), threads)
         return found
 
     def partial(self, theta: Any, arrays: Arrays, request: Request, first: Any, threads: Any) -> dict[Any, Any]:
         """Return a part: nodes of each sum, and the rows at its edges."""
         theta = self._quantities.theta(theta)
-        others = [name for name in request.want if name in _FOR_EACH_ROW]
+        others = [name for name in request.want if name in FOR_EACH_ROW]
         if others:
             raise ArrayError(f"want: expected sums over rows, got {others}; call reduce on each part for these")
         inner, start, edges = cut(arrays, first, self._tile, self.origin(theta))
@@ -132,7 +109,8 @@ class Reductions:
             found["nonfinite_rows"] = int(bad.sum())
         weights = arrays[2]
         found["greatest"] = 1.0 if weights is None else float(np.max(np.abs(weights), initial=0.0))
-        add("mean", None, weights)
+        if wants & {"risk", "mean", "noise", "variance"}:
+            add("mean", None, weights)
         if wants & {"second_moment", "variance", "noise"}:
             add("second_moment", "second_moment", weights)
         for name, squared in (("outer", False), ("outer_squared_weights", True)):
@@ -143,11 +121,15 @@ class Reductions:
         if "group_sums" in wants:
             for group in range(request.n_groups):
                 add(f"group {group}", None, np.where(arrays[3] == group, _ones(arrays), 0.0))
-        if wants & {*_CLIPPED, "top"}:
-            self._add_clipped(add, found, theta, arrays, request, first, threads)
+        if wants & {*_CLIPPED}:
+            self._add_clipped(add, theta, arrays, request, threads)
+        if "top" in wants:
+            found["top"] = self._top(theta, arrays, request.top, first, threads)
         if "hessian" in wants:
             for key, quantity, at in self._columns("hessian", theta):
                 add(key, quantity, weights, at)
+        if not {"mean", "everybody", "second_moment"} & found.keys():
+            add("everybody", "total", arrays[2])
         return found
 
     def _columns(self, name: str, theta: Any) -> list[tuple[str, str, Any]]:
@@ -158,31 +140,46 @@ class Reductions:
             return [(name, quantity, theta)]
         return [(f"{name} {k}", f"{quantity}_vector", np.append(theta, np.eye(1, size, k))) for k in range(size)]
 
-    def _add_clipped(
-        self, add: Any, found: dict[str, Any], theta: Any, arrays: Arrays, request: Request, first: int, threads: Any
-    ) -> None:
-        n, weights, ones = rows_in(arrays), arrays[2], _ones(arrays)
-        names = (
-            None if len(request.clip) <= 1 else " ".join(["norms", *(",".join(map(str, b)) for b, _ in request.clip)])
-        )
-        norms = np.concatenate(
-            [self._norms(theta, taken(arrays, a, a + _BLOCK), names, threads) for a in range(0, n, _BLOCK)]
-        )
-        clipped = np.zeros(n, bool)
-        for k, (_, bound) in enumerate(request.clip):
-            factors = np.ones(n)  # of what is not finite too: it stays so
-            longer = np.isfinite(norms[:, k]) & (norms[:, k] > bound)
-            factors[longer] = bound / norms[longer, k]
-            clipped |= longer
-            if set(request.want) & {"clipped_mean", "clipped_sum"}:
-                add(f"clipped {k}", None, None if weights is None and not longer.any() else ones * factors)
-        if "clipped_fraction" in request.want:
-            add("clipped_fraction", "total", np.where(clipped, ones, 0.0))
-        if "top" in request.want:
-            total = norms[:, 0] if norms.shape[1] == 1 else np.sqrt(np.sum(norms**2, axis=1))
-            kept = np.flatnonzero(ones != 0)
-            order = kept[np.lexsort((kept, -total[kept]))][: request.top]
-            found["top"] = (order + first, total[order])
+    def _add_clipped(self, add: Any, theta: Any, arrays: Arrays, request: Request, threads: Any) -> None:
+        """Clipped sums: of a program that scales each gradient; or of the gradient with weights that do.
+
+        A sum that is taken from rows as they lie has its bits from that way alone: so there weights do it.
+        """
+        bounds = [bound for _, bound in request.clip]
+        if not self._from_rows:
+            add("clipped", self._named("clipped", request), arrays[2], np.append(theta, bounds))
+            return
+        ones, longer = _ones(arrays), np.zeros(rows_in(arrays), bool)
+        norms = self._norms(theta, arrays, self._named("norms", request) if len(bounds) > 1 else None, threads)
+        for k, bound in enumerate(bounds):
+            factors = np.ones(len(ones))  # of what is not finite too: it stays so
+            is_longer = np.isfinite(norms[:, k]) & (norms[:, k] > bound)
+            factors[is_longer] = bound / norms[is_longer, k]
+            longer |= is_longer
+            add(f"clipped {k}", None, None if arrays[2] is None and not is_longer.any() else ones * factors)
+        add("clipped_fraction", "total", np.where(longer, ones, 0.0))
+
+    @property
+    def _from_rows(self) -> bool:
+        """Are gradients summed as multiples of inputs? The table in the module's text has them then."""
+        return "scaled=(" in self._compiled.source
+
+    def _named(self, kind: str, request: Request) -> str:
+        """The name of the quantity that takes norms of blocks."""
+        sizes = [int(np.prod(shape)) for _, shape in self._compiled.PARAMETERS]
+        ends = np.cumsum(sizes)
+        spans = [",".join(f"{ends[k] - sizes[k]}-{ends[k]}" for k in block) for block, _ in request.clip]
+        return " ".join([kind, *spans])
+
+    def _top(self, theta: Any, arrays: Arrays, count: int, first: int, threads: Any) -> tuple[Any, Any]:
+        """The rows and norms of the greatest gradients among these rows, a block at a time."""
+        best = np.zeros(0, int), np.zeros(0)
+        ones = _ones(arrays)
+        for a in range(0, rows_in(arrays), _BLOCK):
+            norms = self._norms(theta, taken(arrays, a, a + _BLOCK), None, threads)[:, 0]
+            kept = np.flatnonzero(ones[a : a + _BLOCK] != 0)
+            best = _greatest([best, (kept + a + first, norms[kept])], count)
+        return best
 
     def _norms(self, theta: Any, arrays: Arrays, blocks: str | None, threads: Any) -> Any:
         """The norms of each sample's gradient, (rows, blocks): taken again, scaled, where their squares lose digits."""
@@ -190,12 +187,13 @@ class Reductions:
             squares = self._module.reduce(theta, *arrays[:2], want="squared_norms", threads=threads)["squared_norms"][
                 :, None
             ]
-            places = [slice(None)]
+            places: list[Any] = [slice(None)]
         else:
             squares = np.asarray(
                 self._quantities[blocks].module.per_sample_gradient(theta, *arrays[:2], threads=threads), np.float64
             )
-            places = [self._places(map(int, block.split(","))) for block in blocks.split(" ")[1:]]
+            spans = [[range(*map(int, span.split("-"))) for span in b.split(",")] for b in blocks.split(" ")[1:]]
+            places = [np.concatenate([np.arange(s.start, s.stop) for s in block]) for block in spans]
         with np.errstate(invalid="ignore"):
             norms = np.sqrt(squares)
             doubtful = np.flatnonzero(((squares > _HUGE) | (squares < _TINY) & (squares >= 0)).any(axis=1))
@@ -217,7 +215,6 @@ class Reductions:
 
     def _results(self, theta: Any, request: Request, sums: Sequence[dict[str, Any]]) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        risk, mean = self._module.merge_sums(theta, *(part["mean"] for part in sums))
         pairs: dict[str, Any] = {}
 
         def pair(key: str, name: str | None = None, at: Any = theta) -> Any:
@@ -229,15 +226,14 @@ class Reductions:
                 pairs[key] = summed(nodes)
             return pairs[key]
 
-        weight = pair("mean")[0] if request.nonfinite == "propagate" else pair("everybody", "total")[0]
-        total = weight[0] + weight[1]
+        everybody = next(key for key in ("everybody", "mean", "second_moment") if key in sums[0])
+        weight = pair(everybody, {"everybody": "total", "mean": None}.get(everybody, everybody))[0]
+        total = float(weight[0] + weight[1])
         if request.nonfinite != "propagate":
-            own = _values(pair("mean"))
-            mean = mean + (own[2:] / total - own[2:] / own[0])
-            risk = risk + (own[1] / total - own[1] / own[0])
             found["nonfinite_rows"] = sum(part["nonfinite_rows"] for part in sums)
         for name in request.want:
             if name in ("risk", "mean"):
+                risk, mean = self._means(theta, request, sums, pair, total)
                 found[name] = risk if name == "risk" else mean
             elif name in ("second_moment", "variance", "noise"):
                 found[name] = self._moments(name, pair, total)
@@ -250,12 +246,12 @@ class Reductions:
                 groups = [_values(pair(f"group {k}"))[2:] for k in range(request.n_groups)]
                 found[name] = np.stack(groups) if groups else np.zeros((0, len(theta)))
             elif name in ("clipped_mean", "clipped_sum"):
-                clipped = self._clipped(request, theta, pair)
+                clipped, _ = self._clipped(request, theta, pair)
                 found[name] = clipped / total if name == "clipped_mean" else clipped
             elif name == "clipped_fraction":
-                found[name] = float(_values(pair("clipped_fraction", "total"))[0] / total)
+                found[name] = self._clipped(request, theta, pair)[1] / total
             elif name == "top":
-                found[name] = _top(sums, request.top)
+                found[name] = _greatest([part["top"] for part in sums], request.top)
         if set(request.want) & set(_CLIPPED):
             greatest = max(part["greatest"] for part in sums)
             found["sensitivity"] = greatest * math.sqrt(math.fsum(bound**2 for _, bound in request.clip))
@@ -285,12 +281,27 @@ class Reductions:
         ]
         return _symmetric(columns, len(theta))
 
-    def _clipped(self, request: Request, theta: Any, pair: Any) -> Any:
-        found = np.zeros(len(theta))
+    def _means(
+        self, theta: Any, request: Request, sums: Sequence[dict[str, Any]], pair: Any, total: float
+    ) -> tuple[float, Any]:
+        """The risk and its gradient; where rows are left out as zeros, they still count."""
+        risk, mean = self._module.merge_sums(theta, *(part["mean"] for part in sums))
+        if request.nonfinite != "propagate":
+            own = _values(pair("mean"))
+            mean = mean + (own[2:] / total - own[2:] / own[0])
+            risk = risk + (own[1] / total - own[1] / own[0])
+        return risk, mean
+
+    def _clipped(self, request: Request, theta: Any, pair: Any) -> tuple[Any, float]:
+        """The clipped sum, and the weights of the samples that were clipped."""
+        if not self._from_rows:
+            bounds = [bound for _, bound in request.clip]
+            found = _values(pair("clipped", self._named("clipped", request), np.append(theta, bounds)))
+            return found[2:-1], float(found[-1])
+        clipped = np.zeros(len(theta))
         for k, (block, _) in enumerate(request.clip):
-            place = self._places(block) if len(request.clip) > 1 else slice(None)
-            found[place] = _values(pair(f"clipped {k}"))[2:][place]
-        return found
+            clipped[self._places(block)] = _values(pair(f"clipped {k}"))[2:][self._places(block)]
+        return clipped, float(_values(pair("clipped_fraction", "total"))[0])
 
     # ------------------------------------------------------------------------------------------------------ each row
 
@@ -304,7 +315,9 @@ class Reductions:
         if found.shape != (n, *vectors.shape[1:]):
             raise ArrayError(f"out['along']: expected shape {(n, *vectors.shape[1:])}, got {found.shape}; leave it out")
         for k, vector in enumerate(np.atleast_2d(vectors.T)):
-            rows = module.per_sample_gradient(np.concatenate([theta, vector]), *arrays[:2], threads=threads)[:, 0]
+            rows = module.per_sample_gradient(np.append(theta, vector), *arrays[:2], threads=threads)[:, 0]
+            if vectors.ndim == 1 and out is None:
+                return rows
             found[(slice(None), k) if vectors.ndim == 2 else slice(None)] = rows
         return found
 
@@ -355,9 +368,9 @@ def _same(one: Request, other: Request) -> bool:
     return key(one) == key(other)
 
 
-def _top(sums: Sequence[dict[str, Any]], count: int) -> tuple[Any, Any]:
-    rows = np.concatenate([part["top"][0] for part in sums])
-    norms = np.concatenate([part["top"][1] for part in sums])
+def _greatest(found: Sequence[tuple[Any, Any]], count: int) -> tuple[Any, Any]:
+    """The rows of the greatest norms, and these; of equal ones the smaller row. A row may come several times."""
+    rows, norms = (np.concatenate(column) for column in zip(*found, strict=True))
     rows, first = np.unique(rows, return_index=True)
     norms = norms[first]
     order = np.lexsort((rows, -norms))[:count]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,32 @@ import numpy as np
 from symgrad.errors import ArrayError, ArrayTypeError
 
 from .parts import Arrays, rows_in
-from .reductions import MOST_BYTES, NONFINITE, WANTS, Request
 
+WANTS = (
+    "risk", "mean", "clipped_mean", "clipped_sum", "clipped_fraction", "squared_norms", "second_moment", "variance",
+    "outer", "outer_squared_weights", "group_sums", "noise", "top", "along", "hessian",
+)  # fmt: skip
+FOR_EACH_ROW = ("squared_norms", "along")
+MOST_BYTES = 2**31  # of a matrix of products, in pairs
+NONFINITE = ("propagate", "zero", "raise")
 Parameters = Sequence[tuple[str, tuple[int, ...]]]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is wanted, checked."""
+
+    want: tuple[str, ...]
+    clip: tuple[tuple[tuple[int, ...], float], ...]  # places of parameters, and their bound
+    n_groups: int
+    along: Any
+    top: int
+    nonfinite: str
+
+    @property
+    def sums(self) -> tuple[str, ...]:
+        """The wants that are sums over rows."""
+        return tuple(name for name in self.want if name not in FOR_EACH_ROW)
 
 
 def checked(
@@ -49,10 +73,10 @@ def checked(
 
 
 def _bounds(parameters: Parameters, clip: Any) -> tuple[tuple[tuple[int, ...], float], ...]:
-    """The bounds, each with the places of the parameters that it is for; of one bound for all, no places."""
+    """The bounds, each with which parameters it is for."""
     names = [name for name, _ in parameters]
     if not isinstance(clip, Mapping):
-        return (((), _bound("clip", clip)),)
+        return ((tuple(range(len(parameters))), _bound("clip", clip)),)
     found: list[tuple[tuple[int, ...], float]] = []
     for block, bound in clip.items():
         block = (block,) if isinstance(block, str) else tuple(block)

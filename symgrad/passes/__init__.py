@@ -2,7 +2,7 @@
 
 from .differentiate import derive
 from .lowering import lower, turn
-from .quantities import WITH_A_VECTOR, quantity
+from .quantities import following, quantity
 from .stable import as_declared, stabilise
 
-__all__ = ["WITH_A_VECTOR", "as_declared", "derive", "lower", "quantity", "stabilise", "turn"]
+__all__ = ["as_declared", "derive", "following", "lower", "quantity", "stabilise", "turn"]

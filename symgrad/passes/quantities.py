@@ -25,7 +25,13 @@ _CURVATURE: Mapping[str, Callable[[Program], Program]] = {
     "normal_equations": normal_equations,
     "objective": objective,
 }
-WITH_A_VECTOR = ("hessian_vector", "outer_vector", "along")
+
+
+def following(name: str, parameters: int) -> int:
+    """Return how many numbers follow theta in what a quantity's module is given: a vector's, or bounds."""
+    if name in ("hessian_vector", "outer_vector", "along"):
+        return parameters
+    return name.count(" ") if name.startswith("clipped") else 0
 
 
 def quantity(name: str, program: Program, of_loss: Program | None = None) -> Program:
