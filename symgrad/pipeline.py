@@ -32,7 +32,7 @@ from .errors import CompilerNotFoundError, DeclarationError
 from .explain import header_lines, parameter_names
 from .limits import OPERATIONS
 from .load import revived
-from .passes import as_declared, derive, following, lower, quantity, stabilise, turn
+from .passes import as_declared, derive, following, is_derived, lower, quantity, stabilise, turn
 from .program import Program
 from .progress import telling
 from .render import SWEEPS, Interface, render, render_sweep
@@ -204,7 +204,9 @@ def generate(
     with clock("differentiate"):
         differentiated, after = improve(within(derive(traced)))
         if of is not None:
-            differentiated, after = improve(within(quantity(of, differentiated, _of_loss(of, risk, improve))))
+            own = quantity(of, differentiated, _of_loss(of, risk, improve))
+            differentiated, more = (improve if is_derived(of) else as_declared)(within(own))
+            after = (*after, *more)
     with clock("lower"):
         lowered = turn(within(lower(differentiated)))
     with clock("schedule"):

@@ -128,8 +128,9 @@ class Reductions:
         if "hessian" in wants:
             for key, quantity, at in self._columns("hessian", theta):
                 add(key, quantity, weights, at)
-        if not {"mean", "everybody", "second_moment"} & found.keys():
-            add("everybody", "total", arrays[2])
+        if weights is not None and not {"mean", "everybody", "second_moment"} & found.keys():
+            add("everybody", "total", weights)
+        found["rows"] = rows_in(arrays)
         return found
 
     def _columns(self, name: str, theta: Any) -> list[tuple[str, str, Any]]:
@@ -226,9 +227,11 @@ class Reductions:
                 pairs[key] = summed(nodes)
             return pairs[key]
 
-        everybody = next(key for key in ("everybody", "mean", "second_moment") if key in sums[0])
-        weight = pair(everybody, {"everybody": "total", "mean": None}.get(everybody, everybody))[0]
-        total = float(weight[0] + weight[1])
+        total = float(sum(part["rows"] for part in sums))
+        for key, name in (("everybody", "total"), ("mean", None), ("second_moment", "second_moment")):
+            if key in sums[0]:
+                total = float(_values(pair(key, name))[0])
+                break
         if request.nonfinite != "propagate":
             found["nonfinite_rows"] = sum(part["nonfinite_rows"] for part in sums)
         for name in request.want:

@@ -34,6 +34,11 @@ def following(name: str, parameters: int) -> int:
     return name.count(" ") if name.startswith("clipped") else 0
 
 
+def is_derived(name: str) -> bool:
+    """Return whether a quantity is differentiated, and gets stable forms anew; what is made of gradients has them."""
+    return name in _CURVATURE or name == "gauss_newton"
+
+
 def quantity(name: str, program: Program, of_loss: Program | None = None) -> Program:
     """Return the program of what is called so (see `curvature` and `moments`), from that of the gradient.
 

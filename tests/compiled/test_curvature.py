@@ -164,6 +164,6 @@ def test_what_a_risk_does_not_have_is_said() -> None:
         hill.module.bind(rows, rows).hessian(theta)
     with pytest.raises(AttributeError, match="nothing"):
         hill.bind(rows, rows).nothing  # noqa: B018
-    alone = hill.with_quantities(None)
+    alone = hill.with_quantities(None, None)
     with pytest.raises(BuildError, match=r"get the compiled risk from symgrad\.compile"):
         alone.hessian(theta, rows, rows)
