@@ -2584,6 +2584,8 @@ cdef class _Bound:
         return "<%d rows bound to a compiled risk with %d parameters: f(theta) is (risk, gradient)>" % (self.n, self.risk.model.n_parameters)
 
     def __reduce__(self):
+        if self.quantities is not None:
+            return self.quantities.reduced()
         raise TypeError("a bound risk cannot be copied or pickled: pass the declared risk and the arrays, "
                         "and call symgrad.compile(risk).bind(...) there")
 
