@@ -232,6 +232,8 @@ class Reductions:
             if key in sums[0]:
                 total = float(_values(pair(key, name))[0])
                 break
+        if total == 0:
+            raise ArrayError("weights: expected a finite sum other than zero, got 0.0; the weighted mean divides by it")
         if request.nonfinite != "propagate":
             found["nonfinite_rows"] = sum(part["nonfinite_rows"] for part in sums)
         for name in request.want:

@@ -19,6 +19,7 @@ KINDS = ("observed", "gauss_newton", "opg", "HC0", "HC1", "cluster")
 CORRECTIONS = ("full", "groups", "none")
 WEIGHT_KINDS = ("frequency", "analytic", "probability")
 _BLOCK = 1 << 22  # numbers of scores in memory at a time
+_ROWS = 1 << 20  # that are looked at together
 _SINGULAR = 1e-12  # the least eigenvalue of curvature in units of its diagonal
 
 
@@ -36,7 +37,25 @@ class Data:
         self.inputs, self.targets = data[0], data[1]
         self.weights = None if len(data) == 2 or data[2] is None else np.asarray(data[2], np.float64).reshape(-1)
         self.is_frequency = weight_kind == "frequency"
-        self.rows = len(self.targets if self.inputs is None else self.inputs)
+        given = [a for a in (self.inputs, self.targets) if a is not None]
+        if not given or not len(given[0]):
+            raise ArrayError("data: expected at least one sample, got none; pass (inputs, targets)")
+        self.rows = len(given[0])
+
+    def check_numbers(self) -> None:
+        """Raise where a row that has a weight holds NaN: what is missing is nothing that a fit can guess."""
+        for name, array in (("inputs", self.inputs), ("targets", self.targets)):
+            for first in range(0, self.rows if array is not None else 0, _ROWS):
+                part = np.asarray(array[first : first + _ROWS], np.float64).reshape(-1, *np.shape(array)[1:])
+                missing = np.isnan(part.reshape(len(part), -1))
+                if self.weights is not None and len(self.weights) == self.rows:
+                    missing[self.weights[first : first + _ROWS] == 0] = False
+                if missing.any():
+                    row, column = np.argwhere(missing)[0]
+                    raise ArrayError(
+                        f"{name}: expected numbers, got NaN in row {first + row}, column {column}; leave rows with "
+                        "missing values out, or give them weight 0"
+                    )
 
     @property
     def arrays(self) -> tuple[Any, Any, Any]:

@@ -63,6 +63,7 @@ def fit(
             "parameters: expected those of this risk, got another's; make them with Parameters(risk)"
         )
     rows, compiled, space = Data(data, weight_kind), compile_risk(risk), Space(given)
+    rows.check_numbers()
     problem = Problem(compiled, rows, space, progress)
     tried, searched = (
         problem if rows.rows <= many else Problem(compiled, _sampled(rows, weight_kind, many), space, progress)

@@ -175,6 +175,7 @@ def test_a_variance_keeps_its_digits_where_the_mean_is_large() -> None:
         ({"want": "top"}, "top: expected a whole number from 1 on"),
         ({"want": "along"}, "along: expected a vector"),
         ({"want": "along", "along": [1.0]}, r"v: expected an array of shape \(2,\)"),
+        ({"want": "second_moment", "weights": [0, 0, 0]}, "weights: expected a finite sum other than zero"),
         ({"want": "mean", "nonfinite": "skip"}, "nonfinite: expected one of"),
         ({"want": "mean", "out": {"mean": 1}}, r"out: expected \{name: array\}"),
     ],

@@ -189,6 +189,12 @@ def test_an_interrupt_ends_with_the_best_so_far() -> None:
             r"start: expected a value between 0",
         ),
         (lambda: sg.fit(DECAY, 3), ArrayError, r"data: expected a tuple \(inputs, targets\)"),
+        (lambda: sg.fit(DECAY, (None, None)), ArrayError, "data: expected at least one sample, got none"),
+        (
+            lambda: sg.fit(DECAY, ([1, np.nan], [1, 2])),
+            ArrayError,
+            "inputs: expected numbers, got NaN in row 1, column 0",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused(call: Any, error: type[Exception], message: str) -> None:
