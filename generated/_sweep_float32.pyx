@@ -2314,9 +2314,23 @@ cdef Py_ssize_t _threads(threads) except -1:
     return wanted if wanted <= ALWAYS_THREADS else min(wanted, max(<Py_ssize_t>ALWAYS_THREADS, 4 * _cores()))
 
 
+def _quota(path):
+    """Return the cores' time that a container may use, rounded up ("150000 100000": 2); a great number where there is no limit."""
+    try:
+        with open(path) as file:
+            quota, period = file.read().split()
+            return -(-int(quota) // int(period))
+    except (OSError, ValueError):  # no such file, or "max 100000"
+        return 1 << 30
+
+
+cdef Py_ssize_t _granted = _quota("/sys/fs/cgroup/cpu.max")
+
+
 cdef Py_ssize_t _cores():
     """Return the processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cdef Py_ssize_t cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(<Py_ssize_t>1, min(cores, _granted))
 
 
 cdef object _result(out, tuple shape, theta, tuple arrays, dtype=_REAL):
