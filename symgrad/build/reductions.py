@@ -106,7 +106,7 @@ class Reductions:
             bad = self._not_finite(theta, arrays, request, first)
             add("everybody", "total", arrays[2])
             arrays = (*arrays[:2], np.where(bad, 0.0, _ones(arrays)), arrays[3])
-            found["nonfinite_rows"] = int(bad.sum())
+            found["nonfinite_rows"] = {first: int(bad.sum())}
         weights = arrays[2]
         found["greatest"] = 1.0 if weights is None else float(np.max(np.abs(weights), initial=0.0))
         if wants & {"risk", "mean", "noise", "variance"}:
@@ -130,7 +130,6 @@ class Reductions:
                 add(key, quantity, weights, at)
         if weights is not None and not {"mean", "everybody", "second_moment"} & found.keys():
             add("everybody", "total", weights)
-        found["rows"] = rows_in(arrays)
         return found
 
     def _columns(self, name: str, theta: Any) -> list[tuple[str, str, Any]]:
@@ -227,7 +226,7 @@ class Reductions:
                 pairs[key] = summed(nodes)
             return pairs[key]
 
-        total = float(sum(part["rows"] for part in sums))
+        total = _samples(sums)
         for key, name in (("everybody", "total"), ("mean", None), ("second_moment", "second_moment")):
             if key in sums[0]:
                 total = float(_values(pair(key, name))[0])
@@ -235,7 +234,8 @@ class Reductions:
         if total == 0:
             raise ArrayError("weights: expected a finite sum other than zero, got 0.0; the weighted mean divides by it")
         if request.nonfinite != "propagate":
-            found["nonfinite_rows"] = sum(part["nonfinite_rows"] for part in sums)
+            counted = {first: many for part in sums for first, many in part["nonfinite_rows"].items()}
+            found["nonfinite_rows"] = sum(counted.values())
         for name in request.want:
             if name in ("risk", "mean"):
                 risk, mean = self._means(theta, request, sums, pair, total)
@@ -364,6 +364,14 @@ def _symmetric(columns: Sequence[Any], size: int) -> Any:
     )
     matrix[rows, across] = matrix[across, rows] = lower
     return matrix
+
+
+def _samples(sums: Sequence[dict[str, Any]]) -> float:
+    """How many samples there are in all nodes of one sum; a node may come several times."""
+    nodes: Nodes = {}
+    for part in sums:
+        nodes |= next((n for name, n in part.items() if isinstance(n, dict) and name != "nonfinite_rows"), {})
+    return float(sum(node[0, 0] for node in nodes.values())) or math.nan
 
 
 def _same(one: Request, other: Request) -> bool:

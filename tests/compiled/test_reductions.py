@@ -221,5 +221,10 @@ def test_parts_that_do_not_belong_together_are_refused() -> None:
     damaged["sums"]["mean"][(1, 0)][2, 0] += 1e-9
     with pytest.raises(ArrayError, match="damaged"):
         merged(damaged, part(2048, 3000))
+    twice = [
+        module.partial_reduce(theta, rows[s:e], rows[s:e], want="outer", first=s) for s, e in ((0, 2048), (2048, 3000))
+    ]
+    whole = module.reduce(theta, rows, rows, want="outer")["outer"]
+    assert merged(*twice, twice[0])["outer"].tobytes() == whole.tobytes()
     again = part(0, 1500)
     assert merged(again, part(1500, 3000), again)["mean"].tobytes() == module.gradient(theta, rows, rows).tobytes()
