@@ -2298,7 +2298,7 @@ cdef Py_ssize_t _whole(value) except? -2:
 
 cdef object _numbers(name, value, expected):
     """Return the value as a NumPy array of real numbers."""
-    if value is None or isinstance(value, np.ma.MaskedArray):
+    if value is None or _is_masked(value):
         _refuse(WRONG_TYPE, name, expected, type(value).__name__, "pass numbers alone: a mask would be lost")
     try:
         array = np.asarray(value)
@@ -2353,11 +2353,17 @@ cdef Py_ssize_t _cores():
     return max(<Py_ssize_t>1, min(cores, _granted))
 
 
+cdef bint _is_masked(value):
+    """Is it a masked array? Where numpy.ma was never imported there is none; to import it may not be safe, under traps."""
+    ma = sys.modules.get("numpy.ma")
+    return ma is not None and isinstance(value, ma.MaskedArray)
+
+
 cdef object _result(out, tuple shape, theta, tuple arrays, dtype=_REAL):
     """Return ``out``, if it can take the result, or a new array if it is None."""
     if out is None:
         return _empty(shape, dtype)
-    if not isinstance(out, _ARRAY) or isinstance(out, np.ma.MaskedArray):
+    if not isinstance(out, _ARRAY) or _is_masked(out):
         _refuse_out(WRONG_TYPE, dtype, shape, type(out).__name__)
     array = _base_of(out)
     if array.dtype != dtype:
