@@ -161,7 +161,7 @@ MUTANTS: tuple[Mutant, ...] = (
            "return wanted or", MISUSE),
     Mutant("misaligned arrays are read in place", BOUND, " and is_aligned(&view, sizeof(real))", "", SANITIZERS),
     Mutant("a misaligned theta is read in place", BOUND, "and is_aligned(&view, sizeof(double))", "", SANITIZERS),
-    Mutant("a mask is lost", CHECKS, "if value is None or isinstance(value, np.ma.MaskedArray):", "if value is None:",
+    Mutant("a mask is lost", CHECKS, "if value is None or _is_masked(value):", "if value is None:",
            ARRAYS),
     # zero beside infinity
     Mutant("what does not move has a slope", DIFFERENTIATE, "if variable in under_cusps:", "if False:", SLOPES),

@@ -5,6 +5,7 @@ import mmap
 import os
 import pickle
 import signal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -202,3 +203,12 @@ def test_threads_are_no_more_than_make_sense(mean: Any, monkeypatch: pytest.Monk
             mean.risk([0.0], None, np.ones(5), threads=many)
     with pytest.raises(ArrayTypeError, match="threads"):
         mean.risk([0.0], None, np.ones(5), threads=2.0**70)
+
+
+@pytest.mark.parametrize(
+    ("text", "cores"), [("150000 100000\n", 2), ("100000 100000", 1), ("max 100000\n", 1 << 30), (None, 1 << 30)]
+)
+def test_a_container_has_the_cores_that_it_was_given(text: str | None, cores: int, mean: Any, tmp_path: Path) -> None:
+    if text is not None:
+        (tmp_path / "cpu.max").write_text(text)
+    assert mean.module._sweep._quota(str(tmp_path / "cpu.max")) == cores

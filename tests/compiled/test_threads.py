@@ -10,7 +10,6 @@ import time
 import weakref
 from _thread import _count, start_new_thread
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -182,15 +181,6 @@ def test_middling_work_is_shared_only_where_calls_follow_closely(
     if len(os.sched_getaffinity(0)) > 1:
         assert all(bound(THETA)[1].tobytes() == expected for _ in range(100))
         assert started
-
-
-@pytest.mark.parametrize(
-    ("text", "cores"), [("150000 100000\n", 2), ("100000 100000", 1), ("max 100000\n", 1 << 30), (None, 1 << 30)]
-)
-def test_a_container_has_the_cores_that_it_was_given(text: str | None, cores: int, plane: Any, tmp_path: Path) -> None:
-    if text is not None:
-        (tmp_path / "cpu.max").write_text(text)
-    assert plane.module._sweep._quota(str(tmp_path / "cpu.max")) == cores
 
 
 def test_a_thread_that_comes_too_late_changes_nothing(
