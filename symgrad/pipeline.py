@@ -202,7 +202,7 @@ def generate(
     with clock("trace"):
         traced, before = improve(within(trace(risk)))
     with clock("differentiate"):
-        differentiated, after = improve(within(derive(traced)))
+        differentiated, after = improve(within(derive(traced, again=of is not None and is_derived(of))))
         if of is not None:
             own = quantity(of, differentiated, _of_loss(of, risk, improve))
             differentiated, more = (improve if is_derived(of) else as_declared)(within(own))
@@ -223,7 +223,7 @@ def _of_loss(name: str, risk: EmpiricalRisk, improve: Callable[[Program], tuple[
     if name != "gauss_newton":
         return None
     program, _ = improve(trace_loss(risk))
-    program, _ = improve(derive(program))
+    program, _ = improve(derive(program, again=True))
     return improve(quantity("hessian", program))[0]
 
 

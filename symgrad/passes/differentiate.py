@@ -27,16 +27,22 @@ _COTANGENT = sp.Symbol("c", real=True)
 _STEEP = Tail.STEEP | Tail.EXPONENTIAL
 
 
-def derive(traced: Program) -> Program:
-    """Return the traced program with the gradients of its loss and of its penalty."""
-    program = differentiate(contract(traced), "loss", "gradient")
-    return differentiate(program, "penalty", "penalty_gradient") if "penalty" in traced.outputs else program
+def derive(traced: Program, *, again: bool = False) -> Program:
+    """Return the traced program with the gradients of its loss and of its penalty.
+
+    ``again`` says that they are differentiated once more: see `differentiate`.
+    """
+    program = differentiate(contract(traced), "loss", "gradient", again=again)
+    if "penalty" not in traced.outputs:
+        return program
+    return differentiate(program, "penalty", "penalty_gradient", again=again)
 
 
-def differentiate(program: Program, output: str, gradient_name: str) -> Program:
+def differentiate(program: Program, output: str, gradient_name: str, *, again: bool = False) -> Program:
     """Return the program with one more output: the derivatives of ``output`` by the parameters, in their order.
 
-    Each has its parameter's shape. The gradient costs at most about four times the operations of the output: the
+    Each has its parameter's shape. ``again`` says that they are differentiated once more, so that what is zero for now
+    has to be made of what it hangs on. The gradient costs at most about four times the operations of the output: the
     cheap-gradient principle.
     """
     builder = Builder(program.assignments, fold)
@@ -66,7 +72,7 @@ def differentiate(program: Program, output: str, gradient_name: str) -> Program:
                 if variable in under_cusps:
                     share = _unmoved(builder, share, cotangent)
                 if Tail.CUSPED in row.tail or (variable in flattened and _is_steep(program, variable, active)):
-                    share = _settled(builder, share, cotangent)
+                    share = _settled(builder, share, cotangent, again)
                 shape = program.assignments[argument].shape
                 where = _kept(both(where, own), builder, shape)
                 cotangents.setdefault(argument, []).append((_fitted(builder, share, shape), where))
@@ -101,10 +107,17 @@ def _tail(step: Assignment) -> Tail:
     return TABLE[step.operation].tail if step.operation in TABLE else Tail.PLAIN
 
 
-def _settled(builder: Builder, share: int, cotangent: int) -> int:
-    """A share that is zero where the cotangent is: in the flat tail of a function, however steep its argument."""
+def _settled(builder: Builder, share: int, cotangent: int, again: bool) -> int:
+    """A share that is zero where the cotangent is: in the flat tail of a function, however steep its argument.
+
+    The zero has no derivative, but the cotangent has one where it passes through zero: a share that is to be
+    differentiated is zero by itself there, and put to zero only where it is NaN, by a slope that is infinite.
+    """
     zero = builder.constant(0.0)
-    return builder.emit("select", builder.emit("eq", cotangent, zero), zero, share)
+    flat = builder.emit("eq", cotangent, zero)
+    if again:
+        flat = builder.emit("and", flat, builder.emit("not", builder.emit("eq", share, zero)))
+    return builder.emit("select", flat, zero, share)
 
 
 def _unmoved(builder: Builder, share: int, cotangent: int) -> int:
