@@ -921,7 +921,10 @@ cdef struct Outer:  # a gradient that is a sum over samples of left @ right, (m,
 cdef struct Model:  # rows of values: what lane functions fill; of data: what they read. A row ~r is row r of the data
     Py_ssize_t number  # of the risk among those of this process
     Py_ssize_t n_results  # what is summed for each sample, or written: a derivative for each parameter, or as many as the table says
+    Py_ssize_t n_gradient  # numbers that are returned of it: as many, or where derivatives are pulled back, the parameters
     Py_ssize_t n_parameters, input_columns, target_columns, n_predictions
+    LaneFunction pull  # summed derivatives to those by the parameters; NULL where these are summed themselves
+    Py_ssize_t pulled_rows  # that it fills: the parameters' derivatives, and what it works in
     Py_ssize_t weight_row  # of the data: it is the last, after inputs and targets
     Py_ssize_t lanes, depth, tile_rows, batch  # batch: calls whose values are added up together
     Py_ssize_t invariants, summed_rows, value_rows
@@ -1027,7 +1030,7 @@ cdef void plan(Model* m, unsigned char* filled) noexcept:
     cdef Py_ssize_t i, n = 0
     cdef Segment* s
     cdef Segment* last = m.segments
-    m.factored = True
+    m.factored = m.pull == NULL
     for i in range(m.n_segments):
         s = &m.segments[i]
         fill(filled, s.at + (i == 0), s.size - (i == 0), 1)
@@ -1454,6 +1457,14 @@ cdef hot divide(real* means, const double* sums, const real* penalty, Py_ssize_t
             means[i] = <real>canonical((sums[2 * i] + sums[2 * i + 1]) / total + penalty[i])
 
 
+cdef void divide_all(real* means, const double* sums, const double* shrunk, const real* penalty, Py_ssize_t n, double total,
+                     double unit) noexcept nogil:
+    if unit == 1.0 and all_finite(sums, n):
+        divide(means, sums, penalty, n, total)
+    else:
+        divide_each(means, sums, shrunk, penalty, n, total, unit)
+
+
 cdef void divide_each(real* means, const double* sums, const double* shrunk, const real* penalty, Py_ssize_t n, double total,
                       double unit) noexcept nogil:
     """What `divide` does, where some sums are not finite, or the total weight (which is total / unit) is not."""
@@ -1501,6 +1512,8 @@ cdef struct Scratch:  # what a thread works in
     real* values_by_lane  # where each lane's numbers lie together
     real* data_by_lane
     real* gradient  # of one lane
+    real* row  # one sample's gradient
+    real* cotangents  # of one lane, where they are pulled back; and after them what that works in
     const char* samples  # rows of the inputs of a call, ``down`` bytes apart
     Py_ssize_t down
     real* table  # where the inputs are copied that are not in rows
@@ -1940,6 +1953,14 @@ cdef hot settle(real* values, Py_ssize_t n) noexcept nogil:
         values[i] = <real>canonical(values[i])
 
 
+cdef void pull_back(const Model* model, const real* c, const real* cotangents, real* room, real* to, const real* penalty) noexcept nogil:
+    """The derivatives by the parameters from those that are summed, plus the penalty's share; ``room`` is what is worked in."""
+    cdef Py_ssize_t i
+    model.pull(c, cotangents, room)
+    for i in range(model.n_gradient):
+        to[i] = <real>canonical(room[i] if penalty == NULL else room[i] + penalty[i])
+
+
 cdef void turn_to_lanes(const Model* model, Scratch* scratch, Py_ssize_t count) noexcept nogil:
     """What the gradients of a call are made of: each lane's values one after the other, and so its data."""
     scatter(scratch.values, model.value_rows, scratch.values_by_lane, model.value_rows, count, MATRIX_LANES)
@@ -1996,6 +2017,14 @@ cdef void gradients_by_lanes(const Model* model, Scratch* scratch) noexcept nogi
                        row_of(model, o.right, scratch.values, scratch.data, MATRIX_LANES), o.m, o.p, o.k, o.more)
 
 
+cdef void turn_gradients(const Model* model, Scratch* scratch, Py_ssize_t count) noexcept nogil:
+    """Make ready for `write_gradients` what products of matrices are part of."""
+    if model.n_results <= FEW_PARAMETERS:
+        gradients_by_lanes(model, scratch)
+    else:
+        turn_to_lanes(model, scratch, count)
+
+
 cdef void scatter_gradients(const Model* model, const real* values, real* to, Py_ssize_t count) noexcept nogil:
     """Each lane's gradient to one row of all parameters."""
     cdef Py_ssize_t i, loss
@@ -2025,10 +2054,16 @@ cdef void write_gradients(const Model* model, Scratch* scratch, Py_ssize_t lane,
 
 cdef void write_rows(Sweep* sweep, Scratch* scratch, Py_ssize_t lane, real* to, Py_ssize_t count) noexcept nogil:
     """The rows of ``count`` lanes of a call, from ``lane`` on."""
-    if sweep.with_gradient:
-        write_gradients(sweep.model, scratch, lane, to, count)
+    cdef Py_ssize_t here
+    cdef const Model* model = sweep.model
+    if sweep.with_gradient and model.pull != NULL:
+        for here in range(count):
+            write_gradients(model, scratch, lane + here, scratch.cotangents, 1)
+            pull_back(model, sweep.c, scratch.cotangents, &scratch.cotangents[model.n_results], &to[here * model.n_gradient], NULL)
+    elif sweep.with_gradient:
+        write_gradients(model, scratch, lane, to, count)
     else:
-        scatter(&scratch.values[lane], sweep.out_rows, to, sweep.out_rows, count, sweep.model.lanes)
+        scatter(&scratch.values[lane], sweep.out_rows, to, sweep.out_rows, count, model.lanes)
 
 
 cdef Py_ssize_t lanes_together(const Model* model, Py_ssize_t row_size) noexcept nogil:
@@ -2058,10 +2093,7 @@ cdef void write_block(Sweep* sweep, Scratch* scratch) noexcept nogil:
         sweep.function(sweep.c, scratch.data, scratch.values)
         settle(scratch.values, sweep.n_rows * n_lanes)
         if sweep.with_gradient and sweep.model.n_outers:
-            if sweep.model.n_results <= FEW_PARAMETERS:
-                gradients_by_lanes(sweep.model, scratch)
-            else:
-                turn_to_lanes(sweep.model, scratch, here)
+            turn_gradients(sweep.model, scratch, here)
         lane = 0
         while lane < here:
             count = min(together, here - lane)
@@ -2184,18 +2216,17 @@ cdef hot norms_from_factors(const Model* model, Scratch* scratch, double* to, Py
         to[lane] = canonical(sum_of(high[lane], low[lane]))
 
 
-cdef hot norms_from_gradients(const Model* model, Scratch* scratch, double* to, Py_ssize_t count) noexcept nogil:
+cdef hot norms_from_gradients(Sweep* sweep, Scratch* scratch, double* to, Py_ssize_t count) noexcept nogil:
     """Each lane's squared norm from its gradient, written out for one lane after the other."""
     cdef double[EIGHT] eight, eight_low
     cdef Py_ssize_t lane
-    turn_to_lanes(model, scratch, count)
+    if sweep.model.n_outers:
+        turn_gradients(sweep.model, scratch, count)
     for lane in range(count):
-        write_gradient(model, &scratch.values_by_lane[lane * model.value_rows], &scratch.data_by_lane[lane * model.weight_row], scratch.gradient)
-        if model.n_scaled:
-            write_multiples(model, scratch, lane, scratch.gradient, 1)
+        write_rows(sweep, scratch, lane, scratch.row, 1)
         memset(eight, 0, sizeof(eight))
         memset(eight_low, 0, sizeof(eight))
-        add_squares_along(scratch.gradient, model.n_results, 1.0, eight, eight_low)
+        add_squares_along(scratch.row, sweep.model.n_gradient, 1.0, eight, eight_low)
         to[lane] = canonical(fold_eight(eight, eight_low))
 
 
@@ -2214,7 +2245,7 @@ cdef void write_norms(Sweep* sweep, Scratch* scratch) noexcept nogil:
         if model.factored:
             norms_from_factors(model, scratch, &to[start], count, &doubtful)
         if doubtful:
-            norms_from_gradients(model, scratch, &to[start], count)
+            norms_from_gradients(sweep, scratch, &to[start], count)
         start += count
 
 
@@ -2425,7 +2456,8 @@ cdef class Risk:
     (scalar: one, for a model whose output is a number); ``lanes``, samples side by side in a call; ``batch``, calls whose
     values are added up together, ``depth``, calls that make a tile; ``cost``, about so many nanoseconds for a sample;
     ``key``, which tells the model's text and dtype from others; ``results``, what is summed for each sample, if that is no
-    derivative for each parameter.
+    derivative for each parameter; with a function ``pull``, that is given their sums and fills ``pulled`` rows, first the
+    derivatives by the parameters.
 
     Tables, rows of whole numbers; a row ~r stands for row r of the data, any other for one of the values:
     segments: (row, at, size): rows from ``row`` on are the gradient by the parameters from ``at`` on
@@ -2444,18 +2476,20 @@ cdef class Risk:
     cdef object expected_theta, expected_nodes  # what errors say
 
     def __cinit__(self, *, parameters, inputs, targets, once, invariants, losses, gradients, predictions=None, outputs=0, scalar=True, penalty=0,
-                 rows, summed, lanes=64, depth=16, batch=4, cost=1, key=0, results=0, segments=None, outers=(), predictors=(), scaled=()):
+                 rows, summed, lanes=64, depth=16, batch=4, cost=1, key=0, results=0, pull=None, pulled=0, segments=None, outers=(), predictors=(), scaled=()):
         global _risks
         cdef Model* m = &self.model
         _risks += 1
         m.number = _risks
         self.PARAMETERS, self.INPUTS, self.TARGETS = parameters, inputs, targets
-        self.keep = once, losses, gradients, predictions
+        self.keep = once, losses, gradients, predictions, pull
         self.once = <OnceFunction>PyCapsule_GetPointer(once, "once/float32")
         self.losses = <LaneFunction>PyCapsule_GetPointer(losses, "lanes/float32")
         self.gradients = <LaneFunction>PyCapsule_GetPointer(gradients, "lanes/float32")
         if predictions is not None:
             self.predictions = <LaneFunction>PyCapsule_GetPointer(predictions, "lanes/float32")
+        if pull is not None:
+            m.pull = <LaneFunction>PyCapsule_GetPointer(pull, "lanes/float32")
         m.n_predictions, self.scalar, self.key, m.penalty, m.cost = outputs, scalar, key, penalty, cost
         m.n_parameters, m.input_columns, m.target_columns = [sum([_size(shape) for _, shape in names]) for names in (parameters, inputs, targets)]
         m.weight_row = m.input_columns + m.target_columns
@@ -2464,6 +2498,8 @@ cdef class Risk:
             raise ValueError("lanes: expected 16, 32 or 64, got %r; generate the model and the sweep together" % (lanes,))
         m.invariants, m.value_rows, m.summed_rows = invariants, rows, summed
         m.n_results = results or m.n_parameters
+        m.n_gradient = m.n_results if m.pull == NULL else m.n_parameters
+        m.pulled_rows = pulled
         if segments is None:
             segments = ((1, 0, m.n_results),)
         m.segments = <Segment*>array_of(((0, -1, 1), *segments), 3, sizeof(Segment), &m.n_segments)  # first the loss
@@ -2590,7 +2626,7 @@ cdef class _Bound:
                         "and call symgrad.compile(risk).bind(...) there")
 
     def __call__(self, theta):
-        out = _empty(self.risk.model.n_results, _REAL)
+        out = _empty(self.risk.model.n_gradient, _REAL)
         return _mean(self, self.risk.theta(theta), out), out
 
 
@@ -2698,6 +2734,8 @@ cdef class _Scratch:
         cdef size_t data_by_lane = _part(&at, by_lane * m.weight_row * m.lanes * sizeof(real))
         cdef Py_ssize_t wide = MATRIX_LANES if m.n_results <= FEW_PARAMETERS else 1
         cdef size_t gradient = _part(&at, by_lane * wide * m.n_results * sizeof(real))
+        cdef size_t row = _part(&at, (not m.factored or m.n_outers > 0) * m.n_gradient * sizeof(real))
+        cdef size_t cotangents = _part(&at, (m.pull != NULL) * (m.n_results + m.pulled_rows) * sizeof(real))
         cdef size_t multiples = _part(&at, m.multiples * sizeof(double))
         cdef size_t sums_of_call = _part(&at, m.most_multiples * sizeof(real))
         cdef size_t factors = _part(&at, m.n_scaled * MOST_LANES * sizeof(real))
@@ -2718,6 +2756,8 @@ cdef class _Scratch:
         scratch.values_by_lane = <real*>(base + values_by_lane)
         scratch.data_by_lane = <real*>(base + data_by_lane)
         scratch.gradient = <real*>(base + gradient)
+        scratch.row = <real*>(base + row)
+        scratch.cotangents = <real*>(base + cotangents)
         scratch.multiples = <double*>(base + multiples)
         scratch.sums_of_call = <real*>(base + sums_of_call)
         scratch.factors = <real*>(base + factors)
@@ -3183,7 +3223,7 @@ cdef object _merged(Risk self, theta, list keys, dict nodes):
     cdef Py_ssize_t rows = <Py_ssize_t>_numbers_of(nodes[key])[0]
     siblings.tiles = (index << level) + (rows + self.model.tile_rows - 1) // self.model.tile_rows
     siblings.n_sums = 2 + self.model.n_results
-    out = np.empty(self.model.n_results, _REAL)
+    out = np.empty(self.model.n_gradient, _REAL)
     cdef Environment environment = calm()
     try:
         for key in keys:
@@ -3319,7 +3359,7 @@ def _doors(Risk self, module):
         """Return the gradient of `risk`, (P,): one epoch in one pass. Arguments as for `risk`."""
         cdef _Bound data = _bound(self, inputs, targets, weights, threads)
         theta = self.theta(theta)
-        out = _result(out, (self.model.n_results,), theta, data.arrays)
+        out = _result(out, (self.model.n_gradient,), theta, data.arrays)
         _mean(data, theta, out)
         return out
 
@@ -3327,7 +3367,7 @@ def _doors(Risk self, module):
         """Return `(risk, gradient)`, computed in one pass, as scipy.optimize.minimize(..., jac=True) takes them."""
         cdef _Bound data = _bound(self, inputs, targets, weights, threads)
         theta = self.theta(theta)
-        out = _empty(self.model.n_results, _REAL)
+        out = _empty(self.model.n_gradient, _REAL)
         return _mean(data, theta, out), out
 
     def per_sample_loss(theta, inputs, targets, *, out=None, threads=None):
@@ -3342,8 +3382,8 @@ def _doors(Risk self, module):
         """Return each sample's gradient, (N, P), without the penalty's. Arguments as for `risk`."""
         cdef _Bound data = _bound(self, inputs, targets, None, threads)
         theta = self.theta(theta)
-        out = _result(out, (data.n, self.model.n_results), theta, data.arrays)
-        _each(data, theta, ROWS, self.gradients, self.model.summed_rows, self.model.n_results, out)
+        out = _result(out, (data.n, self.model.n_gradient), theta, data.arrays)
+        _each(data, theta, ROWS, self.gradients, self.model.summed_rows, self.model.n_gradient, out)
         return out
 
     def predict(theta, inputs, *, threads=None):
@@ -3485,8 +3525,8 @@ cdef double _finish(Risk self, _Tree tree, const real* c, out) except? -1.0:
     cdef const double* sums = tree.nodes.sums
     cdef const double* shrunk = tree.nodes.shrunk
     cdef double total = sums[0] + sums[1], unit = 1.0
-    cdef Py_ssize_t n = self.model.n_results
     cdef const real* penalty = &c[1] if self.model.penalty else NULL
+    cdef real* means = NULL
     cdef Py_buffer view
     if not magnitude(sums[0]) <= GREATEST:
         total = shrunk[0] + shrunk[1]
@@ -3494,11 +3534,17 @@ cdef double _finish(Risk self, _Tree tree, const real* c, out) except? -1.0:
     if not magnitude(total) <= GREATEST or total == 0.0:
         _refuse(WRONG_VALUE, "weights", "a finite sum other than zero", total, "the weighted mean divides by it")
     if out is not None:
+        if self.model.pull != NULL:
+            means = <real*>malloc((self.model.n_results + self.model.pulled_rows) * sizeof(real))
+            if means == NULL:
+                raise MemoryError()
         PyObject_GetBuffer(_base_of(out), &view, PyBUF_STRIDES)
-        if unit == 1.0 and all_finite(&sums[4], n):
-            divide(<real*>view.buf, &sums[4], penalty, n, total)
+        if means == NULL:
+            divide_all(<real*>view.buf, &sums[4], &shrunk[4], penalty, self.model.n_results, total, unit)
         else:
-            divide_each(<real*>view.buf, &sums[4], &shrunk[4], penalty, n, total, unit)
+            divide_all(means, &sums[4], &shrunk[4], NULL, self.model.n_results, total, unit)
+            pull_back(&self.model, c, means, &means[self.model.n_results], <real*>view.buf, penalty)
+            free(means)
         PyBuffer_Release(&view)
     cdef double mean = quotient(&sums[2], &shrunk[2], total, unit)
     _idle_trees.append(tree)

@@ -202,7 +202,9 @@ def generate(
     with clock("trace"):
         traced, before = improve(within(trace(risk)))
     with clock("differentiate"):
-        differentiated, after = improve(within(derive(traced, again=of is not None and is_derived(of))))
+        differentiated, after = improve(
+            within(derive(traced, again=of is not None and is_derived(of), summed=of is None))
+        )
         if of is not None:
             own = quantity(of, differentiated, _of_loss(of, risk, improve))
             differentiated, more = (improve if is_derived(of) else as_declared)(within(own))
@@ -236,7 +238,7 @@ def _interface(risk: EmpiricalRisk, kernel: Kernel) -> Interface:
         targets=_names(risk.targets),
         scalar=risk.output_shape == (),
         header=tuple(header_lines(risk)),
-        labels=tuple(parameter_names(risk, kernel.starts[:-1])),
+        labels=() if kernel.pull is not None else tuple(parameter_names(risk, kernel.starts[:-1])),
     )
 
 

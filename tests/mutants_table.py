@@ -31,6 +31,8 @@ PARTS, TREE = ("tests/compiled/test_partial_sums.py",), ("tests/compiled/test_su
 ENVIRONMENT = ("tests/compiled/test_floating_environment.py",)
 SUMS = ("tests/compiled/test_sums.py",)
 WEIGHTS, SEALS = ("tests/compiled/test_weights.py",), ("tests/compiled/test_seals.py",)
+CUT = "symgrad/passes/cut.py"
+CUTS = ("tests/passes/test_cut.py",)
 SLOPES = ("tests/passes/test_differentiate.py",)
 FORKS = ("tests/compiled/test_forks.py",)
 FUNCTIONS = ("tests/compiled/test_functions.py",)
@@ -163,8 +165,20 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a misaligned theta is read in place", BOUND, "and is_aligned(&view, sizeof(double))", "", SANITIZERS),
     Mutant("a mask is lost", CHECKS, "if value is None or _is_masked(value):", "if value is None:",
            ARRAYS),
+    # cuts
+    Mutant("a cut is the one nearest the parameters", CUT, "(outside and not inside) or", "inside or", CUTS),
+    Mutant("what is pulled back to a cut goes on from it", DIFFERENTIATE,
+           "                found[variable] = cotangent\n                continue",
+           "                found[variable] = cotangent", CUTS),
+    Mutant("each sample's gradient stops at the cut", "templates/sweep/scatter.pyx.jinja",
+           "if sweep.with_gradient and model.pull != NULL:", "if False:", CUTS),
+    Mutant("the penalty is lost behind a cut", "templates/sweep/doors.pyx.jinja",
+           "<real*>view.buf, penalty)\n            free(means)", "<real*>view.buf, NULL)\n            free(means)",
+           CUTS),
+    Mutant("a sign hides a product", "symgrad/schedule/products.py", 'if assignment.operation == "neg":', "if False:",
+           CUTS),
     # zero beside infinity
-    Mutant("what does not move has a slope", DIFFERENTIATE, "if variable in under_cusps:", "if False:", SLOPES),
+    Mutant("what does not move has a slope", DIFFERENTIATE, "if variable in self._under_cusps:", "if False:", SLOPES),
     Mutant("a weight of zero times infinity", TERMS, '_put_back(k.call("weighted_exp", x, shift), x)',
            'k * x.call("exp_less", shift)', SLOPES),
     Mutant("sums are subtracted as they are rounded", "symgrad/passes/stable/addends.py",

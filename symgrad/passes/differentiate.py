@@ -10,16 +10,18 @@ traced once for each kind of operation. A zero times an infinity is NaN in arith
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, reduce
+from itertools import accumulate
 
 import sympy as sp
 
 from symgrad.operations import TABLE, Tail, X, Y
-from symgrad.program import Assignment, Builder, Program, Shape, Value, fold
+from symgrad.program import Assignment, Builder, Program, Shape, Value, fold, size_of
 from symgrad.trace import SCALAR_RULES, Tracer
 
 from .cotangents import added
+from .cut import narrowest
 from .guards import ALWAYS, Guard, both, condition_of, either, literal
 from .lowering import contract
 
@@ -27,58 +29,94 @@ _COTANGENT = sp.Symbol("c", real=True)
 _STEEP = Tail.STEEP | Tail.EXPONENTIAL
 
 
-def derive(traced: Program, *, again: bool = False) -> Program:
+def derive(traced: Program, *, again: bool = False, summed: bool = False) -> Program:
     """Return the traced program with the gradients of its loss and of its penalty.
 
-    ``again`` says that they are differentiated once more: see `differentiate`.
+    ``again`` says that they are differentiated once more, and ``summed`` that they are summed over samples, so that it
+    is for the program to choose by which values: see `differentiate` and `cut`.
     """
-    program = differentiate(contract(traced), "loss", "gradient", again=again)
+    program = contract(traced)
+    program = differentiate(program, "loss", "gradient", again=again, cut=narrowest(program) if summed else ())
     if "penalty" not in traced.outputs:
         return program
     return differentiate(program, "penalty", "penalty_gradient", again=again)
 
 
-def differentiate(program: Program, output: str, gradient_name: str, *, again: bool = False) -> Program:
+def differentiate(
+    program: Program, output: str, gradient_name: str, *, again: bool = False, cut: Sequence[int] = ()
+) -> Program:
     """Return the program with one more output: the derivatives of ``output`` by the parameters, in their order.
 
     Each has its parameter's shape. ``again`` says that they are differentiated once more, so that what is zero for now
     has to be made of what it hangs on. The gradient costs at most about four times the operations of the output: the
     cheap-gradient principle.
+
+    With a ``cut``, variables between the parameters and the output, the derivatives are those by these, and a second
+    output, "pulled", has those by the parameters, made of sums of the first: leaves that are called "cotangent".
     """
     builder = Builder(program.assignments, fold)
     (root,) = program.outputs[output]
-    active = program.depends_on(["parameter"])
-    flattened = program.closure(a for step in program.assignments for a in _flattened(step))
-    under_cusps = program.closure(a for s in program.assignments if Tail.CUSPED in _tail(s) for a in s.arguments[:1])
-    cotangents: dict[int, list[tuple[int, Guard]]] = {root: [(builder.constant(1.0), ALWAYS)]}
-    gradient: dict[int, int] = {}
-    for variable in range(root, -1, -1):
-        contributions = cotangents.pop(variable, None)
-        if contributions is None or not active[variable]:
-            continue
-        assignment = program.assignments[variable]
-        cotangent, guard = added(builder, contributions)
-        if assignment.operation == "parameter":
-            gradient[variable] = cotangent
-            continue
+    parameters = _parameters(program)
+    sweep = _Sweep(builder, program, again)
+    found = sweep.back({root: builder.constant(1.0)}, cut or parameters)
+    results = {gradient_name: tuple(found)}
+    if cut:
+        sizes = (size_of(program.assignments[v].shape) for v in cut)
+        leaves = [
+            builder.emit("cotangent", attribute=place, shape=program.assignments[v].shape)
+            for v, place in zip(cut, accumulate(sizes, initial=0), strict=False)
+        ]
+        results["pulled"] = tuple(sweep.back(dict(zip(cut, leaves, strict=True)), parameters))
+    return builder.program({**program.outputs, **results})
+
+
+class _Sweep:
+    """Takes cotangents back from some variables of a program to others."""
+
+    def __init__(self, builder: Builder, program: Program, again: bool) -> None:
+        self._builder, self._program, self._again = builder, program, again
+        self._active = program.depends_on(["parameter"])
+        self._flattened = program.closure(a for step in program.assignments for a in _flattened(step))
+        cusps = (s for s in program.assignments if Tail.CUSPED in _tail(s))
+        self._under_cusps = program.closure(a for s in cusps for a in s.arguments[:1])
+
+    def back(self, seeds: Mapping[int, int], ends: Sequence[int]) -> list[int]:
+        """Return the cotangents of ``ends``, each in its variable's shape, made of those of the ``seeds``.
+
+        None goes on from an end to what it is made of.
+        """
+        cotangents: dict[int, list[tuple[int, Guard]]] = {v: [(c, ALWAYS)] for v, c in seeds.items()}
+        found = dict.fromkeys(ends, self._builder.constant(0.0))
+        for variable in range(max(seeds), -1, -1):
+            contributions = cotangents.pop(variable, None)
+            if contributions is None or not self._active[variable]:
+                continue
+            cotangent, guard = added(self._builder, contributions)
+            if variable in found:
+                found[variable] = cotangent
+                continue
+            for argument, share, where in self._shares(variable, cotangent, guard):
+                cotangents.setdefault(argument, []).append((share, where))
+        return [self._builder.filled(c, self._program.assignments[v].shape) for v, c in found.items()]
+
+    def _shares(self, variable: int, cotangent: int, guard: Guard) -> Iterator[tuple[int, int, Guard]]:
+        """What a variable hands to its arguments: whose, the cotangent, and where it can differ from zero."""
+        builder, program, assignment = self._builder, self._program, self._program.assignments[variable]
         row = TABLE[assignment.operation]
         shares = _pull_back(builder, program, variable, cotangent)
         guards = _guards(builder, program, variable)
         for argument, share, own in zip(assignment.arguments, shares, guards, strict=True):
-            if active[argument] and builder.constant_value(share) != 0:
+            if self._active[argument] and builder.constant_value(share) != 0:
                 where = _kept(guard, builder, assignment.shape if row.shape is None else ())
                 if where != ALWAYS and Tail.PASSING not in row.tail:
                     share = _guarded(builder, share, cotangent, condition_of(where, builder))
-                if variable in under_cusps:
+                if variable in self._under_cusps:
                     share = _unmoved(builder, share, cotangent)
-                if Tail.CUSPED in row.tail or (variable in flattened and _is_steep(program, variable, active)):
-                    share = _settled(builder, share, cotangent, again)
+                steep = variable in self._flattened and _is_steep(program, variable, self._active)
+                if Tail.CUSPED in row.tail or steep:
+                    share = _settled(builder, share, cotangent, self._again)
                 shape = program.assignments[argument].shape
-                where = _kept(both(where, own), builder, shape)
-                cotangents.setdefault(argument, []).append((_fitted(builder, share, shape), where))
-    zero = builder.constant(0.0)
-    derivatives = (builder.filled(gradient.get(v, zero), program.assignments[v].shape) for v in _parameters(program))
-    return builder.program({**program.outputs, gradient_name: tuple(derivatives)})
+                yield argument, _fitted(builder, share, shape), _kept(both(where, own), builder, shape)
 
 
 def _flattened(step: Assignment) -> tuple[int, ...]:

@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 
 from .shapes import Shape, joint_shape, size_of
 
-SAMPLE_LEAVES = ("input", "target", "weight", "linear")  # "linear": a linear predictor, see predictors.py
+# "linear": a linear predictor, see predictors.py. "cotangent": what was summed over samples, see passes/cut.py.
+SAMPLE_LEAVES = ("input", "target", "weight", "linear", "cotangent")
 LEAVES = ("parameter", "constant", *SAMPLE_LEAVES)
 ShapeRule: TypeAlias = Callable[[Sequence[Shape], Any], Shape]  # (the arguments' shapes, attribute)
 Flops: TypeAlias = Callable[[Sequence[Shape], Shape], int]  # (the arguments' shapes, the value's)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from symgrad.program import LEAVES, row_of, size_of
-from symgrad.schedule import Kernel, LaneFunction, Loop, Piece, Whole, is_reduction, view
+from symgrad.schedule import WITHOUT_LANES, Kernel, LaneFunction, Loop, Piece, Whole, is_reduction, view
 
 from .spelling import Printer
 
@@ -28,9 +28,9 @@ class PieceText:
     lines: Lines = ()
     ends: Lines = ()
 
-    def text(self, *, once: bool) -> Lines:
-        """Return a piece's lines, with its loops: over rows, and over lanes unless it runs ``once`` for a theta."""
-        if once:
+    def text(self, *, without_lanes: bool) -> Lines:
+        """Return a piece's lines, with its loops: over rows, and over lanes unless there are none."""
+        if without_lanes:
             rows = _looped(f"for row in range({self.size}):", self.lines) if self.size > 1 else self.lines
             return (*self.call, *self.starts, *rows, *self.ends)
         lanes = "for lane in range(LANES):"
@@ -50,6 +50,8 @@ class PieceWriter:
     def __init__(self, kernel: Kernel, printer: Printer, function: LaneFunction | None) -> None:
         self._kernel, self._printer, self._function = kernel, printer, function
         self._once = function is None
+        self.without_lanes = function is None or function.name in WITHOUT_LANES
+        self._own = "c" if function is None else "out"  # the array that the function fills
         self._pieces = kernel.once if function is None else function.pieces
         self._places = kernel.slots if function is None else function.places
         self._named = {v for piece in self._pieces if isinstance(piece, Loop) for v in piece.body}
@@ -72,7 +74,7 @@ class PieceWriter:
                 texts.append(PieceText(copy[2], lines=(f"c[{_plus(copy[0])}row] = <real>theta[{_plus(copy[1])}row]",)))
             else:
                 text = self._loop(piece, comments) if isinstance(piece, Loop) else self._whole(piece)
-                if texts and texts[-1].size == 1 and not self._once:  # what grows may be set in the loop before
+                if texts and texts[-1].size == 1 and not self.without_lanes:  # what grows may be set in the loop before
                     texts[-1] = replace(texts[-1], lines=(*texts[-1].lines, *text.starts))
                     text = replace(text, starts=())
                 texts.append(text)
@@ -106,13 +108,13 @@ class PieceWriter:
             return "theta", int(assignment.attribute or 0) + offset  # type: ignore[arg-type]
         if assignment.operation == "weight":
             return "data", "WEIGHT_ROW"
-        if assignment.operation in ("input", "target", "linear"):
+        if assignment.operation in ("input", "target", "linear", "cotangent"):
             place = int(assignment.attribute or 0)  # type: ignore[arg-type]
             return "data", place + offset + (self._kernel.inputs if assignment.operation == "target" else 0)
         if base in self._singles:
             return self._array(base), 0
         if base in self._places:
-            return ("c" if self._once else "out"), self._places[base] + offset
+            return self._own, self._places[base] + offset
         return "c", self._kernel.slots[base] + offset
 
     def element(self, variable: int) -> str:
@@ -123,7 +125,7 @@ class PieceWriter:
         return f"{text} != 0.0" if self._is_condition(variable) else text
 
     def _address(self, array: str, row: int | str, size: int) -> str:
-        if array in ("c", "theta"):
+        if array in ("c", "theta") or self.without_lanes:
             return f"{array}[{row}]" if size == 1 else f"{array}[{_plus(row)}row]"
         if size == 1:
             return f"{array}[lane]" if row == 0 else f"{array}[{row} * LANES + lane]"
@@ -141,7 +143,7 @@ class PieceWriter:
     def pointer(self, variable: int, more: str = "") -> str:
         """Return where a whole matrix begins."""
         array, row = self.rows_of(variable, given=False)
-        width = "" if array == "c" else " * LANES"
+        width = "" if array == "c" or self.without_lanes else " * LANES"
         return f"&{array}[{_sum(row, more, width)}]"
 
     def _size(self, variable: int) -> int:
@@ -157,7 +159,7 @@ class PieceWriter:
         grown = [v for v in loop.body if is_reduction(program.assignments[v])]
         added = {v: homes[program.assignments[v].arguments[0]] for v in grown}
         single = [v for v in loop.body if v in self._singles and v not in added]
-        lasting = 2 * self._used_later(loop) if self._once else []  # used twice: it gets a line
+        lasting = 2 * self._used_later(loop) if self.without_lanes else []  # used twice: it gets a line
         kept = [*(v for v, _ in loop.writes), *single, *(added[v] for v in grown for _ in self._uses(v)), *lasting]
         body = [v for v in loop.body if v not in added and program.assignments[v].operation != "place"]
         lines, texts = printer.lines(body, kept)
@@ -171,7 +173,11 @@ class PieceWriter:
             starts=tuple(f"{self._growing(v)} = {self._neutral(v)}" for v in grown),
             heads=tuple(heads),
             lines=tuple(text),
-            ends=tuple(f"c[{self._places[v]}] = {printer.name(v)}" for v in grown if self._once and v in self._places),
+            ends=tuple(
+                f"{self._own}[{self._places[v]}] = {printer.name(v)}"
+                for v in grown
+                if self.without_lanes and v in self._places
+            ),
         )
 
     def _uses(self, variable: int) -> range:
@@ -208,13 +214,15 @@ class PieceWriter:
                 if not self._is_local(variable):
                     self.scalars[variable] = None
                 continue
-            (heads if invariant and not self._once else lines).append(self._declared(variable, self.element(variable)))
+            (heads if invariant and not self.without_lanes else lines).append(
+                self._declared(variable, self.element(variable))
+            )
         return heads, lines
 
     def _is_local(self, variable: int) -> bool:
         """A number that a loop has computed, in the function that runs once: its name still holds it."""
         return (
-            self._once
+            self.without_lanes
             and variable in self._named
             and self._size(variable) == 1
             and view(self._kernel.program, variable) is None
@@ -230,7 +238,7 @@ class PieceWriter:
         return f"{name} = {text}"
 
     def _written(self, variable: int, row: int, text: str, size: int, comments: dict[int, str]) -> str:
-        address = self._address("c" if self._once else "out", row, size)
+        address = self._address(self._own, row, size)
         return f"{address} = {self._stored(variable, text)}{comments.get(row, '')}"
 
     def _stored(self, variable: int, text: str) -> str:
@@ -239,7 +247,7 @@ class PieceWriter:
 
     def _growing(self, variable: int) -> str:
         """Where a sum over elements grows: in a name, or in the lane's place of its row."""
-        if not self._once:
+        if not self.without_lanes:
             return self.element(variable)
         self.names[self._printer.name(variable)] = None
         return self._printer.name(variable)
@@ -309,7 +317,7 @@ class PieceWriter:
         assignment = self._kernel.program.assignments[whole.variable]
         source = assignment.arguments[0]
         rows, columns = assignment.shape
-        to, from_, width = self.pointer(whole.variable), self.pointer(source), "1" if self._once else "LANES"
+        to, from_, width = self.pointer(whole.variable), self.pointer(source), "1" if self.without_lanes else "LANES"
         if operation == "transpose":
             return (f"copy_rows({to}, {columns}, 1, {from_}, 1, {rows}, {rows}, {columns}, {width})",)
         assert isinstance(assignment.attribute, tuple)

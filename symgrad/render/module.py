@@ -26,6 +26,7 @@ _SUMMARIES = {
     "losses": "Fill in each lane's loss, times its weight.",
     "gradients": "Fill in each lane's loss and its derivatives, times its weight: backwards through the loss.",
     "predictions": "Fill in each lane's outputs of the model.",
+    "pull": "Fill in the derivatives by the parameters, from those that were summed (data).",
 }
 _WIDTH = 116
 
@@ -82,6 +83,12 @@ def _notes(kernel: Kernel, dtype: str, rewrites: Sequence[str]) -> tuple[str, ..
             f"{outer_error(kernel, dtype)} of the mean size of what is summed.",
             _WIDTH,
         )
+    if kernel.pull is not None:
+        lines += textwrap.wrap(
+            f"The derivatives by {kernel.starts[-1]} numbers that no sample changes are summed, and pulled back to the "
+            f"{kernel.pull.rows} parameters once, after the sum.",
+            _WIDTH,
+        )
     if kernel.scaled:
         lines += textwrap.wrap(
             f"Gradients that are multiples of inputs are summed over {kernel.lanes} samples in this module's "
@@ -108,9 +115,10 @@ def _function(kernel: Kernel, function: LaneFunction | None, printer: Printer, i
     name = "once" if function is None else function.name
     writer = PieceWriter(kernel, printer, function)
     pieces = writer.write(_comments(kernel, interface) if name == "gradients" else {})
-    by_rows = any(piece.size > 1 or (piece.call and function is not None) for piece in pieces)
-    counters = [*([] if function is None else ["lane"]), *(["row"] if by_rows else [])]
-    body = [line for piece in pieces for line in piece.text(once=function is None)] or ["pass"]
+    alone = writer.without_lanes
+    by_rows = any(piece.size > 1 or (piece.call and not alone) for piece in pieces)
+    counters = [*([] if alone else ["lane"]), *(["row"] if by_rows else [])]
+    body = [line for piece in pieces for line in piece.text(without_lanes=alone)] or ["pass"]
     return {
         "name": name,
         "summary": _SUMMARIES[name],

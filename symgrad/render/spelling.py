@@ -14,7 +14,14 @@ _INFIX = {Form.SUM: _SUM, Form.PRODUCT: _PRODUCT}
 _INLINED = frozenset({*_INFIX, Form.COMPARISON, Form.NEGATION, Form.NOT, Form.ARGUMENT})
 # The functions of the C library.
 _LIBRARY = frozenset({Form.VECTOR_FUNCTION, Form.C_FUNCTION})
-_LEAF_NAMES = {"parameter": "p", "input": "u", "target": "y", "weight": "w", "linear": "linear"}
+_LEAF_NAMES = {
+    "parameter": "p",
+    "input": "u",
+    "target": "y",
+    "weight": "w",
+    "linear": "linear",
+    "cotangent": "cotangent",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ def table(kernel: Kernel, writer: PieceWriter, scalar: bool, weight_row: int, pa
         f"batch={kernel.batch}",
         f"cost={kernel.cost}",
         *([f"results={kernel.starts[-1]}"] if kernel.starts[-1] != parameters else []),
+        *([f"pulled={kernel.pull.rows + kernel.pull.scratch}"] if kernel.pull is not None else []),
     ]
 
     def weights(predictor: Predictor) -> int:

@@ -1,10 +1,10 @@
 """From the program to the kernel: what is computed when, in which rows, and which sums are products of matrices."""
 
-from .kernel import Kernel, LaneFunction, Loop, Outer, Piece, Predictor, Whole, computed
+from .kernel import WITHOUT_LANES, Kernel, LaneFunction, Loop, Outer, Piece, Predictor, Whole, computed
 from .plan import schedule
 from .steps import is_reduction, view
 
 __all__ = [
-    "Kernel", "LaneFunction", "Loop", "Outer", "Piece", "Predictor", "Whole", "computed", "is_reduction", "schedule",
-    "view",
+    "WITHOUT_LANES", "Kernel", "LaneFunction", "Loop", "Outer", "Piece", "Predictor", "Whole", "computed",
+    "is_reduction", "schedule", "view",
 ]  # fmt: skip

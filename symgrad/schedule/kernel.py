@@ -41,6 +41,7 @@ class Whole:
 
 Piece: TypeAlias = Loop | Whole  # of a lane function, or of what is computed once
 BATCH = 4
+WITHOUT_LANES = ("once", "pull")  # functions that run once: before the samples, and after them
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,12 @@ class Kernel:
     @property
     def rows(self) -> int:
         """All rows of the lane function that fills most."""
-        return max(function.rows + function.scratch for function in self.functions)
+        return max(f.rows + f.scratch for f in self.functions if f.name not in WITHOUT_LANES)
+
+    @property
+    def pull(self) -> LaneFunction | None:
+        """The function that pulls the summed derivatives back to the parameters, where they are not by these."""
+        return next((f for f in self.functions if f.name == "pull"), None)
 
     @property
     def batch(self) -> int:

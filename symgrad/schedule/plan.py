@@ -6,7 +6,7 @@ from heapq import heappop, heappush
 from symgrad.program import SAMPLE_LEAVES, Program, Shape, count, size_of
 
 from .blocks import separate_blocks
-from .kernel import Kernel, LaneFunction, Loop, Outer, Piece, Predictor, Scaled, Segment, Whole
+from .kernel import WITHOUT_LANES, Kernel, LaneFunction, Loop, Outer, Piece, Predictor, Scaled, Segment, Whole
 from .predictors import separate_predictors
 from .products import separate_products
 from .scratch import Rows
@@ -21,7 +21,7 @@ def schedule(program: Program, inputs: int) -> Kernel:
     """Return the kernel of a program: what no sample changes is hoisted, and each output has its lane function.
 
     The program's outputs are ``loss`` (weighted), ``gradient``, ``prediction`` and, with a penalty, ``penalty`` and
-    ``penalty_gradient``. ``inputs`` is the number of the inputs' columns.
+    ``penalty_gradient``; with a cut, ``pulled`` (see passes/cut.py). ``inputs`` is the number of the inputs' columns.
     """
     parameters = [program.assignments[v].shape for v in program.outputs["gradient"]]
     program, predictors, scaled = separate_blocks(*separate_predictors(program))
@@ -37,6 +37,8 @@ def schedule(program: Program, inputs: int) -> Kernel:
     ]
     if program.outputs["prediction"]:
         functions.append(scheduler.lane_function("predictions", program.outputs["prediction"]))
+    if "pulled" in program.outputs:
+        functions.append(scheduler.lane_function("pull", program.outputs["pulled"]))
     penalty = (*program.outputs.get("penalty", ()), *program.outputs.get("penalty_gradient", ()))
     once = scheduler.once(functions, [predictor.weights for predictor in predictors], penalty)
     return Kernel(
@@ -205,7 +207,7 @@ class _Scheduler:
             n_rows += self._size(variable)
         parameters = [v for v in kept if name == "once" and self._program.assignments[v].operation == "parameter"]
         here = [v for v in dict.fromkeys(kept) if v not in places and (v in made or v in parameters)]
-        alone = self.has_matrices and name != "once"
+        alone = self.has_matrices and name not in WITHOUT_LANES
         singles = [v for v in here if alone and self._size(v) == 1 and v not in lasting]
         scratch, end = self._scratch(steps, [v for v in here if v not in singles], n_rows, lasting)
         places |= scratch
@@ -213,7 +215,7 @@ class _Scheduler:
         left = [(v, row) for v, row in extra if not self._is_line(v, made)]
         pieces = (
             *self._copies(given),
-            *(self._piece(step, places, extra, name == "once") for step in steps),
+            *(self._piece(step, places, extra, name in WITHOUT_LANES) for step in steps),
             *self._copies(left),
         )
         return LaneFunction(name, n_rows, end - n_rows, pieces, places, tuple(singles))

@@ -68,7 +68,7 @@ def run(program: Program, arithmetic: Arithmetic, leaves: Leaves) -> list[Any]:
             values.append(arithmetic.number(step.attribute))
         elif step.operation == "weight":
             values.append(leaves["weight"][0] if "weight" in leaves else arithmetic.number(1.0))
-        elif step.operation in ("parameter", "input", "target"):
+        elif step.operation in ("parameter", "input", "target", "cotangent"):
             first, row = step.attribute, leaves[step.operation]
             matrix = arithmetic.array(row[first : first + prod(step.shape)], step.shape) if step.shape else row[first]
             values.append(matrix)
@@ -78,9 +78,24 @@ def run(program: Program, arithmetic: Arithmetic, leaves: Leaves) -> list[Any]:
 
 
 def output(program: Program, name: str, arithmetic: Arithmetic, leaves: Leaves) -> tuple[Number, ...]:
-    """The numbers of one of the program's outputs: matrices in C order, one after the other."""
-    values = run(program, arithmetic, leaves)
-    return tuple(number for variable in program.outputs[name] for number in elements(values[variable]))
+    """The numbers of one of the program's outputs: matrices in C order, one after the other.
+
+    A gradient is that by the parameters, pulled back where the program stops at a cut.
+    """
+    if "pulled" in program.outputs:
+        size = sum(prod(program.assignments[v].shape) for v in program.outputs["gradient"])
+        zeros = [arithmetic.number(0.0)] * size
+        values = run(program, arithmetic, {**leaves, "cotangent": zeros})
+        if name == "gradient":
+            sums = _numbers(program.outputs["gradient"], values)
+            values, name = run(program, arithmetic, {**leaves, "cotangent": sums}), "pulled"
+    else:
+        values = run(program, arithmetic, leaves)
+    return _numbers(program.outputs[name], values)
+
+
+def _numbers(variables: Sequence[int], values: Sequence[Any]) -> tuple[Number, ...]:
+    return tuple(number for variable in variables for number in elements(values[variable]))
 
 
 def elements(value: Any) -> list[Number]:

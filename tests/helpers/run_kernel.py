@@ -75,7 +75,7 @@ class Runner:
         count = prod(self.kernel.shape(variable))
         if step.operation == "constant":
             return [self.arithmetic.number(step.attribute)]  # type: ignore[arg-type]
-        if step.operation in ("input", "target", "weight") or (self.once and step.operation == "parameter"):
+        if step.operation in ("input", "target", "weight", "cotangent", *["parameter"] * self.once):
             first = int(step.attribute or 0)  # type: ignore[arg-type]
             row = self.leaves.get(step.operation, [self.arithmetic.number(1.0)])
             return list(row[first : first + count])
@@ -163,7 +163,7 @@ def run_once(kernel: Kernel, arithmetic: Arithmetic, leaves: Leaves) -> list[Any
 
 
 def run_function(kernel: Kernel, name: str, arithmetic: Arithmetic, leaves: Leaves, whole: bool = True) -> list[Any]:
-    """The rows that a lane function fills for one sample; ``whole``: of ``gradients`` loss and flat gradient."""
+    """The rows that a function fills for one sample; ``whole``: of ``gradients`` loss and flat gradient, pulled."""
     (function,) = (f for f in kernel.functions if f.name == name)
     runner = Runner(kernel, function, arithmetic, leaves, run_once(kernel, arithmetic, leaves))
     rows = runner.run()
@@ -178,4 +178,6 @@ def run_function(kernel: Kernel, name: str, arithmetic: Arithmetic, leaves: Leav
         right = arithmetic.array(runner.value(outer.right, given=False), (outer.p, outer.k))
         for place, number in enumerate(elements(MATRICES["matmul"](arithmetic, left, right))):
             gradient[outer.at + place] += number
+    if kernel.pull is not None:
+        gradient = run_function(kernel, "pull", arithmetic, {**leaves, "cotangent": gradient})
     return [rows[0], *gradient]

@@ -16,7 +16,7 @@ from sympy.matrices.expressions.slice import MatrixSlice
 from symgrad.declare import EmpiricalRisk, leaves
 from symgrad.render.loops import PieceText, PieceWriter
 from symgrad.render.spelling import Printer
-from symgrad.schedule import Kernel, LaneFunction, Loop
+from symgrad.schedule import WITHOUT_LANES, Kernel, LaneFunction, Loop
 from symgrad.schedule import plan as schedule
 from tests.helpers.evaluate import DIGITS
 from tests.helpers.kernels import generated
@@ -129,19 +129,22 @@ def run_text(kernel: Kernel, samples: list[dict[str, list[Any]]]) -> tuple[list[
     found = {}
     for function in kernel.functions:
         pieces, numbers, writer = texts(kernel, function)
-        out: list[Any] = [None] * ((function.rows + function.scratch) * LANES)
-        lanes = Interpreter(c=c_rows, data=[n for row in data for n in row], out=out)
+        side_by_side = 1 if writer.without_lanes else LANES
+        out: list[Any] = [None] * ((function.rows + function.scratch) * side_by_side)
+        given = samples[0]["cotangent"] if writer.without_lanes else [n for row in data for n in row]
+        lanes = Interpreter(c=c_rows, data=given, out=out)
         lanes.scope |= {"WEIGHT_ROW": len(data) - 1, **{array: [None] * LANES for array in writer.arrays}}
         for line in numbers:
             lanes.line(line)
         for piece in pieces:
-            lanes.piece(piece, LANES)
-        found[function.name] = out[: function.rows * LANES]
+            lanes.piece(piece, side_by_side)
+        found[function.name] = out[: function.rows * side_by_side]
     return c_rows, found
 
 
 def two_samples(risk: EmpiricalRisk) -> list[dict[str, list[Any]]]:
     first = {role: [mpmath.mpf(n) for n in row] for role, row in sample_of(risk).items()}
+    first["cotangent"] = [mpmath.mpf(place % 7 - 3) / 5 for place in range(999)]
     second = {**first, "input": [n / 3 + mpmath.mpf(1) / 7 for n in first["input"]], "weight": [mpmath.mpf(2)]}
     assert len(first["input"]) == len(leaves(*risk.inputs))
     return [first, second]
@@ -154,9 +157,10 @@ def check(risk: EmpiricalRisk) -> None:
         once = run_once(kernel, DIGITS, samples[0])
         assert all(near(x, y) for x, y in zip(c_rows[: kernel.n_penalty], once, strict=False))
         for function in kernel.functions:
-            for lane, sample in enumerate(samples):
+            lanes = 1 if function.name in WITHOUT_LANES else LANES
+            for lane, sample in enumerate(samples[:lanes]):
                 true = rows_of(kernel, function, sample)
-                got = found[function.name][lane::LANES]
+                got = found[function.name][lane::lanes]
                 assert len(got) == len(true)
                 assert all(near(x, y) for x, y in zip(got, true, strict=True)), (function.name, lane, got, true)
 
