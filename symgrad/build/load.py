@@ -283,6 +283,8 @@ def _initialise(path: Path, name: str) -> ModuleType:
     try:
         module = module_from_spec(spec)
         loader.exec_module(module)
+    except SystemError as error:  # its structs have another layout: -fpack-struct
+        raise ImportError(f"{path.name} was built for another binary interface: {error}") from error
     finally:
         _forget_registration(before, path)
     sweep = getattr(module, "_sweep", None)  # a module without one is a test's
