@@ -3,13 +3,14 @@
 import os
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
 import sympy as sp
 
 import symgrad as sg
-from symgrad.build import Cache, Toolchain, build_sweep, ulimits
+from symgrad.build import Cache, Toolchain, build_sweep, load_module, ulimits
 from symgrad.errors import BuildError, CacheWarning
 from symgrad.progress import telling
 from tests.helpers.entries import KEY, TEXT, make
@@ -156,3 +157,20 @@ def test_a_stream_that_is_closed_meanwhile(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(sys, "stderr", closed)
     with telling("compiling decay"):
         pass
+
+
+ODD_SLOT = """
+#include <Python.h>
+static PyModuleDef_Slot slots[] = {{12345, 0}, {0}};
+static struct PyModuleDef m = {PyModuleDef_HEAD_INIT, "odd", 0, 0, 0, slots};
+PyMODINIT_FUNC PyInit_odd(void) { return PyModuleDef_Init(&m); }
+"""
+
+
+def test_a_library_of_another_binary_interface(tmp_path: Path) -> None:
+    """As `-fpack-struct` makes one: Python raises a SystemError, which nobody expects of loading."""
+    (tmp_path / "odd.c").write_text(ODD_SLOT, encoding="utf-8")
+    command = [*Toolchain.detect().cc, "-shared", "-fPIC", "-w", f"-I{sysconfig.get_path('include')}", "odd.c"]
+    subprocess.run([*command, "-o", "odd.so"], cwd=tmp_path, check=True)
+    with pytest.raises(ImportError, match="odd.so was built for another binary interface: .*12345"):
+        load_module(tmp_path / "odd.so", "odd")
