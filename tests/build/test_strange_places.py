@@ -172,5 +172,5 @@ def test_a_library_of_another_binary_interface(tmp_path: Path) -> None:
     (tmp_path / "odd.c").write_text(ODD_SLOT, encoding="utf-8")
     command = [*Toolchain.detect().cc, "-shared", "-fPIC", "-w", f"-I{sysconfig.get_path('include')}", "odd.c"]
     subprocess.run([*command, "-o", "odd.so"], cwd=tmp_path, check=True)
-    with pytest.raises(ImportError, match="odd.so was built for another binary interface: .*12345"):
+    with pytest.raises(ImportError, match=r"odd\.so was built for another binary interface: .*12345"):
         load_module(tmp_path / "odd.so", "odd")
