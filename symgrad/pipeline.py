@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -141,7 +141,11 @@ def build_all(
             return store.publish(*keys[name], make).library
 
         try:
-            for name, library in zip(missing, pool.map(publish, missing), strict=True):
+            libraries = pool.map(publish, missing)
+        except RuntimeError:  # the system refuses threads
+            libraries = map(publish, missing)
+        try:
+            for name, library in zip(missing, libraries, strict=True):
                 found[name] = library
                 done(len(found))
         except BaseException:
@@ -165,12 +169,16 @@ def _sweep(store: Cache, dtype: str, toolchain: Toolchain) -> Iterator[Callable[
 
     entry = store.find(*key)
     with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(store.publish, *key, make) if entry is None else None
+        future = None
+        if entry is None:
+            with suppress(RuntimeError):  # the system refuses a thread: it is built when it is asked for
+                future = pool.submit(store.publish, *key, make)
 
         def library() -> Path:
             found = entry if future is None else future.result()
-            assert found is not None
-            return found.library if found.library.exists() else store.publish(*key, make).library
+            if found is None or not found.library.exists():
+                found = store.publish(*key, make)
+            return found.library
 
         yield library
 

@@ -4,7 +4,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import IO
 
 from .errors import visible
 
@@ -20,13 +21,13 @@ class Progress:
     def __init__(self) -> None:
         self._shown = 0
         self._start = self._counted = time.monotonic()
-        self._terminal = sys.stderr.isatty()
+        self._terminal = _is_terminal(sys.stderr)
 
     def say(self, text: str) -> None:
         """Show ``text`` in place of what stood there."""
         if self._terminal:
             text = visible(text)[:_WIDTH]
-            print(f"\r{text.ljust(self._shown)}", end="", file=sys.stderr, flush=True)
+            _write(f"\r{text.ljust(self._shown)}")
             self._shown = len(text)
 
     def count(self, what: str, done: int, wanted: int) -> None:
@@ -44,7 +45,7 @@ class Progress:
         """Leave an empty line behind."""
         if self._shown:
             self.say("")
-            print("\r", end="", file=sys.stderr, flush=True)
+            _write("\r")
 
     def _is_time(self) -> bool:
         now = time.monotonic()
@@ -52,6 +53,16 @@ class Progress:
             return False
         self._counted = now
         return True
+
+
+def _is_terminal(stream: IO[str] | None) -> bool:
+    """Return whether a stream is a terminal. A process without streams, of a window or a service, has None there."""
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+def _write(text: str) -> None:
+    with suppress(OSError, ValueError):  # a terminal that was closed meanwhile: the work goes on
+        print(text, end="", file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -70,9 +81,11 @@ def telling(text: str) -> Iterator[None]:
     with progress() as line:
         timer = threading.Timer(PATIENCE, line.say, [text])
         timer.daemon = True
-        timer.start()
+        with suppress(RuntimeError):  # the system refuses a thread: nothing is shown
+            timer.start()
         try:
             yield
         finally:
             timer.cancel()
-            timer.join()
+            if timer.ident is not None:
+                timer.join()

@@ -58,7 +58,7 @@ class Cache:
         folder = configured_folder()
         try:
             if not folder.is_absolute():
-                raise OSError(errno.ENOENT, "this user has no home folder")
+                raise OSError(errno.ENOENT, "this user has no home folder, or the working folder was deleted")
             make_folder(folder)
             with opened(folder):
                 pass

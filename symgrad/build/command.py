@@ -23,6 +23,7 @@ from symgrad.errors import BuildError
 
 from .limits import HEAD, TAIL, TIMEOUT, Capped, TimeLimitReached, build_timeout
 from .toolchain import HEADER_PACKAGES, Toolchain, build_environment
+from .ulimits import limit_behind
 
 UNSAFE_FLAGS = (
     "-Ofast", "-ffast-math", "-funsafe-math-optimizations", "-fassociative-math", "-freciprocal-math",
@@ -89,7 +90,7 @@ class Step:
         lines = [
             f"{self.who} failed on {self.source.name}: {what}",
             f"  first error: {first_error(output)}",
-            *(f"  next step:   {hint}" for hint in (*steps, *_hints(output, self.toolchain))),
+            *(f"  next step:   {hint}" for hint in (*steps, *_hints(what, output, self.toolchain))),
             f"  command:     {shlex.join(self.command)}",
             f"  log:         {self.log}",
             f"  source:      {self.source}",
@@ -132,8 +133,10 @@ def _wait(process: "subprocess.Popen[bytes]", limit: float) -> bool:
 
     timer = threading.Timer(limit, kill)
     timer.daemon = True
-    timer.start()
     try:
+        process.wait(None if _begins(timer) else limit)
+    except subprocess.TimeoutExpired:
+        kill()
         process.wait()
     except BaseException:  # an interrupt: it did not reach the group
         _kill_group(process)
@@ -142,6 +145,15 @@ def _wait(process: "subprocess.Popen[bytes]", limit: float) -> bool:
     finally:
         timer.cancel()
     return not late.is_set()
+
+
+def _begins(thread: threading.Thread) -> bool:
+    """Start a thread; return False where the system refuses one, for want of memory or processes."""
+    try:
+        thread.start()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _kill_group(process: "subprocess.Popen[bytes]") -> None:
@@ -161,8 +173,10 @@ def first_error(output: str) -> str:
     """Return the line of a compiler's output that tells what is wrong."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     cython = [line for line in lines if re.match(r"[^\s:]+\.(pyx|pxd|pxi):\d+:\d+: (?!.*is deprecated)", line)]
+    crash = [line for line in lines if "internal compiler error" in line]  # what it wrote before is cut off somewhere
     compiler = [line for line in lines if re.search(r"\b(error|Error)\b.*:|: undefined reference", line)]
-    return (cython or compiler or lines or ["nothing was printed"])[0]
+    python = lines[-1:] if "Traceback (most recent call last):" in lines else []
+    return (cython or crash or python or compiler or lines or ["nothing was printed"])[0]
 
 
 def _status_text(status: int) -> str:
@@ -174,8 +188,9 @@ def _status_text(status: int) -> str:
         return f"killed by signal {-status}"
 
 
-def _hints(output: str, toolchain: Toolchain) -> list[str]:
-    hints = []
+def _hints(what: str, output: str, toolchain: Toolchain) -> list[str]:
+    limit = limit_behind(f"{what}\n{output}")
+    hints = [limit] if limit else []
     header = re.search(r"fatal error: '?([\w./+-]+\.h)'?(?:: No such file| file not found)", output)
     if header:
         package = next(advice for start, advice in HEADER_PACKAGES.items() if header[1].startswith(start))
@@ -186,8 +201,12 @@ def _hints(output: str, toolchain: Toolchain) -> list[str]:
         hints.append("install Cython: python -m pip install cython")
     if re.search(r"scipy.*(not found|not a cimported)", output):
         hints.append('this risk needs functions of SciPy: python -m pip install "symgrad[scipy]"')
+    if limit:
+        return hints
     if re.search(r"Killed|out of memory|cannot allocate memory", output, re.IGNORECASE):
         hints.append("the machine ran out of memory: close other programs, or declare a smaller model")
+    elif "internal compiler error" in output:
+        hints.append("the compiler itself has crashed: set CC to another one, or to another version")
     return hints
 
 

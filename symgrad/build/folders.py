@@ -21,7 +21,8 @@ _MOST_LINKS = 40  # as many as the kernel follows
 def configured_folder() -> Path:
     """Return the folder of $SYMGRAD_CACHE_DIR, else $XDG_CACHE_HOME/symgrad, else ~/.cache/symgrad.
 
-    Raises `CacheError` where $SYMGRAD_CACHE_DIR is in the home folder of a user that there is not.
+    It is absolute wherever it can be. Raises `CacheError` where $SYMGRAD_CACHE_DIR is in the home folder of a user that
+    there is not.
     """
     named = os.environ.get("SYMGRAD_CACHE_DIR")
     if named:
@@ -29,7 +30,9 @@ def configured_folder() -> Path:
         if expanded.startswith("~"):
             who = named.partition("/")[0]
             raise CacheError(f"SYMGRAD_CACHE_DIR is {named!r}, and there is no home folder {who}: name the whole path")
-        return Path(expanded).absolute()
+        with contextlib.suppress(FileNotFoundError):
+            return Path(expanded).absolute()
+        return Path(expanded)  # in a working folder that was deleted
     base = os.environ.get("XDG_CACHE_HOME", "")  # a relative one is to be ignored, says the XDG specification
     return Path(base if os.path.isabs(base) else os.path.expanduser("~/.cache")) / "symgrad"
 

@@ -41,10 +41,11 @@ CONSTANTS = ("PARAMETERS", "INPUTS", "TARGETS", "N_PARAMETERS", "TILE")
 _loaded: dict[str, ModuleType] = {}  # by sha256 of the library: equal code is one module, whatever its paths
 _opened: set[Path] = set()
 _loading = threading.RLock()
-# What the dynamic linker says where a library does not fit the machine's C library, and the next step.
+# What the dynamic linker says where a library does not fit the machine, and the next step.
 _REMEDIES = (
     ("version `GLIBC_", "It was built with a newer C library than this machine has: build it on the oldest system."),
     ("libmvec", "This machine lacks libmvec, a part of glibc: install glibc whole."),
+    ("failed to map segment", "Its disk may be mounted noexec: set SYMGRAD_CACHE_DIR to a folder elsewhere."),
     ("_ZGV", "The compiler did not find libmvec, a part of glibc: install glibc and its headers whole."),
 )
 _ROUNDS = 3  # a library that was cleared away before it was loaded is built again, and at last where nobody clears
@@ -282,6 +283,8 @@ def _initialise(path: Path, name: str) -> ModuleType:
     try:
         module = module_from_spec(spec)
         loader.exec_module(module)
+    except SystemError as error:  # its structs have another layout: -fpack-struct
+        raise ImportError(f"{path.name} was built for another binary interface: {error}") from error
     finally:
         _forget_registration(before, path)
     sweep = getattr(module, "_sweep", None)  # a module without one is a test's

@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 PATIENCE = 600.0  # seconds; after that one goes on without the lock
 _PAUSE = 0.02
+_MOST_VANISHED = 1000  # a lock's file that goes as often between opening and looking: this disk does not show it
 _DO_NOT_WORK = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EIO, errno.ESTALE)
 _BUSY = (errno.EWOULDBLOCK, errno.EACCES, errno.EINTR)
 
@@ -32,7 +33,8 @@ def under_lock(top: int, name: str, work: Callable[[bool], T], patience: float |
     ``locked`` is False where the lock could not be had, within ``patience`` seconds or because locks do not work here.
     """
     deadline = time.monotonic() + (PATIENCE if patience is None else patience)
-    while True:
+    vanished = 0
+    while vanished < _MOST_VANISHED:
         with _open(top, name) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -44,6 +46,7 @@ def under_lock(top: int, name: str, work: Callable[[bool], T], patience: float |
             else:
                 if _is_still_there(top, name, file):
                     return _work_and_let_go(top, name, file, work)
+                vanished += 1  # whoever held it has let go: there is a new one, or none
                 continue
         time.sleep(_PAUSE)
     return work(False)

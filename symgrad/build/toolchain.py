@@ -16,6 +16,7 @@ from symgrad.errors import BuildError, CompilerNotFoundError
 
 from .identity import identities
 from .processors import Version, baseline, refuse_native, this_processor, versions_for
+from .ulimits import limit_behind
 
 COMPILERS = ("cc", "gcc", "clang")
 # The generated source asks GCC for -O3 where it counts, in the loops over lanes. The rest handles Python objects: at
@@ -171,6 +172,9 @@ def _compiler_version(cc: Sequence[str]) -> str:
             command, stdin=subprocess.DEVNULL, capture_output=True, env=build_environment(), timeout=60, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
+        limit = limit_behind(str(error))
+        if limit:
+            raise BuildError(f"the C compiler could not be started: {shlex.join(command)}: {error}; {limit}") from None
         raise CompilerNotFoundError(
             f"the C compiler does not run: {shlex.join(command)}: {error}. "
             f"Set CC to one that works, or install one:\n{INSTALL_COMPILER}"

@@ -105,7 +105,10 @@ def _is_ours(path: Path) -> bool:
 def _made(folder: Path) -> Iterator[None]:
     """A folder that is there, and gone again if it was not there before and what follows fails."""
     new = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"-o {folder} cannot be made ({error}); name another folder, that you can write") from None
     try:
         yield
     except BaseException:

@@ -160,12 +160,36 @@ def _settled(builder: Builder, share: int, cotangent: int, again: bool) -> int:
 
 def _unmoved(builder: Builder, share: int, cotangent: int) -> int:
     """A share that is zero where a factor of it beside an infinite cotangent is: what does not move has no slope."""
+    if builder.assignments[share].operation == "matmul":
+        return _unmoved_product(Value(builder, share), Value(builder, cotangent))
     factors = _factors_beside(builder, share, cotangent)
     if not factors:
         return share
     zero, c = builder.constant(0.0), Value(builder, cotangent)
     nothing = reduce(lambda a, b: builder.emit("or", a, b), (builder.emit("eq", factor, zero) for factor in factors))
     return builder.emit("select", builder.emit("and", nothing, abs(c).equals(math.inf).variable), zero, share)
+
+
+def _unmoved_product(share: Value, cotangent: Value) -> int:
+    """A product of matrices, with zeros for the infinite elements of the cotangent that meet nothing but zeros.
+
+    The product stays one. Of a factor that varies it is asked whether all of it is zero, as data are that are missing.
+    """
+    left, right = share.arguments
+    if cotangent.variable not in (left.variable, right.variable) or left.variable == right.variable:
+        return share.variable
+    other = right if left.variable == cotangent.variable else left
+    ones = share.number(1.0)
+    ones = Value(share.builder, share.builder.filled(ones.variable, share.shape))
+    if other.varies:
+        beside = abs(other).call("total")
+    else:
+        beside = ones @ abs(other).T if other.variable == right.variable else abs(other).T @ ones
+    lost = abs(cotangent).equals(math.inf).call("and", beside.equals(0.0))
+    kept = Value(
+        share.builder, share.builder.emit("select", lost.variable, share.number(0.0).variable, cotangent.variable)
+    )
+    return (kept @ other if other.variable == right.variable else other @ kept).variable
 
 
 def _factors_beside(builder: Builder, product: int, cotangent: int) -> list[int] | None:

@@ -166,3 +166,11 @@ def test_no_fork_comes_between_the_opening_of_a_lock_and_its_note() -> None:
         assert not forked.wait(0.05)
     thread.join(20)
     assert forked.is_set()
+
+
+def test_a_disk_that_does_not_show_the_locks_file_keeps_nobody(store: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the lock both build, and the second finds the first one's."""
+    monkeypatch.setattr(locks, "_is_still_there", lambda *_: False)
+    began = time.monotonic()
+    assert store.publish(KEY, TEXT, make).key == KEY
+    assert time.monotonic() - began < 60  # and not ten minutes
