@@ -15,7 +15,8 @@ import sympy as sp
 
 import symgrad as sg
 from symgrad.build import Recipe
-from symgrad.errors import BuildError, CompilerNotFoundError
+from symgrad.data import FileRows
+from symgrad.errors import ArrayError, BuildError, CompilerNotFoundError
 from symgrad.load import revived
 
 x, y, A, k, z = sp.symbols("x y A k z")
@@ -109,6 +110,21 @@ def test_joblib_takes_methods_and_objectives(compiled: Any) -> None:
     there = joblib.Parallel(n_jobs=2)(joblib.delayed(function)(*arguments) for function, *arguments in calls)
     for found, (function, *arguments) in zip(there, calls, strict=True):
         np.testing.assert_equal(found, function(*arguments))
+
+
+def test_rows_of_a_file_are_opened_there(compiled: Any, tmp_path: Path) -> None:
+    np.save(tmp_path / "rows.npy", ROWS)
+    np.asarray(ROWS).tofile(tmp_path / "rows")
+    opened = FileRows(tmp_path / "rows.npy")
+    plain = FileRows(tmp_path / "rows", dtype=float, columns=1)
+    bound = compiled.bind(opened, ROWS**2)
+    assert again(bound)(THETA)[1].tobytes() == bound(THETA)[1].tobytes()
+    assert np.array_equal(again(plain)[:], plain[:])
+    travels = pickle.dumps(opened)
+    np.save(tmp_path / "other.npy", ROWS[1:])
+    (tmp_path / "other.npy").replace(opened.path)
+    with pytest.raises(ArrayError, match=r"expected float64 of shape \(9,\), as when it was pickled"):
+        pickle.loads(travels)  # noqa: S301
 
 
 def test_what_is_not_in_the_cache_is_built(compiled: Any) -> None:
