@@ -133,3 +133,25 @@ def test_names_of_entries() -> None:
 def test_another_order_is_refused() -> None:
     with pytest.raises(ValueError, match=r"order: expected 1 \(the gradient\) or 2 \(the Hessian\), got 3"):
         sg.verify(DECAY, order=3)
+
+
+@pytest.mark.parametrize("score", [8.0, 40.0, 200.0])
+def test_one_less_a_share_of_nearly_one_keeps_its_digits(score: float) -> None:
+    """The curvature p (1 - p) of a softmax, p near one: 1 - p is the sum of the other shares, for the oracle too."""
+    a, b, c = sp.symbols("a b c")
+    column, v = sp.MatrixSymbol("b", 3, 1), sp.MatrixSymbol("v", 3, 1)
+    i = sp.Idx("i", 3)
+    in_one = sg.EmpiricalRisk(
+        sg.Model(column, [], [column]), sg.Loss(sp.log(sp.Sum(sp.exp(v[i, 0]), (i, 0, 2))) - y, v, y)
+    )
+    apart = EmpiricalRisk.from_expression(
+        sp.log(sp.exp(a) + sp.exp(b) + sp.exp(c)) - y, inputs=[], targets=[y], parameters=[a, b, c]
+    )
+    with mpmath.workdps(400):
+        shares = [mpmath.exp(z) for z in (score, 1.0, 0.5)]
+        share = shares[0] / sum(shares)
+        true = share * (1 - share)
+    for risk in (in_one, apart):
+        assert abs(Reference(risk).second([score, 1.0, 0.5], [], [0.0], columns=[0]).gradient[0] / true - 1) < 1e-25
+        found = sg.compile(risk).hessian_vector([score, 1.0, 0.5], [1.0, 0.0, 0.0], None, [0.0])[0]
+        assert abs(found / true - 1) < 1e-15

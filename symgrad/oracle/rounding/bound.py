@@ -232,10 +232,11 @@ class Rounding(Values):
     def _curvature(self, name: str, place: int, other: int, values: Sequence[Real]) -> Real:
         m = self.m
         if name == "logsumexp":
-            mine, theirs = (
-                apply(self._run.functions[name].partial(p), m, self._log_sum(values), *values) for p in (place, other)
-            )
-            return mine * ((place == other) - theirs)
+            total = self._log_sum(values)
+            shares = [apply(self._run.functions[name].partial(p), m, total, *values) for p in range(len(values))]
+            if place != other:
+                return -shares[place] * shares[other]
+            return shares[place] * m.fsum(share for p, share in enumerate(shares) if p != place)  # one less it, exactly
         if name == "Pow" and place == other == 0:
             base, exponent = values
             return exponent * (exponent - 1) * power(m, base, exponent - 2) if exponent != 1 else m.zero

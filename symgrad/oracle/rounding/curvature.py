@@ -102,7 +102,10 @@ class Curvature(Rounding):
                 yield self._bend(slot, place, other), argument
 
     def _bend(self, slot: int, place: int, other: int) -> Number:
-        """The second derivative of a function, as a number with an error of its own."""
+        """The second derivative of a function, as a number with an error of its own.
+
+        It may be a product of two slopes (of a softmax: of two shares): each is rounded, and the product.
+        """
         operation, m = self._run.operations[slot], self.m
         values = [self._run.values[a] for a in operation.arguments]
         if any(x and m.isfinite(x) and abs(m.mag(x)) > BEYOND for x in values):
@@ -114,7 +117,7 @@ class Curvature(Rounding):
             if node is not None:
                 third = difference(m, lambda *xs: self._curvature(operation.payload, place, other, xs), values, at)
                 parents.append((node, third))
+        self.doubtful |= bool(value == 0)  # a difference of two numbers that may be unequal with more digits
         if is_double(value) and not any(third for _, third in parents):
             return Number(value)
-        self.doubtful |= bool(value == 0)  # a difference of two numbers that may be unequal with more digits
-        return Number(value, self._trail.add(value, parents, 2 * half_ulp(m, value), (slot, "slope")))
+        return Number(value, self._trail.add(value, parents, 3 * half_ulp(m, value), (slot, "slope")))
