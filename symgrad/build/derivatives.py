@@ -27,6 +27,7 @@ class Quantities:
         self._unpack = compiled.unpack
         self._build = build
         self._modules: dict[str, Any] = {}
+        self.summing: dict[Any, Any] = {}  # what the module's own sweep sums in place of gradients
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._modules:
