@@ -43,6 +43,7 @@ cdef extern from *:
     #define hot_function
     #endif
     #define hot hot_function void
+    #define hot_count hot_function Py_ssize_t
     #define inlined __attribute__((always_inline)) void  /* once for each number of lanes, which is a literal there */
     typedef real *__restrict__ rows;
     typedef double *__restrict__ pairs;
@@ -52,6 +53,8 @@ cdef extern from *:
     #define magnitude __builtin_fabs
     /* NaN with one pattern of bits, whichever operation it came from */
     static inline hot_function double canonical(double x) { return x == x ? x : __builtin_nan(""); }
+    /* a pair as one number; an infinity stays one */
+    static inline hot_function double sum_of(double high, double low) { return high - high == 0.0 ? high + low : high; }
     #define GREATEST 0x1.fffffffffffffp1023
     #define SHRINK 0x1p-512
     #define LEAST 0x1p-1022
@@ -482,21 +485,31 @@ s00 = fma_vector(a[0 * down], b0, s00);
         for (; k + 8 <= count; k += 8) add_rows_8(to, x + k * down, down, factors + k, n, ahead);
         for (; k < count; k++) add_rows_1(to, x + k * down, down, factors + k, n, ahead);
     }
-    /* to[k] = |x[k]|**2 of ``count`` rows, in double */
+    static hot write_squares(real *__restrict__ to, const real *x, Py_ssize_t n) {
+        for (Py_ssize_t j = 0; j < n; j++) to[j] = x[j] * x[j];
+    }
+    /* to[k] = |x[k]|**2 of ``count`` rows, in the order of weighted sums */
+    #define LEAST_LENGTH 0x1p-900
     static hot squared_lengths(double *__restrict__ to, const char *x, Py_ssize_t down, Py_ssize_t n, Py_ssize_t count) {
-        for (Py_ssize_t k = 0; k < count; k++, x += down) {
-            double s[8] = {0};
-            Py_ssize_t j = 0;
-            real v[8] = {0};
-            for (; j + 8 <= n; j += 8) {
-                memcpy(v, x + j * sizeof(real), sizeof v);
-                for (int i = 0; i < 8; i++) s[i] = fma_double(v[i], v[i], s[i]);
+        part sums[PARTS][TOGETHER], v;
+        real found[TOGETHER];
+        for (Py_ssize_t row = 0; row < count; row += TOGETHER, x += TOGETHER * down) {
+            int some = count - row < TOGETHER ? (int)(count - row) : TOGETHER;
+            for (Py_ssize_t q = 0; q < PARTS; q++) {
+                for (int i = 0; i < some; i++) {
+                    part s = {0};
+                    for (Py_ssize_t j = 0; j + 8 <= n; j += 8) {
+                        v = INPUTS(x + i * down + q * PART_BYTES, j);
+                        s = fma_part(v, v, s);
+                    }
+                    v = INPUTS(x + i * down + q * PART_BYTES, n - 8);
+                    if (n % 8) s += MASKED(v * v, MASK(n, q));
+                    sums[q][i] = s;
+                }
+                for (int i = some; i < TOGETHER; i++) sums[q][i] = (part){0};
             }
-            for (; j < n; j++) {
-                memcpy(v, x + j * sizeof(real), sizeof(real));
-                s[j % 8] = fma_double(v[0], v[0], s[j % 8]);
-            }
-            to[k] = ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+            add_up(found, sums[0]);
+            for (int i = 0; i < some; i++) to[row + i] = found[i];
         }
     }
     /* to = factor * x, NaN with one pattern of bits; ``more``: onto what is there; numbers of ``to`` are ``step`` apart */
@@ -892,6 +905,8 @@ s00 = fma_vector(a[0 * down], b0, s00);
     static void settle_stores(void) {}
     #endif
     """
+    ctypedef Py_ssize_t hot_count
+    double sum_of(double, double) noexcept nogil
     ctypedef void hot  # loops over lanes are vectorised, whatever the rest of the module is compiled with
     ctypedef double real
     ctypedef real* rows
@@ -917,7 +932,9 @@ s00 = fma_vector(a[0 * down], b0, s00);
     void multiply_block(Py_ssize_t, Py_ssize_t, real*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, int) noexcept nogil
     hot weigh_rows(real*, const char*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
     hot sum_multiples(real*, const char*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+    hot write_squares(real*, const real*, Py_ssize_t) noexcept nogil
     hot squared_lengths(double*, const char*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+    const double LEAST_LENGTH
     hot write_multiple(real*, Py_ssize_t, const char*, real, Py_ssize_t, int) noexcept nogil
     hot scatter(const real*, Py_ssize_t, real*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil  # rows of lanes to one row for each sample
     void stream(real*, const real*, Py_ssize_t) noexcept nogil  # a copy past the caches
@@ -1764,7 +1781,8 @@ cdef void add_multiples_of_inputs(const Model* model, Scratch* scratch, const un
         s = &model.scaled[i]
         factors = row_of(model, s.row, scratch.values, scratch.data, model.lanes)
         if model.kind == SQUARES:
-            square_lanes(&scratch.factors[i * MOST_LANES], factors, scratch.aside, model.lanes)
+            write_squares(&scratch.factors[i * MOST_LANES], factors, model.lanes)
+            multiply_lanes_by(&scratch.factors[i * MOST_LANES], scratch.aside, model.lanes)
         else:
             memcpy(&scratch.factors[i * MOST_LANES], factors, model.lanes * sizeof(real))
             multiply_lanes_by(&scratch.factors[i * MOST_LANES], &scratch.factors_of_lanes[block_of(model, s.at) * MOST_LANES], model.lanes)
@@ -1924,7 +1942,7 @@ cdef void add_outers(const Model* model, Scratch* scratch, const unsigned char* 
         left = row_of(model, o.row, scratch.values, scratch.data, MATRIX_LANES)
         if model.kind == SQUARES:
             for row in range(o.rows):
-                square_lanes(&scratch.squared[row * MATRIX_LANES], &left[row * o.down * MATRIX_LANES], NULL, MATRIX_LANES)
+                write_squares(&scratch.squared[row * MATRIX_LANES], &left[row * o.down * MATRIX_LANES], MATRIX_LANES)
             left = scratch.squared
         add_outer(&scratch.products[o.place], left, 1 if model.kind == SQUARES else o.down, o.step,
                   &scratch.turned[o.turned * MATRIX_LANES], o.rows, o.p, o.columns)
@@ -1968,6 +1986,9 @@ cdef hot sum_tile(Sweep* sweep, Scratch* scratch, Py_ssize_t tile, double* node)
     cdef bint weighted = sweep.columns[WEIGHTS].base != NULL
     memset(sums, 0, 2 * (n_rows + 1) * lanes * sizeof(double))
     cdef bint made = model.kind != GRADIENTS
+    cdef real* first = scratch.values
+    if made:
+        fill_ones(scratch.aside, lanes)
     if model.made:
         memset(scratch.made, 0, model.made * sizeof(double))
     if sweep.with_gradient and model.n_outers:
@@ -1985,10 +2006,11 @@ cdef hot sum_tile(Sweep* sweep, Scratch* scratch, Py_ssize_t tile, double* node)
         if sweep.shrunk:
             shrink(weights, lanes)
         values = &scratch.values[waiting * distance]
-        if made:
-            set_weights_aside(model, scratch)
+        if made and (weighted or sweep.shrunk):  # gradients are taken without their weights, which multiply what is made of them
+            memcpy(scratch.aside, weights, lanes * sizeof(real))
+            fill_ones(weights, lanes)
         sweep.function(sweep.c, data, values)
-        if made:
+        if made and (weighted or sweep.shrunk):
             memcpy(weights, scratch.aside, lanes * sizeof(real))
         if model.in_rows:
             add_call_of_rows(sweep, scratch, start, count, masked if n_masked else NULL)
@@ -1997,6 +2019,7 @@ cdef hot sum_tile(Sweep* sweep, Scratch* scratch, Py_ssize_t tile, double* node)
             if weighted:
                 accumulate(weights, 1, 0, &sums[n_rows * lanes], &low[n_rows * lanes], lanes)
             continue
+        scratch.values = values
         if model.kind == CLIPPED:
             find_factors(sweep, scratch, count)
         if sweep.with_gradient and model.n_outers:
@@ -2005,11 +2028,12 @@ cdef hot sum_tile(Sweep* sweep, Scratch* scratch, Py_ssize_t tile, double* node)
             add_multiples_of_inputs(model, scratch, masked if n_masked else NULL)
         if model.kind == CLIPPED:
             scale_segments(model, scratch)
+        scratch.values = first
         if n_masked:
             clear_masked(values, n_rows, masked, lanes)
             clear_masked(weights, 1, masked, lanes)
         if model.kind == SQUARES:
-            accumulate_squares(values, weights, sums, low, n_rows, lanes)
+            accumulate_squares(values, scratch.aside, sums, low, n_rows, lanes)
         else:
             waiting += 1
         if waiting == model.batch:
@@ -2207,11 +2231,6 @@ cdef inline hot add_square(double* high, double* low, double x) noexcept nogil:
     add_exactly(high, low, square)
 
 
-cdef inline double sum_of(double high, double low) noexcept nogil:
-    """Return a pair as one number; an infinity stays one."""
-    return high + low if high - high == 0.0 else high
-
-
 cdef inline hot add_four_squares(const real* values, Py_ssize_t lanes, pairs high, pairs low) noexcept nogil:
     cdef Py_ssize_t lane
     cdef double a, b, c, d
@@ -2322,7 +2341,7 @@ cdef hot norms_from_factors(const Model* model, Scratch* scratch, double* to, Py
             row = row_of(model, f.row, scratch.values, scratch.data, lanes)
             add_squares(row, 1, lanes, left, left_low)
             squared_lengths(right, scratch.samples + f.first * sizeof(real), scratch.down, f.size, count)
-            doubtful[0] = doubtful[0] or vanished(row, 1, lanes, left) or count and least_of(right, count) < SMALLEST_SQUARE
+            doubtful[0] = doubtful[0] or vanished(row, 1, lanes, left) or too_small(right, count) > 0
         add_products(left, left_low, right, right_low, high, &high[MOST_LANES], lanes, doubtful)
     for i in range(model.n_blocks):
         high = &scratch.length_pairs[2 * i * MOST_LANES]
@@ -2330,12 +2349,12 @@ cdef hot norms_from_factors(const Model* model, Scratch* scratch, double* to, Py
             to[i * MOST_LANES + lane] = canonical(sum_of(high[lane], high[MOST_LANES + lane]))
 
 
-cdef double least_of(const double* numbers, Py_ssize_t n) noexcept nogil:
-    cdef double least = numbers[0]
-    cdef Py_ssize_t i
+cdef hot_count too_small(const double* squares, Py_ssize_t n) noexcept nogil:
+    """How many sums of squares may have lost digits, whatever they are multiplied by."""
+    cdef Py_ssize_t i, others = 0
     for i in range(n):
-        least = min(least, numbers[i])
-    return least
+        others += squares[i] < LEAST_LENGTH
+    return others
 
 
 cdef hot norms_from_gradients(const Model* model, Scratch* scratch, double* to, Py_ssize_t count) noexcept nogil:
@@ -2404,13 +2423,10 @@ cdef inline Py_ssize_t block_of(const Model* model, Py_ssize_t parameter) noexce
     return 0 if model.blocks == NULL else model.blocks[parameter]
 
 
-cdef void set_weights_aside(const Model* model, Scratch* scratch) noexcept nogil:
-    """Gradients are taken without their weights, which multiply what is made of them."""
-    cdef Py_ssize_t lane
-    cdef real* weights = &scratch.data[model.weight_row * model.lanes]
-    memcpy(scratch.aside, weights, model.lanes * sizeof(real))
-    for lane in range(model.lanes):
-        weights[lane] = 1.0
+cdef void fill_ones(real* to, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        to[i] = 1.0
 
 
 cdef void prepare_rows(const Model* model, Scratch* scratch, Py_ssize_t count) noexcept nogil:
@@ -2427,34 +2443,39 @@ cdef hot multiply_lanes_by(real* row, const real* factors, Py_ssize_t lanes) noe
         row[lane] *= factors[lane]
 
 
-cdef hot square_lanes(real* to, const real* row, const real* weights, Py_ssize_t lanes) noexcept nogil:
-    cdef Py_ssize_t lane
-    for lane in range(lanes):
-        to[lane] = row[lane] * row[lane] * weights[lane] if weights != NULL else row[lane] * row[lane]
+cdef hot square(real* row, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        row[i] *= row[i]
+
+
+cdef hot multiply_row(real* row, real factor, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        row[i] *= factor
 
 
 cdef void multiply_turned(real* turned, Py_ssize_t k, const real* factors, bint squared) noexcept nogil:
     """A turned column: each lane's numbers, or their squares, times the lane's factor."""
-    cdef Py_ssize_t panel, width, lane, j
+    cdef Py_ssize_t panel, width, lane
     cdef real* row
     for panel in range((k + 4 * WIDTH - 1) // (4 * WIDTH)):
         width = min(4 * WIDTH, (k - panel * 4 * WIDTH + LINE - 1) // LINE * LINE)
         for lane in range(MATRIX_LANES):
             row = &turned[panel * 4 * WIDTH * MATRIX_LANES + lane * width]
             if squared:
-                square_lanes(row, row, NULL, width)
-            for j in range(width):
-                row[j] *= factors[lane]
+                square(row, width)
+            multiply_row(row, factors[lane], width)
 
 
 # ------------------------------------------------------------------------------------------------------------- clipped
-cdef hot clip_lanes(const double* squares, double bound, const real* weights, real* factors, double* longer, Py_ssize_t lanes) noexcept nogil:
+cdef hot clip_lanes(const double* squares, double bound, const real* weights, rows factors, pairs longer, Py_ssize_t lanes) noexcept nogil:
     """What each lane's gradient is multiplied by, from its squared norm; and whether the norm is above the bound."""
     cdef Py_ssize_t lane
     cdef double norm
     for lane in range(lanes):
         norm = c_sqrt(squares[lane])
-        longer[lane] = 1.0 if norm > bound else longer[lane]
+        longer[lane] = max(longer[lane], 1.0 if norm > bound else 0.0)
         factors[lane] = <real>((bound / norm if norm > bound else 1.0) * weights[lane])
 
 
@@ -2480,27 +2501,31 @@ cdef void clip_lane(Sweep* sweep, Scratch* scratch, Py_ssize_t lane, double* lon
             (sweep.bounds[block] / norm if norm > sweep.bounds[block] else 1.0) * scratch.aside[lane])
 
 
+cdef hot_count outside(const double* squares, Py_ssize_t count, double bound) noexcept nogil:
+    """How many squared norms have lost digits. One that is too small does not matter where the bound is larger."""
+    cdef Py_ssize_t lane, others = 0
+    cdef double least = NEAR * NEAR if bound < NEAR else -1.0
+    for lane in range(count):
+        others += (squares[lane] > FAR) + (squares[lane] < least)
+    return others
+
+
 cdef void find_factors(Sweep* sweep, Scratch* scratch, Py_ssize_t count) noexcept nogil:
     """What each block of each lane's gradient is multiplied by; in place of the loss the weights of those that are clipped."""
     cdef const Model* model = sweep.model
-    cdef Py_ssize_t block, lane, others
+    cdef Py_ssize_t block, lane
     cdef double[MOST_LANES] longer
-    cdef const double* squares
-    cdef bint doubtful = False, prepared = False
+    cdef bint doubtful = False
     memset(longer, 0, sizeof(longer))
     norms_from_factors(model, scratch, scratch.lengths, count, &doubtful)
     for block in range(model.n_blocks):
         clip_lanes(&scratch.lengths[block * MOST_LANES], sweep.bounds[block], scratch.aside,
                    &scratch.factors_of_lanes[block * MOST_LANES], longer, model.lanes)
-    for lane in range(count):
-        others = doubtful
-        for block in range(model.n_blocks):
-            squares = &scratch.lengths[block * MOST_LANES + lane]
-            others += squares[0] > FAR or sweep.bounds[block] < NEAR and squares[0] < NEAR * NEAR
-        if others:
-            if not prepared:
-                prepare_rows(model, scratch, count)
-            prepared = True
+    for block in range(model.n_blocks):
+        doubtful = doubtful or outside(&scratch.lengths[block * MOST_LANES], count, sweep.bounds[block]) > 0
+    if doubtful:
+        prepare_rows(model, scratch, count)
+        for lane in range(count):
             clip_lane(sweep, scratch, lane, longer)
     for lane in range(model.lanes):
         scratch.values[lane] = <real>(longer[lane] * scratch.aside[lane])
@@ -2537,24 +2562,31 @@ cdef void square_table(const Model* model, Scratch* scratch, Py_ssize_t count) n
     cdef const real* row
     for lane in range(count):
         row = <const real*>(scratch.samples + lane * scratch.down)
-        square_lanes(&scratch.squared[lane * model.input_columns], row, NULL, model.input_columns)
+        write_squares(&scratch.squared[lane * model.input_columns], row, model.input_columns)
     scratch.samples = <const char*>scratch.squared
     scratch.down = model.input_columns * sizeof(real)
+
+
+cdef hot write_scaled(rows to, const real* row, real factor, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        to[i] = row[i] * factor
 
 
 # --------------------------------------------------------------------------------------- products by twos, and groups
 cdef void add_products_of_rows(const Model* model, Scratch* scratch, Py_ssize_t count) noexcept nogil:
     """The products of each two elements of a call's gradients, which lie in rows, times the weights: of the lower triangle."""
-    cdef Py_ssize_t panel, first, width, lane, j, i, part, height, vectors, n = model.n_results
+    cdef Py_ssize_t panel, first, width, lane, i, part, height, vectors, n = model.n_results
     cdef const real* rows = scratch.made_rows
     cdef real[24 * LINE] block
     for panel in range((n + 4 * WIDTH - 1) // (4 * WIDTH)):
         first = panel * 4 * WIDTH
         width = min(4 * WIDTH, (n - first + LINE - 1) // LINE * LINE)
         vectors = 4 if width == 4 * WIDTH else 1
+        if width > n - first:
+            memset(scratch.weighted, 0, count * width * sizeof(real))
         for lane in range(count):
-            for j in range(width):
-                scratch.weighted[lane * width + j] = rows[lane * n + first + j] * scratch.aside[lane] if first + j < n else 0.0
+            write_scaled(&scratch.weighted[lane * width], &rows[lane * n + first], scratch.aside[lane], min(width, n - first))
         i = first
         while i < n:
             height = block_rows(n - i)
@@ -2856,8 +2888,6 @@ cdef class Risk:
             m.n_sums = m.n_results * groups
         if m.n_blocks > 1:
             self.room_for_blocks(blocks)
-        if kind != GRADIENTS:
-            m.batch = 1
         if segments is None:
             segments = ((1, 0, m.n_results),)
         m.segments = <Segment*>array_of(((0, -1, 1), *segments), 3, sizeof(Segment), &m.n_segments)  # first the loss

@@ -127,9 +127,10 @@ class Reductions:
         wants = set(request.want)
         if request.nonfinite != "propagate":
             bad = self._rows.not_finite(theta, arrays, request, first)
+            found["nonfinite_rows"] = {first: int(bad.sum())}
+        if request.nonfinite == "zero":
             add("everybody", "total", arrays[2])
             arrays = (*arrays[:2], np.where(bad, 0.0, weights_of(arrays)), arrays[3])
-            found["nonfinite_rows"] = {first: int(bad.sum())}
         weights = arrays[2]
         found["greatest"] = 1.0 if weights is None else float(np.max(np.abs(weights), initial=0.0))
         if wants & {"risk", "mean", "noise", "variance"}:
@@ -279,7 +280,7 @@ class Reductions:
                 found[name] = greatest_of([part["top"] for part in sums], request.top)
         if set(request.want) & set(_CLIPPED):
             greatest = max(part["greatest"] for part in sums)
-            found["sensitivity"] = greatest * math.sqrt(math.fsum(bound**2 for _, bound in request.clip))
+            found["sensitivity"] = greatest * math.hypot(*(bound for _, bound in request.clip))
         return found
 
     def _moments(self, name: str, pair: Any, total: float) -> Any:

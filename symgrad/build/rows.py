@@ -40,22 +40,21 @@ class Rows:
         return found
 
     def not_finite(self, theta: Any, arrays: Arrays, request: Request, first: int) -> Any:
-        """Return which rows have no finite gradient, though they have a weight; where that is an error, raise it.
-
-        Those of the last block: more than one is asked for an error alone.
-        """
-        bad, many, where = np.zeros(0, bool), 0, -1
+        """Return which rows have no finite gradient, though they have a weight; where that is an error, raise it."""
+        found, many, where = [np.zeros(0, bool)], 0, -1
         for a in range(0, rows_in(arrays), BLOCK):
             some = taken(arrays, a, a + BLOCK)
             bad = ~np.isfinite(self.norms(theta, some, None, None)[:, 0]) & (weights_of(some) != 0)
             where = first + a + int(np.argmax(bad)) if bad.any() and where < 0 else where
             many += int(bad.sum())
+            if request.nonfinite == "zero":
+                found.append(bad)
         if request.nonfinite == "raise" and many:
             raise ArrayError(
                 f"inputs: expected rows with finite gradients, got {many} others, the first of them row {where}; "
                 "nonfinite='zero' counts them as 0"
             )
-        return bad
+        return np.concatenate(found)
 
     def top(self, theta: Any, arrays: Arrays, count: int, first: int, threads: Any) -> tuple[Any, Any]:
         """Return the rows and norms of the greatest gradients among these rows, a block at a time."""
