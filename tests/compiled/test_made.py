@@ -1,5 +1,7 @@
 """What the sweep makes of gradients before they are summed, beside the same in NumPy, of all gradients at once."""
 
+import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -125,3 +127,40 @@ def test_blocks_of_rows_and_threads_change_no_bit(monkeypatch: pytest.MonkeyPatc
     ):
         assert all(np.array_equal(found[name], whole[name]) for name in wants if name != "top")
         assert [x.tolist() for x in found["top"]] == [x.tolist() for x in whole["top"]]
+
+
+def test_no_reduction_holds_a_number_for_each_row(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of 10**6 rows in files nothing is in memory but some rows at a time; 10**8 rows take as much."""
+    n, risk = 10**6, next(risk for risk in gallery.RISKS if risk.name == "misra1a")
+    compiled = sg.compile(risk, dtype="float32")  # the files' own: no block of rows is converted
+    theta = gallery.load("misra1a").theta
+    x = np.memmap(tmp_path / "x", np.float32, "w+", shape=n)
+    x[:] = np.linspace(0, 700, n)
+    codes = np.memmap(tmp_path / "g", np.uint8, "w+", shape=n)
+    out = np.memmap(tmp_path / "o", np.float64, "w+", shape=n)
+    for module in (rows, reductions):
+        monkeypatch.setattr(module, "BLOCK", 1 << 14)
+    wants: list[tuple[Any, dict[str, Any]]] = [
+        (["mean", "second_moment", "variance", "noise", "outer", "hessian"], {}),
+        (["clipped_mean", "clipped_fraction"], {"clip": 1e-3, "weights": x}),
+        ("outer_squared_weights", {"weights": x}),
+        ("group_sums", {"groups": codes}),
+        ("top", {"top": 3}),
+        ("mean", {"nonfinite": "zero"}),
+        ("squared_norms", {"out": {"squared_norms": out}, "nonfinite": "raise"}),
+        ("along", {"out": {"along": out}, "along": [1.0, 2.0]}),
+    ]
+    for want, options in wants:
+        compiled.reduce(theta, x[:3000], x[:3000], want=want, **{k: _cut(v, 3000) for k, v in options.items()})
+        tracemalloc.start()
+        compiled.reduce(theta, x, x, want=want, **options)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 2_000_000, want
+
+
+def _cut(value: Any, count: int) -> Any:
+    """Of arrays, and of those in a dictionary, the first rows."""
+    if isinstance(value, dict):
+        return {key: _cut(array, count) for key, array in value.items()}
+    return value[:count] if isinstance(value, np.ndarray) else value
