@@ -24,7 +24,7 @@ from cpython.long cimport PyLong_AsLongLongAndOverflow
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from cpython.weakref cimport PyWeakref_NewRef
 from libc.math cimport NAN, floor as c_floor, frexp, ldexp, log as c_log, pow as c_pow, sqrt as c_sqrt, tan as c_tan
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memmove, memset
 
@@ -43,6 +43,7 @@ cdef extern from *:
     #define hot_function
     #endif
     #define hot hot_function void
+    #define hot_count hot_function Py_ssize_t
     #define inlined __attribute__((always_inline)) void  /* once for each number of lanes, which is a literal there */
     typedef real *__restrict__ rows;
     typedef double *__restrict__ pairs;
@@ -52,6 +53,8 @@ cdef extern from *:
     #define magnitude __builtin_fabs
     /* NaN with one pattern of bits, whichever operation it came from */
     static inline hot_function double canonical(double x) { return x == x ? x : __builtin_nan(""); }
+    /* a pair as one number; an infinity stays one */
+    static inline hot_function double sum_of(double high, double low) { return high - high == 0.0 ? high + low : high; }
     #define GREATEST 0x1.fffffffffffffp1023
     #define SHRINK 0x1p-64
     #define LEAST 0x1p-126
@@ -482,6 +485,33 @@ s00 = fma_vector(a[0 * down], b0, s00);
         for (; k + 8 <= count; k += 8) add_rows_8(to, x + k * down, down, factors + k, n, ahead);
         for (; k < count; k++) add_rows_1(to, x + k * down, down, factors + k, n, ahead);
     }
+    static hot write_squares(real *__restrict__ to, const real *x, Py_ssize_t n) {
+        for (Py_ssize_t j = 0; j < n; j++) to[j] = x[j] * x[j];
+    }
+    /* to[k] = |x[k]|**2 of ``count`` rows, in the order of weighted sums */
+    #define LEAST_LENGTH 0x1p-90
+    static hot squared_lengths(double *__restrict__ to, const char *x, Py_ssize_t down, Py_ssize_t n, Py_ssize_t count) {
+        part sums[PARTS][TOGETHER], v;
+        real found[TOGETHER];
+        for (Py_ssize_t row = 0; row < count; row += TOGETHER, x += TOGETHER * down) {
+            int some = count - row < TOGETHER ? (int)(count - row) : TOGETHER;
+            for (Py_ssize_t q = 0; q < PARTS; q++) {
+                for (int i = 0; i < some; i++) {
+                    part s = {0};
+                    for (Py_ssize_t j = 0; j + 8 <= n; j += 8) {
+                        v = INPUTS(x + i * down + q * PART_BYTES, j);
+                        s = fma_part(v, v, s);
+                    }
+                    v = INPUTS(x + i * down + q * PART_BYTES, n - 8);
+                    if (n % 8) s += MASKED(v * v, MASK(n, q));
+                    sums[q][i] = s;
+                }
+                for (int i = some; i < TOGETHER; i++) sums[q][i] = (part){0};
+            }
+            add_up(found, sums[0]);
+            for (int i = 0; i < some; i++) to[row + i] = found[i];
+        }
+    }
     /* to = factor * x, NaN with one pattern of bits; ``more``: onto what is there; numbers of ``to`` are ``step`` apart */
     static hot write_multiple(real *__restrict__ to, Py_ssize_t step, const char *x, real factor, Py_ssize_t n, int more) {
         for (Py_ssize_t j = 0; j < n; j++) {
@@ -855,6 +885,8 @@ s00 = fma_vector(a[0 * down], b0, s00);
     static void settle_stores(void) {}
     #endif
     """
+    ctypedef Py_ssize_t hot_count
+    double sum_of(double, double) noexcept nogil
     ctypedef void hot  # loops over lanes are vectorised, whatever the rest of the module is compiled with
     ctypedef float real
     ctypedef real* rows
@@ -880,6 +912,9 @@ s00 = fma_vector(a[0 * down], b0, s00);
     void multiply_block(Py_ssize_t, Py_ssize_t, real*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, int) noexcept nogil
     hot weigh_rows(real*, const char*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
     hot sum_multiples(real*, const char*, Py_ssize_t, const real*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+    hot write_squares(real*, const real*, Py_ssize_t) noexcept nogil
+    hot squared_lengths(double*, const char*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+    const double LEAST_LENGTH
     hot write_multiple(real*, Py_ssize_t, const char*, real, Py_ssize_t, int) noexcept nogil
     hot scatter(const real*, Py_ssize_t, real*, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil  # rows of lanes to one row for each sample
     void stream(real*, const real*, Py_ssize_t) noexcept nogil  # a copy past the caches
@@ -896,6 +931,13 @@ cdef enum:
     LINE = 64 // sizeof(real)  # columns of a matrix are padded to so many
     SLICE = (1 << 15) // (MATRIX_LANES * sizeof(real))  # rows that stay in the first cache while they are multiplied
 
+cdef enum Kind:  # what is summed: each sample's gradient, or what is made of it
+    GRADIENTS
+    CLIPPED
+    SQUARES
+    PRODUCTS  # of each two of its elements, the lower triangle row by row
+    GROUPS  # the gradient, to the sums of the sample's group
+
 cdef struct Segment:  # ``size`` rows of values that are summed one by one: the sums of a node from ``at`` on (0: the loss)
     Py_ssize_t row, at, size
 
@@ -910,6 +952,7 @@ cdef struct Multiple:  # a gradient that is a factor, in ``row``, times ``size``
 cdef struct Turned:  # an operand of products: p times k rows of lanes, (q, j) is row + q * down + j * right
     Py_ssize_t row, p, k, down, right
     Py_ssize_t place  # among what is turned for a call
+    Py_ssize_t block  # of parameters, whose factor multiplies it
 
 cdef struct Outer:  # a gradient that is a sum over samples of left @ right, (m, p) times (p, k), both in rows
     Py_ssize_t at, left, right, m, p, k  # at: the first of its parameters
@@ -921,7 +964,15 @@ cdef struct Outer:  # a gradient that is a sum over samples of left @ right, (m,
 cdef struct Model:  # rows of values: what lane functions fill; of data: what they read. A row ~r is row r of the data
     Py_ssize_t number  # of the risk among those of this process
     Py_ssize_t n_results  # what is summed for each sample, or written: a derivative for each parameter, or as many as the table says
-    Py_ssize_t n_gradient  # numbers that are returned of it: as many, or where derivatives are pulled back, the parameters
+    Py_ssize_t n_gradient  # numbers of a sample's gradient: as many, or where derivatives are pulled back, the parameters
+    Py_ssize_t n_sums  # what is summed: as many, or all products by twos, or as many for each group
+    Py_ssize_t n_means  # what is made of the sums: as many, or the gradient
+    Kind kind
+    Py_ssize_t n_blocks  # of parameters, each with a norm
+    Py_ssize_t* blocks  # the block of each; NULL where there is one
+    bint in_rows  # what is summed is made from gradients that are written out
+    Py_ssize_t rows_together, made  # so many gradients at a time, and so many sums of a tile
+    Py_ssize_t squared_rows  # of the widest operand
     Py_ssize_t n_parameters, input_columns, target_columns, n_predictions
     LaneFunction pull  # summed derivatives to those by the parameters; NULL where these are summed themselves
     Py_ssize_t pulled_rows  # that it fills: the parameters' derivatives, and what it works in
@@ -988,11 +1039,13 @@ cdef void plan_outer(Model* m, Outer* o) noexcept:
     else:
         t.row, t.p, t.k, t.down, t.right = o.left, o.p, o.m, 1, o.p
         o.row, o.down, o.step, o.rows, o.columns, o.node_down, o.node_right = o.right, 1, o.k, o.k, o.m, 1, o.k
+    t.block = 0 if m.blocks == NULL else m.blocks[o.at]
+    m.squared_rows = max(m.squared_rows, o.rows)
     o.place = m.products
     m.products += o.rows * padded(o.columns)
     for i in range(m.n_turns):  # turned already, for another product
         other = &m.turns[i]
-        if other.row == t.row and other.p == t.p and other.k == t.k and other.down == t.down:
+        if other.row == t.row and other.p == t.p and other.k == t.k and other.down == t.down and other.block == t.block:
             o.turned = other.place
             return
     m.n_turns += 1
@@ -1057,6 +1110,17 @@ cdef void plan(Model* m, unsigned char* filled) noexcept:
     for i in range(m.n_results):
         m.covered = m.covered and filled[i]
     plan_columns(m)
+    plan_sums(m)
+
+
+cdef void plan_sums(Model* m) noexcept:
+    """What is summed, and where it lies while a tile is."""
+    m.in_rows = m.kind >= PRODUCTS or m.kind == SQUARES and not m.factored
+    m.rows_together = MOST_LANES if m.kind == PRODUCTS else max(1, min(<Py_ssize_t>MOST_LANES, (1 << 15) // max(1, m.n_gradient)))
+    m.made = m.n_gradient * padded(m.n_gradient) if m.kind == PRODUCTS else 2 * m.n_sums if m.in_rows else 0
+    while m.kind == GROUPS and m.tile_rows * m.n_gradient < 4 * m.n_sums:
+        m.depth *= 2  # a tile's sums are folded once for many rows
+        m.tile_rows *= 2
 
 
 cdef class Risk
@@ -1501,6 +1565,8 @@ cdef struct Sweep:
     char* out  # what is wanted of each sample
     Py_ssize_t out_rows  # so many rows of values, or one number
     Py_ssize_t out_size  # so many bytes
+    const double* bounds  # of the norm of each block
+    const int64_t* codes  # each sample's group, -1 for none
 
 
 cdef struct Scratch:  # what a thread works in
@@ -1512,14 +1578,21 @@ cdef struct Scratch:  # what a thread works in
     real* values_by_lane  # where each lane's numbers lie together
     real* data_by_lane
     real* gradient  # of one lane
-    real* row  # one sample's gradient
     real* cotangents  # of one lane, where they are pulled back; and after them what that works in
     const char* samples  # rows of the inputs of a call, ``down`` bytes apart
     Py_ssize_t down
     real* table  # where the inputs are copied that are not in rows
     double* multiples  # sums of multiples of inputs over the samples of a tile
     real* sums_of_call  # of one multiple
-    real* factors  # of the multiples, where masked samples are left out
+    real* factors  # of the multiples, where masked samples are left out, or other numbers are summed
+    real* aside  # the weights of a call
+    real* factors_of_lanes  # for each block
+    double* lengths  # squared norms, for each block
+    double* length_pairs
+    real* made_rows  # gradients
+    real* weighted  # some of their columns, times the weights
+    real* squared  # an operand, or the inputs
+    double* made  # sums of a tile
 
 
 cdef hot gather_table(rows to, const Column* table, Py_ssize_t first, Py_ssize_t columns, Py_ssize_t start, Py_ssize_t count,
@@ -1682,7 +1755,9 @@ cdef Py_ssize_t squeeze(const Model* model, Scratch* scratch, const unsigned cha
         if not masked[lane]:
             memmove(&scratch.table[kept * model.input_columns], scratch.samples + lane * scratch.down, size)
             for i in range(model.n_scaled):
-                factors = <real*>row_of(model, model.scaled[i].row, scratch.values, scratch.data, model.lanes)
+                factors = &scratch.factors[i * MOST_LANES]
+                if model.kind == GRADIENTS:
+                    factors = <real*>row_of(model, model.scaled[i].row, scratch.values, scratch.data, model.lanes)
                 scratch.factors[i * MOST_LANES + kept] = factors[lane]
             kept += 1
     scratch.samples = <const char*>scratch.table
@@ -1692,13 +1767,24 @@ cdef Py_ssize_t squeeze(const Model* model, Scratch* scratch, const unsigned cha
 
 cdef void add_multiples_of_inputs(const Model* model, Scratch* scratch, const unsigned char* masked) noexcept nogil:
     """A call's share of the gradients that are multiples of its inputs: summed plainly, and added to pairs."""
-    cdef Py_ssize_t i, ahead = model.lanes * scratch.down
-    cdef Py_ssize_t count = model.lanes if masked == NULL else squeeze(model, scratch, masked)
+    cdef Py_ssize_t i, count, ahead = model.lanes * scratch.down
     cdef const real* factors
     cdef Multiple* s
+    for i in range(model.n_scaled if model.kind != GRADIENTS else 0):
+        s = &model.scaled[i]
+        factors = row_of(model, s.row, scratch.values, scratch.data, model.lanes)
+        if model.kind == SQUARES:
+            write_squares(&scratch.factors[i * MOST_LANES], factors, model.lanes)
+            multiply_lanes_by(&scratch.factors[i * MOST_LANES], scratch.aside, model.lanes)
+        else:
+            memcpy(&scratch.factors[i * MOST_LANES], factors, model.lanes * sizeof(real))
+            multiply_lanes_by(&scratch.factors[i * MOST_LANES], &scratch.factors_of_lanes[block_of(model, s.at) * MOST_LANES], model.lanes)
+    count = model.lanes if masked == NULL else squeeze(model, scratch, masked)
+    if model.kind == SQUARES:
+        square_table(model, scratch, count)
     for i in range(model.n_scaled):
         s = &model.scaled[i]
-        factors = row_of(model, s.row, scratch.values, scratch.data, model.lanes) if masked == NULL else &scratch.factors[i * MOST_LANES]
+        factors = row_of(model, s.row, scratch.values, scratch.data, model.lanes) if masked == NULL and model.kind == GRADIENTS else &scratch.factors[i * MOST_LANES]
         sum_multiples(scratch.sums_of_call, scratch.samples + s.first * sizeof(real), scratch.down, factors, s.size, count, ahead)
         add_call(&scratch.multiples[s.place], &scratch.multiples[s.place + s.size], scratch.sums_of_call, s.size)
 
@@ -1834,15 +1920,24 @@ cdef hot write_outer(rows to, const real* left, const real* right, Py_ssize_t m,
 
 cdef void add_outers(const Model* model, Scratch* scratch, const unsigned char* masked) noexcept nogil:
     """The products of a call, onto the sums of the tile."""
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i, row
+    cdef const real* left
     cdef Turned* t
     cdef Outer* o
     for i in range(model.n_turns):
         t = &model.turns[i]
         turn(&scratch.turned[t.place * MATRIX_LANES], row_of(model, t.row, scratch.values, scratch.data, MATRIX_LANES), t.p, t.k, t.down, t.right, masked)
+        if model.kind != GRADIENTS:
+            multiply_turned(&scratch.turned[t.place * MATRIX_LANES], t.k,
+                            scratch.aside if model.kind == SQUARES else &scratch.factors_of_lanes[t.block * MOST_LANES], model.kind == SQUARES)
     for i in range(model.n_outers):
         o = &model.outers[i]
-        add_outer(&scratch.products[o.place], row_of(model, o.row, scratch.values, scratch.data, MATRIX_LANES), o.down, o.step,
+        left = row_of(model, o.row, scratch.values, scratch.data, MATRIX_LANES)
+        if model.kind == SQUARES:
+            for row in range(o.rows):
+                write_squares(&scratch.squared[row * MATRIX_LANES], &left[row * o.down * MATRIX_LANES], MATRIX_LANES)
+            left = scratch.squared
+        add_outer(&scratch.products[o.place], left, 1 if model.kind == SQUARES else o.down, o.step,
                   &scratch.turned[o.turned * MATRIX_LANES], o.rows, o.p, o.columns)
 
 
@@ -1883,6 +1978,12 @@ cdef hot sum_tile(Sweep* sweep, Scratch* scratch, Py_ssize_t tile, double* node)
     cdef unsigned char[MOST_LANES] masked
     cdef bint weighted = sweep.columns[WEIGHTS].base != NULL
     memset(sums, 0, 2 * (n_rows + 1) * lanes * sizeof(double))
+    cdef bint made = model.kind != GRADIENTS
+    cdef real* first = scratch.values
+    if made:
+        fill_ones(scratch.aside, lanes)
+    if model.made:
+        memset(scratch.made, 0, model.made * sizeof(double))
     if sweep.with_gradient and model.n_outers:
         memset(scratch.products, 0, model.products * sizeof(double))
     if sweep.with_gradient and model.n_scaled:
@@ -1898,15 +1999,36 @@ cdef hot sum_tile(Sweep* sweep, Scratch* scratch, Py_ssize_t tile, double* node)
         if sweep.shrunk:
             shrink(weights, lanes)
         values = &scratch.values[waiting * distance]
+        if made and (weighted or sweep.shrunk):  # gradients are taken without their weights, which multiply what is made of them
+            memcpy(scratch.aside, weights, lanes * sizeof(real))
+            fill_ones(weights, lanes)
         sweep.function(sweep.c, data, values)
+        if made and (weighted or sweep.shrunk):
+            memcpy(weights, scratch.aside, lanes * sizeof(real))
+        if model.in_rows:
+            add_call_of_rows(sweep, scratch, start, count, masked if n_masked else NULL)
+            if n_masked:
+                clear_masked(weights, 1, masked, lanes)
+            if weighted:
+                accumulate(weights, 1, 0, &sums[n_rows * lanes], &low[n_rows * lanes], lanes)
+            continue
+        scratch.values = values
+        if model.kind == CLIPPED:
+            find_factors(sweep, scratch, count)
         if sweep.with_gradient and model.n_outers:
             add_outers(model, scratch, masked if n_masked else NULL)
         if sweep.with_gradient and model.n_scaled:
             add_multiples_of_inputs(model, scratch, masked if n_masked else NULL)
+        if model.kind == CLIPPED:
+            scale_segments(model, scratch)
+        scratch.values = first
         if n_masked:
             clear_masked(values, n_rows, masked, lanes)
             clear_masked(weights, 1, masked, lanes)
-        waiting += 1
+        if model.kind == SQUARES:
+            accumulate_squares(values, scratch.aside, sums, low, n_rows, lanes)
+        else:
+            waiting += 1
         if waiting == model.batch:
             accumulate(scratch.values, waiting, distance, sums, low, n_rows * lanes)
             waiting = 0
@@ -1914,7 +2036,9 @@ cdef hot sum_tile(Sweep* sweep, Scratch* scratch, Py_ssize_t tile, double* node)
             accumulate(weights, 1, 0, &sums[n_rows * lanes], &low[n_rows * lanes], lanes)
     accumulate(scratch.values, waiting, distance, sums, low, n_rows * lanes)
     fold(&sums[n_rows * lanes], &low[n_rows * lanes], 1, lanes, node)
-    if sweep.with_gradient:
+    if model.in_rows:
+        fold_made(model, scratch, &node[2])
+    elif sweep.with_gradient:
         fold_gradients(model, sums, low, scratch, &node[2])
     else:
         fold(sums, low, 1, lanes, &node[2])
@@ -2018,10 +2142,10 @@ cdef void gradients_by_lanes(const Model* model, Scratch* scratch) noexcept nogi
 
 
 cdef void turn_gradients(const Model* model, Scratch* scratch, Py_ssize_t count) noexcept nogil:
-    """Make ready for `write_gradients` what products of matrices are part of."""
-    if model.n_results <= FEW_PARAMETERS:
+    """Before `write_gradients` writes a call's gradients: what products of matrices are part of is turned."""
+    if model.n_outers and model.n_results <= FEW_PARAMETERS:
         gradients_by_lanes(model, scratch)
-    else:
+    elif model.n_outers:
         turn_to_lanes(model, scratch, count)
 
 
@@ -2092,7 +2216,7 @@ cdef void write_block(Sweep* sweep, Scratch* scratch) noexcept nogil:
         gather(sweep, scratch, start, here, masked, &n_masked)
         sweep.function(sweep.c, scratch.data, scratch.values)
         settle(scratch.values, sweep.n_rows * n_lanes)
-        if sweep.with_gradient and sweep.model.n_outers:
+        if sweep.with_gradient:
             turn_gradients(sweep.model, scratch, here)
         lane = 0
         while lane < here:
@@ -2119,27 +2243,35 @@ cdef inline hot add_square(double* high, double* low, double x) noexcept nogil:
     add_exactly(high, low, square)
 
 
-cdef inline double sum_of(double high, double low) noexcept nogil:
-    """Return a pair as one number; an infinity stays one."""
-    return high + low if high - high == 0.0 else high
+cdef inline hot add_four_squares(const real* values, Py_ssize_t lanes, pairs high, pairs low) noexcept nogil:
+    cdef Py_ssize_t lane
+    cdef double a, b, c, d
+    for lane in range(lanes):
+        a = values[lane]
+        b = values[lanes + lane]
+        c = values[2 * lanes + lane]
+        d = values[3 * lanes + lane]
+        add_exactly(&high[lane], &low[lane], fma_double(a, a, b * b) + fma_double(c, c, d * d))
 
 
 cdef hot add_squares(const real* values, Py_ssize_t n_rows, Py_ssize_t lanes, pairs high, pairs low) noexcept nogil:
-    """The squares of each lane's values onto that lane's pair."""
-    cdef Py_ssize_t row, lane
-    for row in range(n_rows):
+    """The squares of each lane's values onto that lane's pair: four rows are added plainly."""
+    cdef Py_ssize_t row, lane, fours = n_rows - n_rows % 4
+    for row in range(0, fours, 4):
+        add_four_squares(&values[row * lanes], lanes, high, low)
+    for row in range(fours, n_rows):
         for lane in range(lanes):
             add_square(&high[lane], &low[lane], values[row * lanes + lane])
 
 
-cdef hot add_squares_along(const real* x, Py_ssize_t n, double factor, pairs high, pairs low) noexcept nogil:
-    """The squares of n numbers that lie one after the other, each times ``factor`` first (in double), onto eight pairs."""
+cdef hot add_squares_along(const real* x, Py_ssize_t n, pairs high, pairs low) noexcept nogil:
+    """The squares of n numbers that lie one after the other, onto eight pairs."""
     cdef Py_ssize_t j, i
     for j in range(n // EIGHT):
         for i in range(EIGHT):
-            add_square(&high[i], &low[i], factor * x[j * EIGHT + i])
+            add_square(&high[i], &low[i], x[j * EIGHT + i])
     for j in range(n - n % EIGHT, n):
-        add_square(&high[0], &low[0], factor * x[j])
+        add_square(&high[0], &low[0], x[j])
 
 
 cdef double fold_eight(const double* high, const double* low) noexcept nogil:
@@ -2176,57 +2308,77 @@ cdef bint vanished(const real* values, Py_ssize_t n_rows, Py_ssize_t lanes, cons
     return others > 0
 
 
+cdef void add_lengths_of_segment(const Model* model, const real* values, const Segment* s, double* pairs_of_lanes) noexcept nogil:
+    """The squares of what is summed row by row, onto the pairs of each parameter's block."""
+    cdef Py_ssize_t row = s.at == 0, run, block
+    cdef double* high
+    while row < s.size:
+        block = block_of(model, s.at + row - 1)
+        run = 1 if model.n_blocks > 1 else s.size - row
+        while row + run < s.size and block_of(model, s.at + row + run - 1) == block:
+            run += 1
+        high = &pairs_of_lanes[2 * block * MOST_LANES]
+        add_squares(&values[(s.row + row) * model.lanes], run, model.lanes, high, &high[MOST_LANES])
+        row += run
+
+
 cdef hot norms_from_factors(const Model* model, Scratch* scratch, double* to, Py_ssize_t count, bint* doubtful) noexcept nogil:
-    """Each lane's squared norm; of a gradient that is column times row, from the norms of these: |left|**2 * |right|**2."""
-    cdef double[MOST_LANES] high, low, left, left_low, right, right_low
-    cdef double[EIGHT] eight, eight_low
-    cdef Py_ssize_t i, lane, loss, lanes = model.lanes
-    cdef const Segment* s
+    """Each lane's squared norm of each block; of a gradient that is column times row, or a number times inputs, from the norms of these."""
+    cdef double[MOST_LANES] left, left_low, right, right_low
+    cdef Py_ssize_t i, lane, lanes = model.lanes
     cdef Outer* o
     cdef Multiple* f
     cdef const real* column
     cdef const real* row
-    memset(high, 0, sizeof(high))
-    memset(low, 0, sizeof(low))
+    cdef double* high
+    memset(scratch.length_pairs, 0, 2 * model.n_blocks * MOST_LANES * sizeof(double))
     for i in range(model.n_segments):
-        s = &model.segments[i]
-        loss = s.at == 0
-        add_squares(&scratch.values[(s.row + loss) * lanes], s.size - loss, lanes, high, low)
-    for i in range(model.n_outers):
-        o = &model.outers[i]
+        add_lengths_of_segment(model, scratch.values, &model.segments[i], scratch.length_pairs)
+    for i in range(model.n_outers + model.n_scaled):
         memset(left, 0, sizeof(left))
         memset(left_low, 0, sizeof(left))
         memset(right, 0, sizeof(right))
         memset(right_low, 0, sizeof(right))
-        column = row_of(model, o.left, scratch.values, scratch.data, lanes)
-        row = row_of(model, o.right, scratch.values, scratch.data, lanes)
-        add_squares(column, o.m, lanes, left, left_low)
-        add_squares(row, o.k, lanes, right, right_low)
-        add_products(left, left_low, right, right_low, high, low, lanes, doubtful)
-        doubtful[0] = doubtful[0] or vanished(column, o.m, lanes, left) or vanished(row, o.k, lanes, right)
-    for i in range(model.n_scaled):
-        f = &model.scaled[i]
+        if i < model.n_outers:
+            o = &model.outers[i]
+            high = &scratch.length_pairs[2 * block_of(model, o.at) * MOST_LANES]
+            column = row_of(model, o.left, scratch.values, scratch.data, lanes)
+            row = row_of(model, o.right, scratch.values, scratch.data, lanes)
+            add_squares(column, o.m, lanes, left, left_low)
+            add_squares(row, o.k, lanes, right, right_low)
+            doubtful[0] = doubtful[0] or vanished(column, o.m, lanes, left) or vanished(row, o.k, lanes, right)
+        else:
+            f = &model.scaled[i - model.n_outers]
+            high = &scratch.length_pairs[2 * block_of(model, f.at) * MOST_LANES]
+            row = row_of(model, f.row, scratch.values, scratch.data, lanes)
+            add_squares(row, 1, lanes, left, left_low)
+            squared_lengths(right, scratch.samples + f.first * sizeof(real), scratch.down, f.size, count)
+            doubtful[0] = doubtful[0] or vanished(row, 1, lanes, left) or too_small(right, count) > 0
+        add_products(left, left_low, right, right_low, high, &high[MOST_LANES], lanes, doubtful)
+    for i in range(model.n_blocks):
+        high = &scratch.length_pairs[2 * i * MOST_LANES]
         for lane in range(count):
-            memset(eight, 0, sizeof(eight))
-            memset(eight_low, 0, sizeof(eight))
-            add_squares_along(<const real*>(scratch.samples + lane * scratch.down) + f.first, f.size,
-                              row_of(model, f.row, scratch.values, scratch.data, lanes)[lane], eight, eight_low)
-            add_exactly(&high[lane], &low[lane], fold_eight(eight, eight_low))
-    for lane in range(count):
-        to[lane] = canonical(sum_of(high[lane], low[lane]))
+            to[i * MOST_LANES + lane] = canonical(sum_of(high[lane], high[MOST_LANES + lane]))
+
+
+cdef hot_count too_small(const double* squares, Py_ssize_t n) noexcept nogil:
+    """How many sums of squares may have lost digits, whatever they are multiplied by."""
+    cdef Py_ssize_t i, others = 0
+    for i in range(n):
+        others += squares[i] < LEAST_LENGTH
+    return others
 
 
 cdef hot norms_from_gradients(Sweep* sweep, Scratch* scratch, double* to, Py_ssize_t count) noexcept nogil:
     """Each lane's squared norm from its gradient, written out for one lane after the other."""
     cdef double[EIGHT] eight, eight_low
     cdef Py_ssize_t lane
-    if sweep.model.n_outers:
-        turn_gradients(sweep.model, scratch, count)
+    turn_gradients(sweep.model, scratch, count)
     for lane in range(count):
-        write_rows(sweep, scratch, lane, scratch.row, 1)
+        write_rows(sweep, scratch, lane, scratch.made_rows, 1)
         memset(eight, 0, sizeof(eight))
         memset(eight_low, 0, sizeof(eight))
-        add_squares_along(scratch.row, sweep.model.n_gradient, 1.0, eight, eight_low)
+        add_squares_along(scratch.made_rows, sweep.model.n_gradient, eight, eight_low)
         to[lane] = canonical(fold_eight(eight, eight_low))
 
 
@@ -2268,6 +2420,240 @@ cdef object _reduced(_Bound data, theta, want, out):
 
 
 _REDUCTIONS = ("squared_norms",)
+
+
+cdef extern from *:
+    """
+    #define FAR 1e290  /* squares beyond have lost digits */
+    #define NEAR 1e-140
+    """
+    const double FAR
+    const double NEAR
+
+
+cdef inline Py_ssize_t block_of(const Model* model, Py_ssize_t parameter) noexcept nogil:
+    return 0 if model.blocks == NULL else model.blocks[parameter]
+
+
+cdef void fill_ones(real* to, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        to[i] = 1.0
+
+
+cdef hot multiply_lanes_by(real* row, const real* factors, Py_ssize_t lanes) noexcept nogil:
+    cdef Py_ssize_t lane
+    for lane in range(lanes):
+        row[lane] *= factors[lane]
+
+
+cdef hot square(real* row, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        row[i] *= row[i]
+
+
+cdef hot multiply_row(real* row, real factor, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        row[i] *= factor
+
+
+cdef void multiply_turned(real* turned, Py_ssize_t k, const real* factors, bint squared) noexcept nogil:
+    """A turned column: each lane's numbers, or their squares, times the lane's factor."""
+    cdef Py_ssize_t panel, width, lane
+    cdef real* row
+    for panel in range((k + 4 * WIDTH - 1) // (4 * WIDTH)):
+        width = min(4 * WIDTH, (k - panel * 4 * WIDTH + LINE - 1) // LINE * LINE)
+        for lane in range(MATRIX_LANES):
+            row = &turned[panel * 4 * WIDTH * MATRIX_LANES + lane * width]
+            if squared:
+                square(row, width)
+            multiply_row(row, factors[lane], width)
+
+
+# ------------------------------------------------------------------------------------------------------------- clipped
+cdef hot clip_lanes(const double* squares, double bound, const real* weights, rows factors, pairs longer, Py_ssize_t lanes) noexcept nogil:
+    """What each lane's gradient is multiplied by, from its squared norm; and whether the norm is above the bound."""
+    cdef Py_ssize_t lane
+    cdef double norm
+    for lane in range(lanes):
+        norm = c_sqrt(squares[lane])
+        longer[lane] = max(longer[lane], 1.0 if norm > bound else 0.0)
+        factors[lane] = <real>((bound / norm if norm > bound else 1.0) * weights[lane])
+
+
+cdef void clip_lane(Sweep* sweep, Scratch* scratch, Py_ssize_t lane, double* longer) noexcept nogil:
+    """What `clip_lanes` does, for one lane the squares of whose gradient leave the range."""
+    cdef const Model* model = sweep.model
+    cdef Py_ssize_t block, j
+    cdef double size, total, norm
+    write_rows(sweep, scratch, lane, scratch.made_rows, 1)
+    longer[lane] = 0.0
+    for block in range(model.n_blocks):
+        size = total = 0.0
+        for j in range(model.n_gradient):
+            if block_of(model, j) == block and not magnitude(scratch.made_rows[j]) <= size:
+                size = magnitude(scratch.made_rows[j])
+        for j in range(model.n_gradient):
+            if block_of(model, j) == block and 0.0 < size <= GREATEST:
+                total += scratch.made_rows[j] / size * (scratch.made_rows[j] / size)
+        norm = size * c_sqrt(total)
+        if norm > sweep.bounds[block]:
+            longer[lane] = 1.0
+        scratch.factors_of_lanes[block * MOST_LANES + lane] = <real>(
+            (sweep.bounds[block] / norm if norm > sweep.bounds[block] else 1.0) * scratch.aside[lane])
+
+
+cdef hot_count outside(const double* squares, Py_ssize_t count, double bound) noexcept nogil:
+    """How many squared norms have lost digits. One that is too small does not matter where the bound is larger."""
+    cdef Py_ssize_t lane, others = 0
+    cdef double least = NEAR * NEAR if bound < NEAR else -1.0
+    for lane in range(count):
+        others += (squares[lane] > FAR) + (squares[lane] < least)
+    return others
+
+
+cdef void find_factors(Sweep* sweep, Scratch* scratch, Py_ssize_t count) noexcept nogil:
+    """What each block of each lane's gradient is multiplied by; in place of the loss the weights of those that are clipped."""
+    cdef const Model* model = sweep.model
+    cdef Py_ssize_t block, lane
+    cdef double[MOST_LANES] longer
+    cdef bint doubtful = not model.factored
+    memset(longer, 0, sizeof(longer))
+    if model.factored:
+        norms_from_factors(model, scratch, scratch.lengths, count, &doubtful)
+    else:
+        memset(scratch.lengths, 0, model.n_blocks * MOST_LANES * sizeof(double))  # lanes beyond the last are none's
+    for block in range(model.n_blocks):
+        clip_lanes(&scratch.lengths[block * MOST_LANES], sweep.bounds[block], scratch.aside,
+                   &scratch.factors_of_lanes[block * MOST_LANES], longer, model.lanes)
+    for block in range(model.n_blocks):
+        doubtful = doubtful or outside(&scratch.lengths[block * MOST_LANES], count, sweep.bounds[block]) > 0
+    if doubtful:
+        turn_gradients(model, scratch, count)
+        for lane in range(count):
+            clip_lane(sweep, scratch, lane, longer)
+    for lane in range(model.lanes):
+        scratch.values[lane] = <real>(longer[lane] * scratch.aside[lane])
+
+
+cdef void scale_segments(const Model* model, Scratch* scratch) noexcept nogil:
+    """Each lane's share of the gradient that is summed row by row, times the lane's factor; not what stands for the loss."""
+    cdef Py_ssize_t i, row
+    cdef const Segment* s
+    for i in range(model.n_segments):
+        s = &model.segments[i]
+        for row in range(s.at == 0, s.size):
+            multiply_lanes_by(&scratch.values[(s.row + row) * model.lanes],
+                              &scratch.factors_of_lanes[block_of(model, s.at + row - 1) * MOST_LANES], model.lanes)
+
+
+# -------------------------------------------------------------------------------------------------------------- squared
+cdef hot accumulate_squares(const real* values, const real* weights, pairs high, pairs low, Py_ssize_t n_rows, Py_ssize_t lanes) noexcept nogil:
+    """The squares of lanes' values, times the weights, onto each lane's pair, with what they were rounded by."""
+    cdef Py_ssize_t row, lane
+    cdef double x, square, product
+    for row in range(n_rows):
+        for lane in range(lanes):
+            x = values[row * lanes + lane]
+            square = x * x
+            product = square * weights[lane]
+            low[row * lanes + lane] += fma_double(square, weights[lane], -product) + fma_double(x, x, -square) * weights[lane]
+            add_exactly(&high[row * lanes + lane], &low[row * lanes + lane], product)
+
+
+cdef void square_table(const Model* model, Scratch* scratch, Py_ssize_t count) noexcept nogil:
+    """The squares of a call's inputs, where they lie in rows."""
+    cdef Py_ssize_t lane, j
+    cdef const real* row
+    for lane in range(count):
+        row = <const real*>(scratch.samples + lane * scratch.down)
+        write_squares(&scratch.squared[lane * model.input_columns], row, model.input_columns)
+    scratch.samples = <const char*>scratch.squared
+    scratch.down = model.input_columns * sizeof(real)
+
+
+cdef hot write_scaled(rows to, const real* row, real factor, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        to[i] = row[i] * factor
+
+
+# --------------------------------------------------------------------------------------- products by twos, and groups
+cdef void add_products_of_rows(const Model* model, Scratch* scratch, Py_ssize_t count) noexcept nogil:
+    """The products of each two elements of a call's gradients, which lie in rows, times the weights: of the lower triangle."""
+    cdef Py_ssize_t panel, first, width, lane, i, part, height, vectors, n = model.n_gradient
+    cdef const real* rows = scratch.made_rows
+    cdef real[24 * LINE] block
+    for panel in range((n + 4 * WIDTH - 1) // (4 * WIDTH)):
+        first = panel * 4 * WIDTH
+        width = min(4 * WIDTH, (n - first + LINE - 1) // LINE * LINE)
+        vectors = 4 if width == 4 * WIDTH else 1
+        if width > n - first:
+            memset(scratch.weighted, 0, count * width * sizeof(real))
+        for lane in range(count):
+            write_scaled(&scratch.weighted[lane * width], &rows[lane * n + first], scratch.aside[lane], min(width, n - first))
+        i = first
+        while i < n:
+            height = block_rows(n - i)
+            for part in range(width // (vectors * WIDTH)):
+                multiply_block(height, vectors, &block[part * WIDTH], width, &rows[i], 1, n, &scratch.weighted[part * WIDTH], width, count, 0)
+            add_block(&scratch.made[first * n + i * width], block, height * width)
+            i += height
+
+
+cdef hot add_row(pairs high, pairs low, const real* row, double weight, bint squared, Py_ssize_t n) noexcept nogil:
+    """A sample's gradient, or its square, times its weight, onto pairs."""
+    cdef Py_ssize_t j
+    cdef double square, product
+    if squared:
+        for j in range(n):
+            square = <double>row[j] * row[j]
+            product = square * weight
+            low[j] += fma_double(square, weight, -product) + fma_double(row[j], row[j], -square) * weight
+            add_exactly(&high[j], &low[j], product)
+        return
+    for j in range(n):
+        add_exactly(&high[j], &low[j], row[j] * weight)
+
+
+cdef void add_call_of_rows(Sweep* sweep, Scratch* scratch, Py_ssize_t start, Py_ssize_t count, const unsigned char* masked) noexcept nogil:
+    """A call's gradients, written out in rows, onto the sums of the tile."""
+    cdef const Model* model = sweep.model
+    cdef Py_ssize_t lane = 0, here, some, group, n = model.n_gradient
+    turn_gradients(model, scratch, count)
+    while lane < count:
+        some = min(model.rows_together, count - lane)
+        write_rows(sweep, scratch, lane, scratch.made_rows, some)
+        for here in range(some):
+            if masked != NULL and masked[lane + here]:
+                memset(&scratch.made_rows[here * n], 0, n * sizeof(real))
+            elif model.kind != PRODUCTS:
+                group = 0 if sweep.codes == NULL else sweep.codes[start + lane + here]
+                if group >= 0:
+                    add_row(&scratch.made[group * n], &scratch.made[model.n_sums + group * n], &scratch.made_rows[here * n],
+                            scratch.aside[lane + here], model.kind == SQUARES, n)
+        if model.kind == PRODUCTS:
+            add_products_of_rows(model, scratch, some)
+        lane += some
+
+
+cdef void fold_made(const Model* model, Scratch* scratch, double* node) noexcept nogil:
+    """The sums of a tile that are no gradient's, each to its place in the node; there is no loss."""
+    cdef Py_ssize_t i, j, first, width, n = model.n_gradient
+    memset(node, 0, 2 * (1 + model.n_sums) * sizeof(double))
+    node += 2
+    if model.kind != PRODUCTS:
+        for i in range(model.n_sums):
+            merge(&node[2 * i], &node[2 * i + 1], scratch.made[i], scratch.made[model.n_sums + i])
+        return
+    for i in range(n):
+        for j in range(i + 1):
+            first = j // (4 * WIDTH) * (4 * WIDTH)
+            width = min(4 * WIDTH, (n - first + LINE - 1) // LINE * LINE)
+            node[0] = scratch.made[first * n + i * width + j - first]
+            node += 2
 
 
 cdef object _DOUBLE = np.dtype(np.float64)
@@ -2472,17 +2858,22 @@ cdef class Risk:
     cdef LaneFunction losses, gradients, predictions
     cdef bint scalar
     cdef double key
-    cdef object keep  # the capsules
+    cdef dict told  # the keywords
+    cdef object keep  # a capsule
     cdef object expected_theta, expected_nodes  # what errors say
 
     def __cinit__(self, *, parameters, inputs, targets, once, invariants, losses, gradients, predictions=None, outputs=0, scalar=True, penalty=0,
-                 rows, summed, lanes=64, depth=16, batch=4, cost=1, key=0, results=0, pull=None, pulled=0, segments=None, outers=(), predictors=(), scaled=()):
+                 rows, summed, lanes=64, depth=16, batch=4, cost=1, key=0, results=0, pull=None, pulled=0, segments=None, outers=(), predictors=(),
+                 scaled=(), kind=GRADIENTS, blocks=(), groups=0):
         global _risks
         cdef Model* m = &self.model
         _risks += 1
         m.number = _risks
         self.PARAMETERS, self.INPUTS, self.TARGETS = parameters, inputs, targets
-        self.keep = once, losses, gradients, predictions, pull
+        self.told = dict(parameters=parameters, inputs=inputs, targets=targets, once=once, invariants=invariants, losses=losses, gradients=gradients,
+                         rows=rows, summed=summed, lanes=lanes, depth=depth, batch=batch, cost=cost, key=key, results=results, segments=segments,
+                         outers=outers, predictors=predictors, scaled=scaled, pull=pull, pulled=pulled)
+        self.keep = predictions
         self.once = <OnceFunction>PyCapsule_GetPointer(once, "once/float32")
         self.losses = <LaneFunction>PyCapsule_GetPointer(losses, "lanes/float32")
         self.gradients = <LaneFunction>PyCapsule_GetPointer(gradients, "lanes/float32")
@@ -2500,6 +2891,18 @@ cdef class Risk:
         m.n_results = results or m.n_parameters
         m.n_gradient = m.n_results if m.pull == NULL else m.n_parameters
         m.pulled_rows = pulled
+        m.kind, m.n_blocks, m.n_sums = kind, max(1, len(set(blocks))), m.n_results
+        if kind == CLIPPED:
+            m.n_parameters += m.n_blocks
+        elif kind == SQUARES:
+            m.n_sums = m.n_gradient
+        elif kind == PRODUCTS:
+            m.n_sums = m.n_gradient * (m.n_gradient + 1) // 2
+        elif kind == GROUPS:
+            m.n_sums = m.n_gradient * groups
+        m.n_means = m.n_gradient if kind == GRADIENTS else m.n_sums
+        if m.n_blocks > 1:
+            self.room_for_blocks(blocks)
         if segments is None:
             segments = ((1, 0, m.n_results),)
         m.segments = <Segment*>array_of(((0, -1, 1), *segments), 3, sizeof(Segment), &m.n_segments)  # first the loss
@@ -2511,10 +2914,11 @@ cdef class Risk:
         filled = bytearray(m.n_results + 1)
         plan(m, filled)
         self.expected_theta = "an array of shape (%d,)" % m.n_parameters
-        self.expected_nodes = "dictionaries {(level, index): float64 array of shape (%d, 2)}" % (4 + m.n_results)
+        self.expected_nodes = "dictionaries {(level, index): float64 array of shape (%d, 2)}" % (4 + m.n_sums)
 
     def __dealloc__(self):
         free(self.model.segments)
+        free(self.model.blocks)
         free(self.model.columns)
         free(self.model.predictors)
         free(self.model.scaled)
@@ -2540,9 +2944,78 @@ cdef class Risk:
             _refuse(WRONG_VALUE, "theta", self.expected_theta, theta.shape, "pack({name: array, ...}) makes one")
         return _plain(theta)
 
+    cdef int room_for_blocks(self, blocks) except -1:
+        cdef Py_ssize_t at = 0, i, j
+        self.model.blocks = <Py_ssize_t*>malloc(self.model.n_results * sizeof(Py_ssize_t))
+        if self.model.blocks == NULL:
+            raise MemoryError()
+        for i in range(len(blocks)):
+            for j in range(_size(self.PARAMETERS[i][1])):
+                self.model.blocks[at] = blocks[i]
+                at += 1
+        return 0
+
+    def summing(self, kind, blocks=(), groups=0):
+        """Return a risk that sums in place of gradients what its ``kind`` says of them, or None where the sweep cannot.
+
+        "clipped": the gradient in which no norm of a block is above its bound, and in place of the loss 1 where one was; the
+        bounds follow theta, and ``blocks`` has the number of the block of each parameter. "squares". "products": of each two
+        elements, the rows of the lower triangle. "groups": the gradient, in as many groups.
+        """
+        cdef double[3] what = [self.key, <double>_KINDS[kind], <double>groups]
+        cdef Risk made = Risk(**{**self.told, "kind": _KINDS[kind], "blocks": blocks, "groups": groups})
+        cdef const Model* m = &made.model
+        cdef Py_ssize_t i, j
+        made.key = as_number(mixed(0, what, 3))
+        if m.kind == CLIPPED and not m.factored and (m.pull == NULL or m.n_blocks > 1):
+            return None
+        for i in range(m.n_scaled):
+            for j in range(m.scaled[i].size):
+                if block_of(m, m.scaled[i].at + j * m.scaled[i].step) != block_of(m, m.scaled[i].at):
+                    return None
+        return made
+
+    def pulled(self, theta, sums):
+        """Return the derivatives by the parameters, float64, that belong to sums of those by which this risk sums."""
+        cdef real* c
+        if self.model.pull == NULL:
+            return sums
+        given = np.zeros(self.model.n_results + self.model.pulled_rows, _REAL)
+        given[:self.model.n_results] = sums
+        found = np.empty(self.model.n_gradient, _REAL)
+        c = _invariants(self, self.theta(theta))
+        cdef Py_buffer view, to
+        PyObject_GetBuffer(given, &view, PyBUF_STRIDES)
+        PyObject_GetBuffer(found, &to, PyBUF_STRIDES)
+        pull_back(&self.model, c, <real*>view.buf, &(<real*>view.buf)[self.model.n_results], <real*>to.buf, NULL)
+        PyBuffer_Release(&to)
+        PyBuffer_Release(&view)
+        free(c)
+        return found.astype(_DOUBLE)
+
+    @property
+    def TILE(self):
+        """The rows of a tile."""
+        return self.model.tile_rows
+
+    def partial_sums(self, theta, inputs, targets, weights=None, *, first=0, threads=None, codes=None):
+        """Return the sums over these rows, as a module's own `partial_sums` does. codes (N,): each row's group, int64; -1 is none."""
+        cdef _Bound data = _bound(self, inputs, targets, weights, threads)
+        data.codes = codes
+        return _nodes(data, self.theta(theta).copy(), _first_tile(first, self.model.tile_rows))
+
+    def merge_sums(self, theta, *parts):
+        """Return the means of what is summed, as a module's own `merge_sums` does."""
+        theta = self.theta(theta).copy()
+        cdef dict nodes = _collected(self, theta, parts)
+        return _merged(self, theta, _in_order(nodes, self.model.tile_rows), nodes)
+
     def functions(self, module):
         """Return what a model's module offers, by name: the functions of `doors`, which know this risk."""
         return _doors(self, module)
+
+
+_KINDS = {"clipped": CLIPPED, "squares": SQUARES, "products": PRODUCTS, "groups": GROUPS}
 
 
 cdef Py_ssize_t _size(shape) except -1:
@@ -2561,6 +3034,7 @@ cdef class _Bound:
     cdef tuple arrays  # inputs, targets, weights: each an array of N rows, or N numbers for one column, or None
     cdef tuple fixed  # what keeps their memory as it is
     cdef Column[3] columns  # where they are read in place
+    cdef object codes  # of groups: whole numbers of 64 bits, one after the other; or None
     cdef Py_ssize_t n, threads
 
     def __cinit__(self, risk=None):
@@ -2734,11 +3208,19 @@ cdef class _Scratch:
         cdef size_t data_by_lane = _part(&at, by_lane * m.weight_row * m.lanes * sizeof(real))
         cdef Py_ssize_t wide = MATRIX_LANES if m.n_results <= FEW_PARAMETERS else 1
         cdef size_t gradient = _part(&at, by_lane * wide * m.n_results * sizeof(real))
-        cdef size_t row = _part(&at, (not m.factored or m.n_outers > 0) * m.n_gradient * sizeof(real))
         cdef size_t cotangents = _part(&at, (m.pull != NULL) * (m.n_results + m.pulled_rows) * sizeof(real))
         cdef size_t multiples = _part(&at, m.multiples * sizeof(double))
         cdef size_t sums_of_call = _part(&at, m.most_multiples * sizeof(real))
         cdef size_t factors = _part(&at, m.n_scaled * MOST_LANES * sizeof(real))
+        cdef bint made = m.kind != GRADIENTS
+        cdef size_t aside = _part(&at, made * MOST_LANES * sizeof(real))
+        cdef size_t factors_of_lanes = _part(&at, made * m.n_blocks * MOST_LANES * sizeof(real))
+        cdef size_t lengths = _part(&at, m.n_blocks * MOST_LANES * sizeof(double))
+        cdef size_t length_pairs = _part(&at, 2 * m.n_blocks * MOST_LANES * sizeof(double))
+        cdef size_t made_rows = _part(&at, (m.rows_together if m.in_rows else 1) * m.n_gradient * sizeof(real))
+        cdef size_t weighted = _part(&at, (m.kind == PRODUCTS) * MOST_LANES * 4 * WIDTH * sizeof(real))
+        cdef size_t squared = _part(&at, (m.kind == SQUARES) * MOST_LANES * max(m.squared_rows, m.input_columns) * sizeof(real))
+        cdef size_t sums_made = _part(&at, m.made * sizeof(double))
         cdef size_t table = _part(&at, (m.n_predictors > 0) * m.lanes * m.input_columns * sizeof(real))
         if at > self.room:
             self.number = self.room = 0
@@ -2756,12 +3238,19 @@ cdef class _Scratch:
         scratch.values_by_lane = <real*>(base + values_by_lane)
         scratch.data_by_lane = <real*>(base + data_by_lane)
         scratch.gradient = <real*>(base + gradient)
-        scratch.row = <real*>(base + row)
         scratch.cotangents = <real*>(base + cotangents)
         scratch.multiples = <double*>(base + multiples)
         scratch.sums_of_call = <real*>(base + sums_of_call)
         scratch.factors = <real*>(base + factors)
         scratch.table = <real*>(base + table)
+        scratch.aside = <real*>(base + aside)
+        scratch.factors_of_lanes = <real*>(base + factors_of_lanes)
+        scratch.lengths = <double*>(base + lengths)
+        scratch.length_pairs = <double*>(base + length_pairs)
+        scratch.made_rows = <real*>(base + made_rows)
+        scratch.weighted = <real*>(base + weighted)
+        scratch.squared = <real*>(base + squared)
+        scratch.made = <double*>(base + sums_made)
         self.number = m.number
         return 0
 
@@ -2791,6 +3280,7 @@ cdef class _Job:
     cdef Sweep sweep
     cdef _Bound data
     cdef real* c
+    cdef double* bounds  # that follow theta
     cdef Py_ssize_t start, n  # the rows
     cdef Py_ssize_t block, blocks, begun  # rows of a block; how many there are; how many a thread has taken
     cdef Py_ssize_t threads, longest  # as many rows are taken at most
@@ -2804,6 +3294,7 @@ cdef class _Job:
 
     def __dealloc__(self):
         free(self.c)
+        free(self.bounds)
 
     cdef int work(self, _Scratch scratch) except -1:
         """Take blocks until none is left: whole subtrees of them while there are many, and the last one by one."""
@@ -2845,6 +3336,8 @@ cdef class _Job:
         if sweep.wanted != SUMS:
             sweep.out += first * sweep.out_size
         first += self.start
+        if sweep.codes != NULL:
+            sweep.codes += first
         converted = None  # kept until the sweep is done
         cdef int place
         for place in range(3):
@@ -3002,7 +3495,15 @@ cdef _Job _job(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, bin
     job.sweep.n_rows = n_rows
     job.sweep.with_gradient = with_gradient
     job.sweep.wanted = SUMS
-    job.sweep.n_sums = 2 + with_gradient * data.risk.model.n_results
+    job.sweep.n_sums = 2 + with_gradient * data.risk.model.n_sums
+    if data.risk.model.kind == CLIPPED:
+        job.bounds = <double*>malloc(data.risk.model.n_blocks * sizeof(double))
+        if job.bounds == NULL:
+            raise MemoryError()
+        memcpy(job.bounds, &_numbers_of(theta)[data.risk.model.n_results], data.risk.model.n_blocks * sizeof(double))
+        job.sweep.bounds = job.bounds
+    if data.codes is not None:
+        job.sweep.codes = <const int64_t*>_numbers_of(data.codes)
     return job
 
 
@@ -3222,12 +3723,12 @@ cdef object _merged(Risk self, theta, list keys, dict nodes):
     level, index = key[0], key[1]
     cdef Py_ssize_t rows = <Py_ssize_t>_numbers_of(nodes[key])[0]
     siblings.tiles = (index << level) + (rows + self.model.tile_rows - 1) // self.model.tile_rows
-    siblings.n_sums = 2 + self.model.n_results
-    out = np.empty(self.model.n_gradient, _REAL)
+    siblings.n_sums = 2 + self.model.n_sums
+    out = np.empty(self.model.n_means, _REAL)
     cdef Environment environment = calm()
     try:
         for key in keys:
-            siblings.join(_tree_of(nodes[key], 2 + self.model.n_results), key[0], key[1])
+            siblings.join(_tree_of(nodes[key], 2 + self.model.n_sums), key[0], key[1])
         c = _invariants(self, theta)
         try:
             return _finish(self, siblings.root, c, out), out
@@ -3297,7 +3798,7 @@ cdef _Tree _tree_of(object array, Py_ssize_t n_sums):
 
 cdef tuple _checked_node(Risk self, key, array):
     """Return a node's key and array, if it is one, and there are as many rows in it as there can be."""
-    cdef Py_ssize_t rows = 4 + self.model.n_results, most
+    cdef Py_ssize_t rows = 4 + self.model.n_sums, most
     cure = "pass what partial_sums returned"
     if not isinstance(key, tuple) or len(key) != 2 or not _is_whole(key[0]) or not _is_whole(key[1]):
         _refuse(WRONG_TYPE, "parts", self.expected_nodes, "the key %r" % (key,), cure)
@@ -3534,15 +4035,15 @@ cdef double _finish(Risk self, _Tree tree, const real* c, out) except? -1.0:
     if not magnitude(total) <= GREATEST or total == 0.0:
         _refuse(WRONG_VALUE, "weights", "a finite sum other than zero", total, "the weighted mean divides by it")
     if out is not None:
-        if self.model.pull != NULL:
+        if self.model.pull != NULL and self.model.kind == GRADIENTS:
             means = <real*>malloc((self.model.n_results + self.model.pulled_rows) * sizeof(real))
             if means == NULL:
                 raise MemoryError()
         PyObject_GetBuffer(_base_of(out), &view, PyBUF_STRIDES)
         if means == NULL:
-            divide_all(<real*>view.buf, &sums[4], &shrunk[4], penalty, self.model.n_results, total, unit)
+            divide_all(<real*>view.buf, &sums[4], &shrunk[4], penalty, self.model.n_sums, total, unit)
         else:
-            divide_all(means, &sums[4], &shrunk[4], NULL, self.model.n_results, total, unit)
+            divide_all(means, &sums[4], &shrunk[4], NULL, self.model.n_sums, total, unit)
             pull_back(&self.model, c, means, &means[self.model.n_results], <real*>view.buf, penalty)
             free(means)
         PyBuffer_Release(&view)

@@ -121,6 +121,9 @@ def objective(loss: Loss, *, hessian: str | float = "exact", floor: float | None
     curvature of the parabola above the loss that touches it there, for losses that are functions of prediction -
     target; or a number. ``floor`` is the least that a second derivative may be (XGBoost takes negative ones for zero).
 
+    Of several scores the diagonal is exact; the libraries' own softmax takes twice that (XGBoost), or K/(K - 1) times
+    (LightGBM), so theirs takes shorter steps.
+
     Raises `DeclarationError` for what is no loss, and for an unknown ``hessian``.
     """
     if not isinstance(loss, Loss):

@@ -10,21 +10,26 @@ from .errors import BuildError, CompilerNotFoundError
 __all__ = ["CompiledRisk", "load_module", "load_or_build", "revived"]
 
 
-def revived(recipe: Recipe) -> CompiledRisk:
+def revived(version: str, *fields: Any) -> CompiledRisk:
     """Return the compiled risk of a pickle: from this machine's cache, without SymPy, else built from what travelled.
 
-    Raises `BuildError` for a pickle of another version of symgrad, and what `symgrad.compile` raises.
+    Raises `BuildError` for a pickle of another version of symgrad, or one whose declaration reads otherwise here, and
+    what `symgrad.compile` raises.
     """
-    if recipe.version != build.installed_version("symgrad"):
+    own = build.installed_version("symgrad")
+    if version != own:
         raise BuildError(
-            f"a compiled risk that symgrad {recipe.version} has pickled: expected one of this version, "
-            f"{build.installed_version('symgrad')}; compile the declared risk here, or install that version"
+            f"a compiled risk that symgrad {version} has pickled: expected one of this version, {own}; compile the "
+            f"declared risk here and pickle that, or install symgrad {version}"
         )
-    return _found(recipe, None).with_quantities(lambda name: _found(recipe, name), (revived, (recipe,)))
+    recipe = Recipe(*fields)
+    return _found(recipe, None).with_quantities(lambda name: _found(recipe, name), (revived, version, recipe))
 
 
 def _found(recipe: Recipe, quantity: str | None) -> CompiledRisk:
     """A module from the cache; where it is not there, from the compiler."""
+    if not recipe.cache:
+        return _compiled(recipe, quantity)
     store, what = build.Cache.open(), build.arithmetic(recipe.dtype, recipe.stable, quantity)
     try:
         toolchain = build.Toolchain.detect()
@@ -40,11 +45,24 @@ def _loaded(entry: Any) -> CompiledRisk | None:
     try:
         return build.load_entry(entry)
     except (ImportError, OSError):
-        return None
+        return None  # whoever builds it says why
 
 
 def _compiled(recipe: Recipe, quantity: str | None) -> CompiledRisk:
     """Build it here: `symgrad.pipeline` brings SymPy in, which only this needs."""
-    compile_of = import_module("symgrad.pipeline").compile_of
-    compiled: CompiledRisk = compile_of(quantity, recipe.risk(), recipe.dtype, stable=recipe.stable, limit=recipe.limit)
+    what = recipe.name if quantity is None else f"{quantity} of {recipe.name}"
+    try:
+        pipeline, risk = import_module("symgrad.pipeline"), recipe.risk()
+    except ImportError as error:
+        raise BuildError(
+            f"{what}: expected its module in the cache, or what builds it, got neither ({error}); set "
+            'SYMGRAD_CACHE_DIR to a cache that has it, or install what is missing: python -m pip install "symgrad"'
+        ) from error
+    if risk.fingerprint != recipe.fingerprint:
+        raise BuildError(
+            f"{what}: expected a declaration with the fingerprint {recipe.fingerprint}, got {risk.fingerprint}: it "
+            "reads otherwise here, as it may with another SymPy; declare and compile it here, or install the same SymPy"
+        )
+    options = {"stable": recipe.stable, "cache": recipe.cache, "limit": recipe.limit}
+    compiled: CompiledRisk = pipeline.compile_of(quantity, risk, recipe.dtype, **options)
     return compiled

@@ -76,8 +76,8 @@ def compile(
     """
     given = partial(compile_of, risk=risk, dtype=dtype, cache=cache, stable=stable, limit=limit)
     compiled = given(None)
-    recipe = Recipe(installed_version("symgrad"), risk.fingerprint, dtype, stable, limit, risk)
-    return compiled.with_quantities(given, (revived, (recipe,)))
+    recipe = Recipe(risk.name, risk.fingerprint, dtype, stable, cache, limit, risk)
+    return compiled.with_quantities(given, (revived, installed_version("symgrad"), recipe))
 
 
 def compile_of(

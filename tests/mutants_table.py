@@ -15,12 +15,14 @@ class Mutant(NamedTuple):
 
 MODEL, SWEEP = "templates/model.pyx.jinja", "templates/sweep"
 SUMMED, GATHER, TILES = f"{SWEEP}/sums.pyx.jinja", f"{SWEEP}/gather.pyx.jinja", f"{SWEEP}/tiles.pyx.jinja"
-CHECKS, BOUND, JOBS = f"{SWEEP}/checks.pyx.jinja", f"{SWEEP}/arrays.pyx.jinja", f"{SWEEP}/jobs.pyx.jinja"
+ARRAYS_OF = f"{SWEEP}/arrays.pyx.jinja"
+CHECKS, BOUND, JOBS = f"{SWEEP}/checks.pyx.jinja", f"{SWEEP}/bound.pyx.jinja", f"{SWEEP}/jobs.pyx.jinja"
 SCRATCH, PLAN, EACH = f"{SWEEP}/scratch.pyx.jinja", f"{SWEEP}/model.pyx.jinja", f"{SWEEP}/scatter.pyx.jinja"
 C_HEAD, MATRICES, BLOCKS = f"{SWEEP}/arithmetic.h.jinja", f"{SWEEP}/matrices.pyx.jinja", f"{SWEEP}/blocks.h.jinja"
 PARTS_TEMPLATE, SCATTER = f"{SWEEP}/parts.pyx.jinja", f"{SWEEP}/scatter.h.jinja"
 ROWS_OF_INPUTS, LINES = f"{SWEEP}/multiples.pyx.jinja", f"{SWEEP}/predictors.h.jinja"
 PREDICTORS = "symgrad/schedule/predictors.py"
+MADE = f"{SWEEP}/made.pyx.jinja"
 REDUCE, SEALS_TEMPLATE = f"{SWEEP}/reduce.pyx.jinja", f"{SWEEP}/seals.pyx.jinja"
 OUTERS, TURN, SPECIAL = f"{SWEEP}/outers.pyx.jinja", f"{SWEEP}/turn.h.jinja", f"{SWEEP}/special.pyx.jinja"
 ARITHMETIC, POWERS = "symgrad/operations/arithmetic.py", "symgrad/operations/powers.py"
@@ -43,6 +45,7 @@ THREADS = ("tests/compiled/test_threads.py",)
 NETWORKS = ("tests/compiled/test_matrices_networks.py",)
 SHAPES = ("tests/compiled/test_matrices_edges.py", "tests/compiled/test_matrices_agree.py")
 NORMS = ("tests/compiled/test_reduce.py",)
+MADE_TESTS = ("tests/compiled/test_made.py",)
 NUMERICS = ("tests/compiled/test_numerics.py",)
 ROWS = ("tests/operations/test_table.py",)
 PULLBACK = ("tests/operations/test_table.py::test_a_pullback_is_sympys_own_derivative",)
@@ -76,10 +79,12 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("only the loss is cleared", TILES, "clear_masked(values, n_rows, masked, lanes)",
            "clear_masked(values, 1, masked, lanes)",
            SUMS),
-    Mutant("padded weights are summed", TILES, "clear_masked(weights, 1, masked, lanes)",
-           "clear_masked(weights, 0, masked, lanes)", SUMS),
-    Mutant("weights are summed as one", TILES, "accumulate(weights, 1, 0, &sums",
-           "accumulate(values, 1, 0, &sums", SUMS),
+    Mutant("padded weights are summed", TILES,
+           "(values, n_rows, masked, lanes)\n            clear_masked(weights, 1, masked, lanes)",
+           "(values, n_rows, masked, lanes)", SUMS),
+    Mutant("weights are summed as one", TILES,
+           "accumulate(weights, 1, 0, &sums[n_rows * lanes], &low[n_rows * lanes], lanes)\n    acc",
+           "accumulate(values, 1, 0, &sums[n_rows * lanes], &low[n_rows * lanes], lanes)\n    acc", SUMS),
     Mutant("values of calls that wait are left out", TILES,
            "    accumulate(scratch.values, waiting, distance, sums, low, n_rows * lanes)\n    fold", "    fold", SUMS),
     Mutant("a call of a batch is added twice", SUMMED, "add_exactly(&high_i, &low_i, values[distance + i])",
@@ -162,7 +167,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("as many threads as are asked for", CHECKS, "return wanted if wanted <= ALWAYS_THREADS else",
            "return wanted or", MISUSE),
     Mutant("misaligned arrays are read in place", BOUND, " and is_aligned(&view, sizeof(real))", "", SANITIZERS),
-    Mutant("a misaligned theta is read in place", BOUND, "and is_aligned(&view, sizeof(double))", "", SANITIZERS),
+    Mutant("a misaligned theta is read in place", ARRAYS_OF, "and is_aligned(&view, sizeof(double))", "", SANITIZERS),
     Mutant("a mask is lost", CHECKS, "if value is None or _is_masked(value):", "if value is None:",
            ARRAYS),
     # cuts
@@ -210,7 +215,7 @@ MUTANTS: tuple[Mutant, ...] = (
            " and len(self.uses[start].weights) <= end - start", "", LINEAR),
     Mutant("too few columns are read", BOUND, "view.ndim == 2 and view.shape[1] == columns", "view.ndim == 2", ARRAYS),
     Mutant("lengths may differ", BOUND, "(self.n < 0 or self.n == view.shape[0])", "True", ARRAYS),
-    Mutant("theta is used as it lies", BOUND, "return _plain(theta)", "return theta", ARRAYS),
+    Mutant("theta is used as it lies", ARRAYS_OF, "return _plain(theta)", "return theta", ARRAYS),
     # arithmetic
     Mutant("parts of fast-math are let through", C_HEAD, "__GCC_IEC_559 < 1", "__GCC_IEC_559 < 0", IEEE),
     Mutant("a model lets parts of fast-math through", MODEL, "__GCC_IEC_559 < 1", "__GCC_IEC_559 < 0", IEEE),
@@ -258,14 +263,26 @@ MUTANTS: tuple[Mutant, ...] = (
            "if self.number:", ("tests/build/test_sweep.py",)),
     # reductions of gradients
     Mutant("a square's rounding error is lost", REDUCE, "low[0] += fma_double(x, x, -square)", "pass", NORMS),
-    Mutant("the loss is in the norm", REDUCE, "values[(s.row + loss) * lanes], s.size - loss",
-           "values[s.row * lanes], s.size", NORMS),
+    Mutant("the loss is in the norm", REDUCE, "cdef Py_ssize_t row = s.at == 0, run, block",
+           "cdef Py_ssize_t row = 0, run, block", NORMS),
     Mutant("the last numbers of a row are not in the norm", REDUCE, "for j in range(n - n % EIGHT, n):",
            "for j in range(n, n):", NORMS),
     Mutant("one of eight sums is lost", REDUCE, "for i in range(1, EIGHT):", "for i in range(2, EIGHT):", NORMS),
     Mutant("factors beyond the range are believed", REDUCE, "if doubtful:", "if not model.factored:", NORMS),
     Mutant("factors whose squares vanish are believed", REDUCE, "vanished(row, o.k, lanes, right)", "False", NORMS),
     Mutant("products of several columns have the norm of one", PLAN, "m.outers[i].p == 1 and not", "not", NORMS),
+    # what is made of gradients
+    Mutant("a clipped gradient is scaled with its loss", MADE,
+           "for row in range(s.at == 0, s.size):", "for row in range(s.size):", MADE_TESTS),
+    Mutant("what squares were rounded by is lost", MADE,
+           "fma_double(x, x, -square) * weights[lane]", "0.0", ("tests/compiled/test_reductions.py",)),
+    Mutant("products are weighted twice", MADE, "scratch.aside[lane], min(width, n - first)",
+           "scratch.aside[lane] * scratch.aside[lane], min(width, n - first)", MADE_TESTS),
+    Mutant("rows of no group are in the first", MADE, "if group >= 0:", "if group > 0:", MADE_TESTS),
+    Mutant("squares out of range are believed", MADE, "squares[lane] > FAR", "0",
+           ("tests/compiled/test_reductions.py",)),
+    Mutant("all blocks have the factor of the first", MADE,
+           "block_of(model, s.at + row - 1) * MOST_LANES", "0", MADE_TESTS),
     # one sweep for all models
     Mutant("both dtypes run on one sweep", "symgrad/build/library.py", '"sweep": dtype,', '"sweep": "float64",', KEYS),
     Mutant("the sweep's key forgets how it is built", "symgrad/build/library.py", '("symgrad", "build/*.py"),', "",

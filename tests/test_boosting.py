@@ -103,3 +103,64 @@ def test_a_bound_is_no_less_than_the_curvature_on_the_way() -> None:
 def test_what_is_meant_by_nobody_is_refused(call: Any, message: str) -> None:
     with pytest.raises(DeclarationError, match=message):
         call()
+
+
+# ---------------------------------------------------------------------- beside the libraries' own, where they are there
+
+RNG = np.random.default_rng(1)
+ROWS, WEIGHTS = RNG.normal(size=(300, 3)), RNG.random(300) + 0.5
+LABELS = (ROWS[:, 0] + ROWS[:, 1] ** 2 > 1) * 1.0
+CLASSES = (2 * np.abs(ROWS[:, 0])).astype(int).clip(0, 2)
+UNIT_HUBER = sg.Loss(sp.sqrt(1 + (z - y) ** 2) - 1, z, y)
+
+
+class Scaled:
+    """An objective for `train` whose second derivatives are multiplied, as the libraries do with those of softmax."""
+
+    def __init__(self, loss: sg.Loss, factor: float) -> None:
+        self.objective, self.factor = sg.objective(loss), factor
+
+    def __call__(self, scores: Any, dataset: Any) -> Any:
+        grad, hess = self.objective.for_train(scores, dataset)
+        return grad, self.factor * hess
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
+@pytest.mark.parametrize(
+    ("loss", "factor", "own", "targets"),
+    [
+        (LOGISTIC, 1.0, {"objective": "binary:logistic", "base_score": 0.5}, LABELS),
+        (UNIT_HUBER, 1.0, {"objective": "reg:pseudohubererror", "huber_slope": 1.0}, ROWS[:, 0]),
+        (sg.losses.softmax_cross_entropy(3), 2.0, {"objective": "multi:softprob", "num_class": 3}, CLASSES),
+    ],
+    ids=["logistic", "pseudo-Huber", "softmax"],
+)
+def test_xgboost_predicts_as_with_its_own(loss: sg.Loss, factor: float, own: Any, targets: Any, weights: Any) -> None:
+    xgboost = pytest.importorskip("xgboost")
+    data = xgboost.DMatrix(ROWS, targets, weight=weights)
+    common = {"base_score": 0.0, "max_depth": 3, "nthread": 1}
+    ours = {**common, **{k: v for k, v in own.items() if k == "num_class"}}
+    true = xgboost.train({**common, **own}, data, 10).predict(data, output_margin=True)
+    found = xgboost.train(ours, data, 10, obj=Scaled(loss, factor)).predict(data, output_margin=True)
+    assert np.abs(found - true).max() < 1e-5 * np.abs(true).max()  # it computes in single precision
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["plain", "weighted"])
+@pytest.mark.parametrize(
+    ("loss", "factor", "own", "targets"),
+    [
+        (LOGISTIC, 1.0, {"objective": "binary"}, LABELS),
+        (sg.losses.softmax_cross_entropy(3), 1.5, {"objective": "multiclass", "num_class": 3}, CLASSES),
+    ],
+    ids=["logistic", "softmax"],
+)
+def test_lightgbm_predicts_as_with_its_own(loss: sg.Loss, factor: float, own: Any, targets: Any, weights: Any) -> None:
+    lightgbm = pytest.importorskip("lightgbm")
+    common = {"boost_from_average": False, "max_depth": 3, "num_threads": 1, "verbose": -1, "deterministic": True}
+
+    def predicted(options: Any) -> Any:
+        data = lightgbm.Dataset(ROWS, targets, weight=weights)
+        return lightgbm.train({**common, **own, **options}, data, 10).predict(ROWS, raw_score=True)
+
+    true, found = predicted({}), predicted({"objective": Scaled(loss, factor)})
+    assert np.abs(found - true).max() < 1e-5 * np.abs(true).max()

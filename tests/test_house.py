@@ -9,7 +9,7 @@ from tests.house import CHECKOUT, House, house_of, read_tree
 
 MOST_FLOORS, MOST_ARROWS = 10, 78  # four more for each room beyond 24: boosting, data
 # Folders of tests that mirror no room: of compiled modules, of everything at once, and what tests share.
-NO_ROOMS = {"compiled", "gradbench", "gradbench", "ladder", "helpers", "soak"}
+NO_ROOMS = {"compiled", "gradbench", "ladder", "helpers", "soak"}
 
 
 def test_the_house_is_small_enough_to_be_seen_at_once() -> None:

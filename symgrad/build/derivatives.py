@@ -10,6 +10,8 @@ import numpy as np
 
 from symgrad.errors import ArrayError, ArrayTypeError, BuildError
 
+from .parts import summed
+
 MOST_ENTRIES = (
     32  # scalar parameters, so many of which have a Hessian in one pass; of more, and of matrices, by columns
 )
@@ -27,6 +29,7 @@ class Quantities:
         self._unpack = compiled.unpack
         self._build = build
         self._modules: dict[str, Any] = {}
+        self.summing: dict[Any, Any] = {}  # what the module's own sweep sums in place of gradients
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._modules:
@@ -114,13 +117,23 @@ class BoundQuantities:
 
     def normal_equations(self, theta: Any) -> tuple[Any, Any, float]:
         """Return sums over the samples, weighted: ``J.T @ J`` (P, P), ``J.T @ r`` (P,) and ``r.T @ r``."""
-        sums = _symmetric(self._mean("normal_equations", self._quantities.theta(theta))) * self._total()
+        theta = self._quantities.theta(theta)
+        if sum(int(np.prod(shape)) for _, shape in self._quantities.compiled.TARGETS) == 1:
+            sums = _symmetric(self._products("normal_rows", theta))
+        else:
+            sums = _symmetric(self._mean("normal_equations", theta)) * self._total()
         return sums[:-1, :-1].copy(), sums[-1, :-1].copy(), float(sums[-1, -1])
 
     def _mean(self, name: str, theta: Any) -> Any:
         if name not in self._bound:
             self._bound[name] = self._quantities[name].bind(*self._arrays, threads=self._threads)
         return self._bound[name](theta)[1]
+
+    def _products(self, name: str, theta: Any) -> Any:
+        """The sums of products by twos of what a quantity writes for each sample, times the weights."""
+        summing = self._quantities[name].module._risk.summing("products")
+        pairs = summed([summing.partial_sums(theta, *self._arrays, threads=self._threads)])[2:]
+        return pairs[:, 0] + pairs[:, 1]
 
     def _total(self) -> Any:
         """The sum of the weights; without weights the number of samples."""

@@ -63,21 +63,37 @@ class Recipe:
     needs no SymPy.
     """
 
-    version: str
+    name: str
     fingerprint: str
     dtype: str
     stable: bool
+    cache: bool
     limit: int | None
     declaration: Any
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        is_pickled = isinstance(self.declaration, bytes)
-        declaration = self.declaration if is_pickled else pickle.dumps(self.declaration)
-        return Recipe, (self.version, self.fingerprint, self.dtype, self.stable, self.limit, declaration)
+    def packed(self) -> tuple[Any, ...]:
+        """Return the fields as they travel: plain ones, so that any version of symgrad can read them and say no.
+
+        Raises `pickle.PicklingError` for a declaration that is nested too deep for pickle.
+        """
+        declaration = self.declaration
+        if not isinstance(declaration, bytes):
+            try:
+                declaration = pickle.dumps(declaration)
+            except RecursionError:
+                raise pickle.PicklingError(
+                    f"{self.name}: expected a declaration that pickle can follow, got one that is nested too deep; "
+                    "raise sys.setrecursionlimit, or declare and compile it in the other process"
+                ) from None
+        return self.name, self.fingerprint, self.dtype, self.stable, self.cache, self.limit, declaration
 
     def risk(self) -> Any:
         """Return the declared risk. This is part of reading the user's own pickle: nothing else is read here."""
         return pickle.loads(self.declaration) if isinstance(self.declaration, bytes) else self.declaration  # noqa: S301
+
+
+# What brings a compiled risk back from its recipe's fields, the version of symgrad that packs them, and the recipe.
+Travels = tuple[Callable[..., Any], str, Recipe]
 
 
 def arithmetic(dtype: str, stable: bool, quantity: str | None) -> str:
@@ -122,13 +138,13 @@ class CompiledRisk(Derivatives, Reducing):
                 setattr(self, attribute, getattr(module, attribute))
         self.with_quantities(None, None)
 
-    def with_quantities(self, build: Build | None, reduced: tuple[Any, ...] | None) -> "CompiledRisk":
+    def with_quantities(self, build: Build | None, travels: Travels | None) -> "CompiledRisk":
         """Return this compiled risk, whose other quantities are built by ``build(name)``, each when first asked for.
 
-        ``reduced`` is what pickle is told, a function and its arguments; its functions are pickled with it.
+        ``travels`` is what pickle is told: a function that brings it back, and the recipe; its functions go with it.
         """
-        self.quantities, self._reduced = Quantities(self, build), reduced
-        for name in FUNCTIONS if reduced is not None else ():
+        self.quantities, self._travels = Quantities(self, build), travels
+        for name in FUNCTIONS if travels is not None else ():
             getattr(self.module, name).__reduce_ex__ = functools.partial(_reduced, self, name)
         return self
 
@@ -151,13 +167,20 @@ class CompiledRisk(Derivatives, Reducing):
             f"inputs {names(self.INPUTS)}; targets {names(self.TARGETS)}>"
         )
 
+    def __copy__(self) -> "CompiledRisk":
+        return self  # code, like a module and its functions
+
+    def __deepcopy__(self, memo: object) -> "CompiledRisk":
+        return self
+
     def __reduce__(self) -> tuple[Any, ...]:
-        if self._reduced is None:
+        if self._travels is None:
             raise TypeError(
-                f"the compiled risk {self.name!r} cannot be copied or pickled: pass the declared risk and call "
-                "symgrad.compile there, which finds it in the cache"
+                f"the compiled risk {self.name!r} cannot be pickled: it was loaded without its declaration; pass the "
+                "declared risk and call symgrad.compile there, which finds it in the cache"
             )
-        return self._reduced
+        revive, version, recipe = self._travels
+        return revive, (version, *recipe.packed())
 
 
 def _reduced(compiled: CompiledRisk, name: str, protocol: int) -> tuple[Any, ...]:

@@ -1,6 +1,7 @@
 """What is made of all samples' gradients in passes over the rows, with no array of them: `reduce` and its parts.
 
-Each want is a sum that the sweep takes (of a module of its own, or with other weights), or has a number for each row.
+Each want is a sum that the sweep takes, of what it makes of gradients (clipped ones, squares, products, groups) or of a
+module of its own, or has a number for each row. Where each row needs a number on the way, some rows have it at a time.
 """
 
 from __future__ import annotations
@@ -18,11 +19,10 @@ from symgrad.errors import ArrayError, ArrayTypeError
 from .derivatives import Quantities
 from .parts import Arrays, Nodes, cut, edges_of, joined, rows_in, summed, taken
 from .requests import FOR_EACH_ROW, Request
+from .rows import BLOCK, Rows, greatest_of, weights_of
 
 _CLIPPED = ("clipped_mean", "clipped_sum", "clipped_fraction")
-_MOST_AT_ONCE = 64  # parameters whose products are summed in one pass
-_BLOCK = 1 << 20  # rows whose norms are in memory at a time
-_TINY, _HUGE = 1e-290, 1e290  # squares beyond have lost digits
+_MOST_AT_ONCE = 1024  # parameters whose products are summed in one pass
 
 
 class Reductions:
@@ -30,7 +30,8 @@ class Reductions:
 
     def __init__(self, compiled: Any, quantities: Quantities) -> None:
         self._compiled, self._quantities = compiled, quantities
-        self._module, self._tile = compiled.module, compiled.TILE
+        self._module = compiled.module
+        self._rows = Rows(compiled.module, quantities)
 
     # --------------------------------------------------------------------------------------------------------- doors
 
@@ -44,10 +45,10 @@ class Reductions:
             sums = replace(request, want=request.sums)
             found |= self.merge(theta, [self.partial(theta, arrays, sums, 0, threads)])
         elif request.nonfinite == "raise":
-            self._not_finite(theta, arrays, request, 0)
+            self._rows.not_finite(theta, arrays, request, 0)
         for name in request.want:
             if name in FOR_EACH_ROW:
-                found[name] = self._each(name, theta, arrays, request, out.get(name), threads)
+                found[name] = self._rows.each(name, theta, arrays, request, out.get(name), threads)
         return found
 
     def partial(self, theta: Any, arrays: Arrays, request: Request, first: Any, threads: Any) -> dict[Any, Any]:
@@ -56,7 +57,7 @@ class Reductions:
         others = [name for name in request.want if name in FOR_EACH_ROW]
         if others:
             raise ArrayError(f"want: expected sums over rows, got {others}; call reduce on each part for these")
-        inner, start, edges = cut(arrays, first, self._tile, self.origin(theta))
+        inner, start, edges = cut(arrays, first, self._tile(request), self.origin(theta))
         part: dict[Any, Any] = {"request": request, "theta": theta.copy(), **edges}
         if rows_in(inner):
             part["sums"] = self._sums(theta, inner, request, start, threads)
@@ -78,7 +79,7 @@ class Reductions:
             if part["theta"].tobytes() != theta.tobytes():
                 raise ArrayError("parts: expected parts at this theta, got one at another; reduce all at the same")
         sums = [part["sums"] for part in parts if "sums" in part]
-        for first, arrays in joined(edges_of(parts, self.origin(theta)), self._tile):
+        for first, arrays in joined(edges_of(parts, self.origin(theta)), self._tile(request)):
             sums.append(self._sums(theta, arrays, request, first, None))
         if not sums:
             raise ArrayError(
@@ -92,8 +93,27 @@ class Reductions:
 
     # ---------------------------------------------------------------------------------------------------------- sums
 
+    def _tile(self, request: Request) -> int:
+        """The rows of a tile: of many groups more are taken together."""
+        tile: int = self._summing("groups", groups=request.n_groups).TILE if request.n_groups else self._compiled.TILE
+        return tile
+
     def _sums(self, theta: Any, arrays: Arrays, request: Request, first: int, threads: Any) -> dict[str, Any]:
         """The nodes of every sum that is wanted, by name; and what else is merged."""
+        n = rows_in(arrays)
+        if request.nonfinite == "propagate" and arrays[2] is arrays[3] is None:
+            return self._sums_of_block(theta, arrays, request, first, threads)
+        found: dict[str, Any] = {}
+        step, start = max(BLOCK, self._tile(request)), 0
+        while start < n:
+            end = min(n, start + step - (first + start) % step)
+            block = self._sums_of_block(theta, taken(arrays, start, end), request, first + start, threads)
+            for key, value in block.items():
+                found[key] = _together(request.top, key, found[key], value) if key in found else value
+            start = end
+        return found
+
+    def _sums_of_block(self, theta: Any, arrays: Arrays, request: Request, first: int, threads: Any) -> dict[str, Any]:
         found: dict[str, Any] = {}
 
         def add(key: str, name: str | None, weights: Any, theta: Any = theta) -> None:
@@ -101,30 +121,40 @@ class Reductions:
                 module = self._module if name is None else self._quantities[name].module
                 found[key] = module.partial_sums(theta, arrays[0], arrays[1], weights, first=first, threads=threads)
 
+        def make(key: str, summing: Any, weights: Any, at: Any = theta, **codes: Any) -> None:
+            found[key] = summing.partial_sums(at, arrays[0], arrays[1], weights, first=first, threads=threads, **codes)
+
         wants = set(request.want)
         if request.nonfinite != "propagate":
-            bad = self._not_finite(theta, arrays, request, first)
-            add("everybody", "total", arrays[2])
-            arrays = (*arrays[:2], np.where(bad, 0.0, _ones(arrays)), arrays[3])
+            bad = self._rows.not_finite(theta, arrays, request, first)
             found["nonfinite_rows"] = {first: int(bad.sum())}
+        if request.nonfinite == "zero":
+            add("everybody", "total", arrays[2])
+            arrays = (*arrays[:2], np.where(bad, 0.0, weights_of(arrays)), arrays[3])
         weights = arrays[2]
         found["greatest"] = 1.0 if weights is None else float(np.max(np.abs(weights), initial=0.0))
         if wants & {"risk", "mean", "noise", "variance"}:
             add("mean", None, weights)
         if wants & {"second_moment", "variance", "noise"}:
-            add("second_moment", "second_moment", weights)
+            make("second_moment", self._summing("squares"), weights)
         for name, squared in (("outer", False), ("outer_squared_weights", True)):
             if name in wants:
                 own = np.square(np.asarray(weights, np.float64)) if squared and weights is not None else weights
-                for key, quantity, at in self._columns(name, theta):
+                if self._products is not None:
+                    make(name, self._products, own)
+                for key, quantity, at in () if self._products is not None else self._columns(name, theta):
                     add(key, quantity, own, at)
-        if "group_sums" in wants:
-            for group in range(request.n_groups):
-                add(f"group {group}", None, np.where(arrays[3] == group, _ones(arrays), 0.0))
+        if request.n_groups:
+            codes = np.ascontiguousarray(np.asarray(arrays[3]).reshape(-1), np.int64)
+            make("groups", self._summing("groups", groups=request.n_groups), weights, codes=codes)
         if wants & {*_CLIPPED}:
-            self._add_clipped(add, theta, arrays, request, threads)
+            clipping, at = self._clipping(request, theta)
+            if clipping is not None:
+                make("clipped", clipping, weights, at)
+            else:
+                self._add_clipped(add, theta, arrays, request, threads)
         if "top" in wants:
-            found["top"] = self._top(theta, arrays, request.top, first, threads)
+            found["top"] = self._rows.top(theta, arrays, request.top, first, threads)
         if "hessian" in wants:
             for key, quantity, at in self._columns("hessian", theta):
                 add(key, quantity, weights, at)
@@ -132,11 +162,32 @@ class Reductions:
             add("everybody", "total", weights)
         return found
 
+    def _summing(self, kind: str, blocks: tuple[int, ...] = (), groups: int = 0) -> Any:
+        """What sums in place of gradients what the sweep makes of them; None where it cannot."""
+        key = kind, blocks, groups
+        if key not in self._quantities.summing:
+            self._quantities.summing[key] = self._module._risk.summing(kind, blocks, groups)
+        return self._quantities.summing[key]
+
+    @property
+    def _products(self) -> Any:
+        """What sums products of each two elements; None where there are too many for one pass."""
+        return self._summing("products") if self._compiled.N_PARAMETERS <= _MOST_AT_ONCE else None
+
+    def _clipping(self, request: Request, theta: Any) -> tuple[Any, Any]:
+        """What sums clipped gradients, and theta with the bounds; None where the sweep does not know norms."""
+        numbers = [0] * len(self._compiled.PARAMETERS)
+        for number, (block, _) in enumerate(request.clip):
+            for place in block:
+                numbers[place] = number
+        bounds = [bound for _, bound in request.clip]
+        return self._summing("clipped", tuple(numbers) if len(bounds) > 1 else ()), np.append(theta, bounds)
+
     def _columns(self, name: str, theta: Any) -> list[tuple[str, str, Any]]:
         """The sums of a matrix, each with its module and theta: all at once, or of many parameters one column each."""
         size = len(theta)
         quantity = "hessian" if name == "hessian" else "outer"
-        if self._quantities.at_once if name == "hessian" else size <= _MOST_AT_ONCE:
+        if name == "hessian" and self._quantities.at_once:
             return [(name, quantity, theta)]
         return [(f"{name} {k}", f"{quantity}_vector", np.append(theta, np.eye(1, size, k))) for k in range(size)]
 
@@ -149,8 +200,8 @@ class Reductions:
         if not self._from_rows:
             add("clipped", self._named("clipped", request), arrays[2], np.append(theta, bounds))
             return
-        ones, longer = _ones(arrays), np.zeros(rows_in(arrays), bool)
-        norms = self._norms(theta, arrays, self._named("norms", request) if len(bounds) > 1 else None, threads)
+        ones, longer = weights_of(arrays), np.zeros(rows_in(arrays), bool)
+        norms = self._rows.norms(theta, arrays, self._named("norms", request) if len(bounds) > 1 else None, threads)
         for k, bound in enumerate(bounds):
             factors = np.ones(len(ones))  # of what is not finite too: it stays so
             is_longer = np.isfinite(norms[:, k]) & (norms[:, k] > bound)
@@ -162,7 +213,7 @@ class Reductions:
     @property
     def _from_rows(self) -> bool:
         """Are gradients summed as multiples of inputs? The table in the module's text has them then."""
-        return "scaled=(" in self._compiled.source
+        return "scaled=(" in self._compiled.source and "pulled=" not in self._compiled.source
 
     def _named(self, kind: str, request: Request) -> str:
         """The name of the quantity that takes norms of blocks."""
@@ -170,40 +221,6 @@ class Reductions:
         ends = np.cumsum(sizes)
         spans = [",".join(f"{ends[k] - sizes[k]}-{ends[k]}" for k in block) for block, _ in request.clip]
         return " ".join([kind, *spans])
-
-    def _top(self, theta: Any, arrays: Arrays, count: int, first: int, threads: Any) -> tuple[Any, Any]:
-        """The rows and norms of the greatest gradients among these rows, a block at a time."""
-        best = np.zeros(0, int), np.zeros(0)
-        ones = _ones(arrays)
-        for a in range(0, rows_in(arrays), _BLOCK):
-            norms = self._norms(theta, taken(arrays, a, a + _BLOCK), None, threads)[:, 0]
-            kept = np.flatnonzero(ones[a : a + _BLOCK] != 0)
-            best = _greatest([best, (kept + a + first, norms[kept])], count)
-        return best
-
-    def _norms(self, theta: Any, arrays: Arrays, blocks: str | None, threads: Any) -> Any:
-        """The norms of each sample's gradient, (rows, blocks): taken again, scaled, where their squares lose digits."""
-        if blocks is None:
-            squares = self._module.reduce(theta, *arrays[:2], want="squared_norms", threads=threads)["squared_norms"][
-                :, None
-            ]
-            places: list[Any] = [slice(None)]
-        else:
-            squares = np.asarray(
-                self._quantities[blocks].module.per_sample_gradient(theta, *arrays[:2], threads=threads), np.float64
-            )
-            spans = [[range(*map(int, span.split("-"))) for span in b.split(",")] for b in blocks.split(" ")[1:]]
-            places = [np.concatenate([np.arange(s.start, s.stop) for s in block]) for block in spans]
-        with np.errstate(invalid="ignore"):
-            norms = np.sqrt(squares)
-            doubtful = np.flatnonzero(((squares > _HUGE) | (squares < _TINY) & (squares >= 0)).any(axis=1))
-        for row in map(int, doubtful):
-            (gradient,) = self._module.per_sample_gradient(theta, *taken(arrays[:2], row, row + 1))
-            for k, place in enumerate(places):
-                part = np.asarray(gradient[place], np.float64)
-                size = np.abs(part).max(initial=0.0)
-                norms[row, k] = size * np.linalg.norm(part / size) if 0 < size < np.inf else size
-        return norms
 
     def _places(self, parameters: Any) -> Any:
         """The places in theta of some parameters."""
@@ -217,19 +234,20 @@ class Reductions:
         found: dict[str, Any] = {}
         pairs: dict[str, Any] = {}
 
-        def pair(key: str, name: str | None = None, at: Any = theta) -> Any:
+        def pair(key: str, name: str | None = None, at: Any = theta, summing: Any = None) -> Any:
             """Sums as pairs: of the weights, of the loss, of the rest."""
             if key not in pairs:
-                module = self._module if name is None else self._quantities[name].module
+                module = summing or (self._module if name is None else self._quantities[name].module)
                 nodes = [part[key] for part in sums]
                 _check(module, at, nodes)
                 pairs[key] = summed(nodes)
             return pairs[key]
 
         total = _samples(sums)
-        for key, name in (("everybody", "total"), ("mean", None), ("second_moment", "second_moment")):
+        for key, name in (("everybody", "total"), ("mean", None), ("second_moment", "squares")):
             if key in sums[0]:
-                total = float(_values(pair(key, name))[0])
+                summing = self._summing("squares") if name == "squares" else None
+                total = float(_values(pair(key, name, summing=summing))[0])
                 break
         if total == 0:
             raise ArrayError("weights: expected a finite sum other than zero, got 0.0; the weighted mean divides by it")
@@ -241,35 +259,39 @@ class Reductions:
                 risk, mean = self._means(theta, request, sums, pair, total)
                 found[name] = risk if name == "risk" else mean
             elif name in ("second_moment", "variance", "noise"):
-                found[name] = self._moments(name, pair, total)
+                found[name] = self._moments(name, theta, pair, total)
             elif name in ("outer", "outer_squared_weights"):
-                columns = [_values(pair(*column))[2:] for column in self._columns(name, theta)]
+                given = [(name, None, theta)] if self._products is not None else self._columns(name, theta)
+                columns = [_values(pair(key, quantity, at, self._products))[2:] for key, quantity, at in given]
                 found[name] = _symmetric(columns, len(theta)) / total
             elif name == "hessian":
                 found[name] = self._hessian(theta, sums)
             elif name == "group_sums":
-                groups = [_values(pair(f"group {k}"))[2:] for k in range(request.n_groups)]
-                found[name] = np.stack(groups) if groups else np.zeros((0, len(theta)))
+                found[name] = np.zeros((request.n_groups, len(theta)))
+                if request.n_groups:
+                    summing = self._summing("groups", groups=request.n_groups)
+                    found[name].reshape(-1)[:] = _values(pair("groups", summing=summing))[2:]
             elif name in ("clipped_mean", "clipped_sum"):
-                clipped, _ = self._clipped(request, theta, pair)
-                found[name] = clipped / total if name == "clipped_mean" else clipped
+                found[name], _ = self._clipped(request, theta, pair, total if name == "clipped_mean" else 1.0)
             elif name == "clipped_fraction":
-                found[name] = self._clipped(request, theta, pair)[1] / total
+                found[name] = self._clipped(request, theta, pair, total)[1] / total
             elif name == "top":
-                found[name] = _greatest([part["top"] for part in sums], request.top)
+                found[name] = greatest_of([part["top"] for part in sums], request.top)
         if set(request.want) & set(_CLIPPED):
             greatest = max(part["greatest"] for part in sums)
-            found["sensitivity"] = greatest * math.sqrt(math.fsum(bound**2 for _, bound in request.clip))
+            found["sensitivity"] = greatest * math.hypot(*(bound for _, bound in request.clip))
         return found
 
-    def _moments(self, name: str, pair: Any, total: float) -> Any:
+    def _pulled(self, theta: Any, sums: Any) -> Any:
+        """Sums of a gradient: of the derivatives by which the module sums, those by the parameters."""
+        return self._module._risk.pulled(theta, sums)
+
+    def _moments(self, name: str, theta: Any, pair: Any, total: float) -> Any:
         """Second moments; less the square of the mean, in pairs; or what is made of them all together."""
-        rows = pair("second_moment", "second_moment")[2:]
-        size = len(rows) // 2
-        squares = rows[:size].astype(np.longdouble).sum(axis=1) + rows[size:].astype(np.longdouble).sum(axis=1)
+        squares = pair("second_moment", summing=self._summing("squares"))[2:].astype(np.longdouble).sum(axis=1)
         if name == "second_moment":
             return (squares / total).astype(np.float64)
-        sums = pair("mean")[2:].astype(np.longdouble).sum(axis=1)
+        sums = self._pulled(theta, pair("mean")[2:].astype(np.longdouble).sum(axis=1))
         spread = squares - sums * sums / total
         if name == "variance":
             return np.maximum(spread / total, 0).astype(np.float64)
@@ -293,50 +315,31 @@ class Reductions:
         risk, mean = self._module.merge_sums(theta, *(part["mean"] for part in sums))
         if request.nonfinite != "propagate":
             own = _values(pair("mean"))
-            mean = mean + (own[2:] / total - own[2:] / own[0])
+            mean = mean + self._pulled(theta, own[2:] / total - own[2:] / own[0])
             risk = risk + (own[1] / total - own[1] / own[0])
         return risk, mean
 
-    def _clipped(self, request: Request, theta: Any, pair: Any) -> tuple[Any, float]:
-        """The clipped sum, and the weights of the samples that were clipped."""
+    def _clipped(self, request: Request, theta: Any, pair: Any, over: float) -> tuple[Any, float]:
+        """The clipped sum over a number, and the weights of the samples that were clipped."""
+        clipping, at = self._clipping(request, theta)
+        if clipping is not None:
+            found = _values(pair("clipped", at=at, summing=clipping))
+            return self._pulled(theta, found[2:] / over), float(found[1])  # in this order a mean has its bits
         if not self._from_rows:
             bounds = [bound for _, bound in request.clip]
             found = _values(pair("clipped", self._named("clipped", request), np.append(theta, bounds)))
-            return found[2:-1], float(found[-1])
+            return found[2:-1] / over, float(found[-1])
         clipped = np.zeros(len(theta))
         for k, (block, _) in enumerate(request.clip):
             clipped[self._places(block)] = _values(pair(f"clipped {k}"))[2:][self._places(block)]
-        return clipped, float(_values(pair("clipped_fraction", "total"))[0])
+        return clipped / over, float(_values(pair("clipped_fraction", "total"))[0])
 
-    # ------------------------------------------------------------------------------------------------------ each row
 
-    def _each(self, name: str, theta: Any, arrays: Arrays, request: Request, out: Any, threads: Any) -> Any:
-        if name == "squared_norms":
-            given = {} if out is None else {"squared_norms": out}
-            return self._module.reduce(theta, *arrays[:2], want=name, out=given, threads=threads)[name]
-        module, vectors = self._quantities["along"].module, self._quantities.vector(request.along)
-        n = rows_in(arrays)
-        found = np.empty((n, *vectors.shape[1:])) if out is None else out
-        if found.shape != (n, *vectors.shape[1:]):
-            raise ArrayError(f"out['along']: expected shape {(n, *vectors.shape[1:])}, got {found.shape}; leave it out")
-        for k, vector in enumerate(np.atleast_2d(vectors.T)):
-            rows = module.per_sample_gradient(np.append(theta, vector), *arrays[:2], threads=threads)[:, 0]
-            if vectors.ndim == 1 and out is None:
-                return rows
-            found[(slice(None), k) if vectors.ndim == 2 else slice(None)] = rows
-        return found
-
-    def _not_finite(self, theta: Any, arrays: Arrays, request: Request, first: int) -> Any:
-        """Which rows have no finite gradient, though they have a weight; where that is an error, raise it."""
-        n = rows_in(arrays)
-        norms = [self._norms(theta, taken(arrays, a, a + _BLOCK), None, None) for a in range(0, n, _BLOCK)]
-        bad = ~np.isfinite(np.concatenate(norms)[:, 0]) & (_ones(arrays) != 0)
-        if request.nonfinite == "raise" and bad.any():
-            raise ArrayError(
-                f"inputs: expected rows with finite gradients, got {bad.sum()} others, the first of them row "
-                f"{first + np.flatnonzero(bad)[0]}; nonfinite='zero' counts them as 0"
-            )
-        return bad
+def _together(top: int, key: str, one: Any, other: Any) -> Any:
+    """What two blocks of rows have found under one name."""
+    if key == "greatest":
+        return max(one, other)
+    return greatest_of([one, other], top) if key == "top" else {**one, **other}
 
 
 def _check(module: Any, theta: Any, nodes: Sequence[Nodes]) -> None:
@@ -346,11 +349,6 @@ def _check(module: Any, theta: Any, nodes: Sequence[Nodes]) -> None:
     except ArrayError as error:
         if not str(error).startswith("weights"):
             raise
-
-
-def _ones(arrays: Arrays) -> Any:
-    """The weights, flat; where there are none, ones."""
-    return np.ones(rows_in(arrays)) if arrays[2] is None else np.asarray(arrays[2], np.float64).reshape(-1)
 
 
 def _symmetric(columns: Sequence[Any], size: int) -> Any:
@@ -379,15 +377,6 @@ def _same(one: Request, other: Request) -> bool:
         return request.want, request.clip, request.n_groups, request.top, request.nonfinite
 
     return key(one) == key(other)
-
-
-def _greatest(found: Sequence[tuple[Any, Any]], count: int) -> tuple[Any, Any]:
-    """The rows of the greatest norms, and these; of equal ones the smaller row. A row may come several times."""
-    rows, norms = (np.concatenate(column) for column in zip(*found, strict=True))
-    rows, first = np.unique(rows, return_index=True)
-    norms = norms[first]
-    order = np.lexsort((rows, -norms))[:count]
-    return rows[order], norms[order]
 
 
 def _values(pairs: Any) -> Any:

@@ -112,13 +112,13 @@ def _codes(arrays: Arrays, n_groups: Any) -> tuple[Any, int]:
             f"groups: expected whole numbers, one for each of {rows_in(arrays[:3])} rows, got {codes.dtype} of shape "
             f"{codes.shape}; number the groups from 0 on"
         )
-    codes = codes.reshape(-1).astype(np.int64)
-    count = int(codes.max(initial=-1)) + 1 if n_groups is None else n_groups
+    least, greatest = (int(codes.min()), int(codes.max())) if codes.size else (0, -1)
+    count = greatest + 1 if n_groups is None else n_groups
     if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 0:
         raise ArrayError(f"n_groups: expected a whole number from 0 on, got {n_groups!r}; the greatest code and 1 more")
-    if codes.size and (codes.min() < -1 or codes.max() >= count):
+    if codes.size and (least < -1 or greatest >= count):
         raise ArrayError(
-            f"groups: expected codes from 0 to {count - 1}, or -1 for no group, got {codes.min()} to {codes.max()}; "
+            f"groups: expected codes from 0 to {count - 1}, or -1 for no group, got {least} to {greatest}; "
             "n_groups is the greatest code and 1 more"
         )
     return codes, int(count)

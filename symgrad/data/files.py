@@ -36,7 +36,10 @@ class FileRows:
             self.dtype = np.dtype(dtype)
             self._refuse_kind()
             self.shape = self._counted(columns)
-        self._row_size = self.dtype.itemsize * int(np.prod(self.shape[1:]))
+
+    @property
+    def _row_size(self) -> int:
+        return self.dtype.itemsize * int(np.prod(self.shape[1:]))
 
     @property
     def ndim(self) -> int:
@@ -50,6 +53,9 @@ class FileRows:
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopened, (str(self.path.absolute()), self.dtype, self.shape, self._start)
 
     def __repr__(self) -> str:
         return f"<FileRows {str(self.path)!r}: {self.dtype} of shape {self.shape}>"
@@ -119,6 +125,18 @@ class FileRows:
             raise ArrayTypeError(
                 f"{self.path}: expected real numbers of at most 8 bytes, got {self.dtype}; convert them"
             )
+
+
+def _reopened(path: str, dtype: np.dtype[Any], shape: tuple[int, ...], start: int) -> FileRows:
+    """Return the rows that a pickle names, of the file of that path here; refused where they are others' by size."""
+    columns = None if len(shape) == 1 else shape[1]
+    rows = FileRows(path) if start else FileRows(path, dtype=dtype, columns=columns)
+    if (rows.dtype, rows.shape) != (dtype, shape):
+        raise ArrayError(
+            f"{path}: expected {dtype} of shape {shape}, as when it was pickled, got {rows.dtype} of shape "
+            f"{rows.shape}; the file is another here: open it with FileRows(path)"
+        )
+    return rows
 
 
 def _header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

@@ -11,7 +11,7 @@ from symgrad.errors import DeclarationError
 from .risk import EmpiricalRisk, leaves
 from .words import show
 
-OF_RESIDUALS = ("residuals", "normal_equations")
+OF_RESIDUALS = ("residuals", "normal_equations", "normal_rows")
 OF_PREDICTIONS = ("jacobian", "gauss_newton", *OF_RESIDUALS)
 
 

@@ -240,6 +240,10 @@ class EmpiricalRisk:
         """
         return fingerprint_of(self)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: the fingerprint is not, so that whoever reads the declaration takes its own."""
+        return {name: value for name, value in vars(self).items() if name != "fingerprint"}
+
     def __repr__(self) -> str:
         parts = [f"name={self.name!r}", f"loss={show(self.loss)}"]
         parts += [f"model={self.model!r}"] if self.model else [f"inputs={_listed(self.inputs)}"]

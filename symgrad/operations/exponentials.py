@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 import sympy as sp
 from sympy.codegen import cfunctions
@@ -94,7 +95,8 @@ def _softmax_with_pullback(c: Value, r: Value, *arguments: Value | int) -> tuple
     first, *others = [v for v in values if isinstance(v, Value)]
     half = len(values) // 2
     shares = [first.call("softmax_with", *others, attribute=i) for i in range(half)]
-    return *(c * r * ((1.0 if i == index else 0.0) - s) for i, s in enumerate(shares)), *(0.0,) * half
+    assert isinstance(index, int)
+    return *_slopes_of_share(c * r, shares, index), *(0.0,) * half
 
 
 def _softmax(*arguments: Value | int) -> Value:
@@ -120,7 +122,13 @@ def _logsumexp_pullback(c: Value, r: Value, *xs: Value) -> tuple[Value, ...]:
 
 def _softmax_pullback(c: Value, r: Value, *arguments: Value | int) -> tuple[Value, ...]:
     xs, index = _with_index(arguments)
-    return tuple(c * r * ((1.0 if i == index else 0.0) - share) for i, share in enumerate(_shares(xs)))
+    return _slopes_of_share(c * r, _shares(xs), index)
+
+
+def _slopes_of_share(factor: Value, shares: list[Value], index: int) -> tuple[Value, ...]:
+    """The slopes of one share of a softmax. One less it is the sum of the others, which has digits near one too."""
+    others = reduce(lambda a, b: a + b, (s for i, s in enumerate(shares) if i != index), factor.number(0.0))
+    return tuple(factor * others if i == index else -(factor * share) for i, share in enumerate(shares))
 
 
 ROWS: tuple[Operation, ...] = (

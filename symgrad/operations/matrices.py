@@ -106,6 +106,17 @@ def _softmax(x: Value) -> Value:
     return wins.choose(1.0, others) / (1 + rest)
 
 
+def _softmax_pullback(c: Value, r: Value, x: Value) -> tuple[Value]:
+    """``r (c - sum of r c)``. It is the same for c less any number, and less that at the greatest share no digits go.
+
+    That share may be nearly one: of its own c, less the sum, nothing would be left but what was rounded.
+    """
+    wins = x.equals(x.call("largest"))
+    at_greatest = wins.choose(c, 0.0).call("total") / wins.choose(1.0, 0.0).call("total")
+    less = c - at_greatest.call("hold")
+    return (r * (less - (less * r).call("total")),)
+
+
 def _shape_of_product(shapes: Sequence[Shape], attribute: Any) -> Shape:
     turned = attribute or (0, 0)  # which of the two is read by its columns
     (rows, inner), (same, columns) = (s[::-1] if t else s for s, t in zip(shapes, turned, strict=True))
@@ -188,7 +199,7 @@ ROWS: tuple[Operation, ...] = (
     _joint("logsumexp_all", lambda c, r, x: (c * x.call("softmax_all"),), Tail.PLAIN,
            _scalar, Place.WHOLE, Form.UNWRITTEN, flops_of_elements, _logsumexp),
     # its pullback mixes the elements: it has a shape of its own, so that no guard of single elements passes through
-    replace(lowered("softmax_all", None, lambda c, r, x: (r * (c - (c * r).call("total")),), _softmax, Tail.PLAIN),
+    replace(lowered("softmax_all", None, _softmax_pullback, _softmax, Tail.PLAIN),
             shape=lambda shapes, attribute: shapes[0]),
 )
 # fmt: on

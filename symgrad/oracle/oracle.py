@@ -13,7 +13,7 @@ precision:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,7 @@ from symgrad.declare import EmpiricalRisk, show
 from .forms import PROMISED, promised
 from .functions import TELL_ZEROS
 from .record import record, record_value
-from .rounding import Place, Rounding
+from .rounding import Curvature, Place, Rounding
 from .rule import OutOfReach
 from .run import Run, context_of
 from .special import SLOW
@@ -33,6 +33,7 @@ from .tape import Grid, Tape, Value, flat, scalar
 
 MOST_DIGITS = 3200
 _SLOW_DIGITS = 400  # a second at 3200
+_SECOND_DIGITS = 800  # of second derivatives, which take some ten times as long
 _NOTHING = mpmath.mpf(10) ** -330  # two results below this round to the same double, zero
 _LONG = 60  # characters of a formula, for a person
 _AGREEMENT, _ENOUGH = 0.6, 30  # two evaluations agree if they share this part of the lower one's digits, or so many
@@ -104,6 +105,39 @@ class Reference:
         (loss, *gradient), used = self._settled(self._loss, [*theta, *inputs, *targets], digits, wanted)
         return Sample(loss, tuple(gradient), used)
 
+    def second(
+        self,
+        theta: Sequence[float],
+        inputs: Sequence[float],
+        targets: Sequence[float],
+        digits: int = 50,
+        *,
+        columns: Sequence[int],
+        penalty: bool = False,
+    ) -> Sample:
+        """Return the loss of one sample (or the penalty) and, in place of the gradient, columns of its Hessian.
+
+        All of the first column, then all of the second, and so on.
+        """
+        slot = self._penalty if penalty else self._loss
+        if slot is None:
+            return Sample(mpmath.mpf(0), (mpmath.mpf(0),) * (len(columns) * self.sizes[0]))
+        values, plan = [*theta, *inputs, *targets], self._needed(slot)
+
+        def evaluate(digits: int) -> tuple[list[Any], bool]:
+            try:
+                run = Run(context_of(digits), self._tape.operations, plan, values)
+                found = Curvature(run, range(self.sizes[0]), columns)
+            except OutOfReach:
+                return [None] * (1 + len(columns) * self.sizes[0]), False
+            entries = (found.value(row, column) for column in columns for row in range(self.sizes[0]))
+            return [mpmath.mp.make_mpf(number._mpf_) for number in (run.value, *entries)], found.doubtful
+
+        # half of the digits are those of a function's curvature, which is a difference of its slopes
+        most = min(_SECOND_DIGITS, self._most_digits(slot))
+        (loss, *entries), used = _settled(evaluate, 2 * digits, most)
+        return Sample(loss, tuple(entries), used)
+
     def penalty(self, theta: Sequence[float], digits: int = 50, *, parameters: Sequence[int] | None = None) -> Sample:
         """Return the penalty and its gradient: zeros if the risk has none."""
         wanted = self._wanted(parameters)
@@ -152,10 +186,12 @@ class Reference:
         *,
         parameters: Sequence[int] | None = None,
         penalty: bool = False,
+        columns: Sequence[int] = (),
     ) -> Rounding | None:
         """Return what rounding may do to the loss (or the penalty) and its derivatives at this point.
 
-        ``digits`` are those that the true values needed. None past what can be computed.
+        ``digits`` are those that the true values needed, ``columns`` those of the Hessian, if it is meant too. None
+        past what can be computed.
         """
         slot = self._penalty if penalty and self._penalty is not None else self._loss
         if slot not in self._promised:
@@ -164,7 +200,8 @@ class Reference:
         try:
             values = [*theta, *inputs, *targets]
             run = Run(context_of(digits), tape.operations, tape.needed(places[slot]), values, PROMISED)
-            return Rounding(run, set(self._wanted(parameters)))
+            wanted = set(self._wanted(parameters))
+            return Curvature(run, wanted, columns) if columns else Rounding(run, wanted)
         except OutOfReach:
             return None
 
@@ -220,22 +257,7 @@ class Reference:
 
     def _settled(self, slot: int, values: Sequence[float], digits: int, wanted: Sequence[int]) -> tuple[list[Any], int]:
         """The value, then the derivatives that are wanted, each once two precisions agree on it; and the higher one."""
-        low, _ = self._evaluate(slot, values, digits, wanted)
-        settled: list[Any] = [None] * len(low)
-        open_ = list(range(len(low)))
-        most = self._most_digits(slot)
-        while open_ and digits < most:
-            high, doubtful = self._evaluate(slot, values, 2 * digits, wanted)
-            left = []
-            for i in open_:
-                if _agree(low[i], high[i], digits) and (
-                    not doubtful or (2 * digits >= most and mpmath.isfinite(high[i]))
-                ):
-                    settled[i] = high[i]
-                else:
-                    left.append(i)
-            open_, low, digits = left, high, 2 * digits
-        return settled, digits
+        return _settled(lambda d: self._evaluate(slot, values, d, wanted), digits, self._most_digits(slot))
 
     def _most_digits(self, slot: int) -> int:
         slow = any(self._tape.operations[needed].payload in SLOW for needed in self._needed(slot))
@@ -292,6 +314,23 @@ def _bound(predictions: Sequence[Any], outputs: Sequence[Value]) -> Mapping[Any,
     columns = int(placeholder.shape[1])
     slots = [scalar(output) for output in outputs]
     return {placeholder: tuple(tuple(slots[i : i + columns]) for i in range(0, len(slots), columns))}
+
+
+def _settled(evaluate: Callable[[int], tuple[list[Any], bool]], digits: int, most: int) -> tuple[list[Any], int]:
+    """Numbers, each once two precisions agree on it; and the higher one."""
+    low, _ = evaluate(digits)
+    settled: list[Any] = [None] * len(low)
+    open_ = list(range(len(low)))
+    while open_ and digits < most:
+        high, doubtful = evaluate(2 * digits)
+        left = []
+        for i in open_:
+            if _agree(low[i], high[i], digits) and (not doubtful or (2 * digits >= most and mpmath.isfinite(high[i]))):
+                settled[i] = high[i]
+            else:
+                left.append(i)
+        open_, low, digits = left, high, 2 * digits
+    return settled, digits
 
 
 def _agree(low: Any, high: Any, digits: int) -> bool:

@@ -96,6 +96,16 @@ def normal_equations(program: Program) -> Program:
     return work.program()
 
 
+def normal_rows(program: Program) -> Program:
+    """Return the program of the Jacobian's rows, each with its residual, times the weight: of one output, one row."""
+    work = Work(program)
+    jacobian = work.rows(work.elements(work.outputs["prediction"]))
+    weight = Value(work.builder, work.builder.emit("weight", shape=()))
+    rows = [(*work.values(row), residual) for row, residual in zip(jacobian, work.residuals(), strict=True)]
+    work.outputs = {"gradient": tuple((weight * x).variable for row in rows for x in row)}
+    return work.program()
+
+
 def objective(program: Program) -> Program:
     """Return the program of the gradient's elements, and after them of the Hessian's diagonal."""
     work = Work(program)

@@ -11,6 +11,7 @@ from .curvature import (
     hessian_vector,
     jacobian,
     normal_equations,
+    normal_rows,
     objective,
     residuals,
 )
@@ -23,6 +24,7 @@ _CURVATURE: Mapping[str, Callable[[Program], Program]] = {
     "jacobian": jacobian,
     "residuals": residuals,
     "normal_equations": normal_equations,
+    "normal_rows": normal_rows,
     "objective": objective,
 }
 

@@ -91,7 +91,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """What ``verify`` found: one row for each declared parameter, in order, and one for the loss.
+    """What ``verify`` found: one row for each declared parameter (or two, see ``order``), and one for the loss.
 
     ``each`` of the ``derivatives`` were compared at each point, all of them if it is 0; ``asked`` is the number of
     samples that were asked for, if that is more than a model of this size gets. ``penalty`` is the row of the penalty's
@@ -99,7 +99,7 @@ class Report:
     a kink or where a function overflows.
 
     ``findings`` are the parts of the declaration that lose more than half of the digits, within the bound: the worst
-    of each. ``ill_conditioned`` values do.
+    of each. ``ill_conditioned`` values do. ``order`` is 2 for second derivatives: a row for each two parameters.
     """
 
     name: str
@@ -115,6 +115,7 @@ class Report:
     extremes: int = 0
     findings: tuple[Finding, ...] = ()
     ill_conditioned: int = 0
+    order: int = 1
 
     @property
     def others(self) -> tuple[Row, ...]:
@@ -161,7 +162,8 @@ class Report:
 
     def _headline(self) -> list[str]:
         what = (
-            f"{self.name}: compiled gradient against {self.digits} digits at {self.samples} samples (seed {self.seed})"
+            f"{self.name}: compiled {'gradient' if self.order == 1 else 'Hessian'} against {self.digits} digits at "
+            f"{self.samples} samples (seed {self.seed})"
         )
         if self.passed:
             checked = " that was checked" if any(row.unchecked for row in self.rows) else ""

@@ -100,6 +100,77 @@ class Tallies:
         return [(self.penalty, 0), *((self.penalty, 1 + position) for position in positions)]
 
 
+class PairTallies(Tallies):
+    """The loss' tally, those of second derivatives by two declared parameters, and the penalty's with its own.
+
+    Positions are pairs of flat parameters, in any order.
+    """
+
+    def __init__(self, symbols: Sequence[Any]) -> None:
+        names = [(str(symbol.name), flat_names([symbol])) for symbol in symbols]
+        self.loss, self.rows = Tally("loss"), list[Tally]()
+        self._homes = [(s, i) for s, (_, elements) in enumerate(names) for i in range(len(elements))]
+        self._sizes = [len(elements) for _, elements in names]
+        self._pairs: dict[tuple[int, int], Tally] = {}
+        for b, (second, columns) in enumerate(names):
+            for a, (first, rows) in enumerate(names[: b + 1]):
+                own = [name[len(first) :] for name in rows], [name[len(second) :] for name in columns]
+                tally = Tally(f"{first} d/d {second}", _Elements(*own, triangle=a == b))
+                self._pairs[a, b] = tally
+                self.rows.append(tally)
+        whole = flat_names(symbols)
+        self.penalty = Tally("penalty", _WithValue(_Elements(whole, whole, triangle=True)))
+
+    def of(self, positions: Sequence[Any]) -> list[tuple[Tally, int]]:
+        """Return the loss' tally, then those of some pairs of flat parameters, each with the element."""
+        return [(self.loss, 0), *(self._place(*sorted(pair)) for pair in positions)]
+
+    def of_penalty(self, positions: Sequence[Any]) -> list[tuple[Tally, int]]:
+        """Return the penalty's tally, for its value and for its derivatives by some pairs of flat parameters."""
+        return [(self.penalty, 0), *((self.penalty, 1 + triangle_place(*pair)) for pair in positions)]
+
+    def _place(self, low: int, high: int) -> tuple[Tally, int]:
+        (a, i), (b, j) = self._homes[low], self._homes[high]
+        return self._pairs[a, b], triangle_place(i, j) if a == b else i * self._sizes[b] + j
+
+
+class _Elements(Sequence[str]):
+    """The names of a matrix' entries, made when they are asked for: there may be very many."""
+
+    def __init__(self, rows: Sequence[str], columns: Sequence[str], *, triangle: bool) -> None:
+        self._rows, self._columns, self._triangle = rows, columns, triangle
+
+    def __len__(self) -> int:
+        rows = len(self._rows)
+        return rows * (rows + 1) // 2 if self._triangle else rows * len(self._columns)
+
+    def __getitem__(self, place: Any) -> Any:
+        row, column = divmod(place, len(self._columns))
+        if self._triangle:
+            row = (math.isqrt(8 * place + 1) - 1) // 2
+            column = place - row * (row + 1) // 2
+        return ", ".join(name for name in (self._rows[row], self._columns[column]) if name)
+
+
+class _WithValue(Sequence[str]):
+    """The names of a value and of its second derivatives."""
+
+    def __init__(self, entries: _Elements) -> None:
+        self._entries = entries
+
+    def __len__(self) -> int:
+        return 1 + len(self._entries)
+
+    def __getitem__(self, place: Any) -> Any:
+        return f" by {self._entries[place - 1]}" if place else ""
+
+
+def triangle_place(row: int, column: int) -> int:
+    """Return where an entry of a symmetric matrix stands in its lower triangle, row by row."""
+    low, high = sorted((row, column))
+    return high * (high + 1) // 2 + low
+
+
 class Findings:
     """The places of the declaration where digits are lost, the worst of each."""
 

@@ -31,7 +31,8 @@ _DOOR = """:
 def planned(n_parameters, input_columns, segments, outers, predictors, scaled):
     cdef Model m
     cdef Py_ssize_t i
-    m.n_results, m.input_columns = n_parameters, input_columns
+    m.n_results, m.n_gradient, m.n_sums, m.input_columns = n_parameters, n_parameters, n_parameters, input_columns
+    m.kind, m.blocks, m.pull = GRADIENTS, NULL, NULL
     m.turned = m.products = m.multiples = m.most_multiples = 0
     m.segments = <Segment*>array_of(((0, -1, 1), *segments), 3, sizeof(Segment), &m.n_segments)
     m.outers = <Outer*>array_of(outers, 6, sizeof(Outer), &m.n_outers)

@@ -141,10 +141,45 @@ def test_written_past_the_caches_too(clusters: sg.CompiledRisk) -> None:
 
 def test_the_bits_of_a_mean_are_those_of_clipping_at_infinity(clusters: sg.CompiledRisk) -> None:
     theta, inputs, _ = rows(3000)
-    penalty = np.concatenate([theta[: K * D] / 25, np.zeros(K)])
     clipped = clusters.reduce(theta, inputs, None, want="clipped_mean", clip=np.inf)["clipped_mean"]
     mean = clusters.gradient(theta, inputs, None)
-    np.testing.assert_allclose(clipped, mean - penalty, atol=10 * np.finfo(mean.dtype).eps)
+    assert np.array_equal(clipped[K * D :], mean[K * D :])  # of which the penalty has none
+    np.testing.assert_allclose(
+        clipped[: K * D], mean[: K * D] - theta[: K * D] / 25, atol=10 * np.finfo(mean.dtype).eps
+    )
+
+
+def test_what_is_made_of_gradients_is_made_of_those_by_the_parameters(clusters: sg.CompiledRisk) -> None:
+    theta, inputs, weights = rows(2500)
+    each, total = plain_gradient(theta, inputs), weights.sum()
+    atol = 100 * np.finfo(clusters.gradient(theta, inputs, None).dtype).eps
+    groups = np.arange(2500) % 3
+    want = ["clipped_mean", "clipped_fraction", "second_moment", "variance", "outer", "group_sums", "top"]
+    got = clusters.reduce(theta, inputs, None, weights, want=want, clip=1.0, groups=groups, n_groups=3, top=4)
+    norms = np.linalg.norm(each, axis=1)
+    clipped = each * np.minimum(1, 1 / norms)[:, None]
+    mean, second = weights @ each / total, weights @ each**2 / total
+    np.testing.assert_allclose(got["clipped_mean"], weights @ clipped / total, atol=atol)
+    np.testing.assert_allclose(got["clipped_fraction"], weights @ (norms > 1) / total, atol=atol)
+    np.testing.assert_allclose(got["second_moment"], second, atol=atol)
+    np.testing.assert_allclose(got["variance"], second - mean**2, atol=atol)
+    np.testing.assert_allclose(got["outer"], (each.T * weights) @ each / total, atol=atol)
+    sums = np.stack([(weights[:, None] * each)[groups == g].sum(0) for g in range(3)])
+    np.testing.assert_allclose(got["group_sums"], sums, rtol=2e3 * atol, atol=3e3 * atol)
+    assert np.array_equal(got["top"][0], np.argsort(-norms)[:4])
+    parts = [
+        clusters.partial_reduce(
+            theta, inputs[a:b], None, weights[a:b], want="clipped_sum", clip={"C": 0.5, "e": 0.2}, first=a
+        )
+        for a, b in pairwise([0, 777, 2500])
+    ]
+    blocks = clusters.merge_reduce(theta, *parts)["clipped_sum"]
+    of_c, of_e = each[:, : K * D], each[:, K * D :]
+    by_block = [
+        part * np.minimum(1, bound / np.linalg.norm(part, axis=1))[:, None]
+        for part, bound in ((of_c, 0.5), (of_e, 0.2))
+    ]
+    np.testing.assert_allclose(blocks, weights @ np.concatenate(by_block, axis=1), atol=3e3 * atol)
 
 
 def test_verify_agrees() -> None:

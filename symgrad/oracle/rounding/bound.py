@@ -22,6 +22,7 @@ from ..tape import Operation
 from .trail import Number, half_ulp, is_double, keeps_digits, wide
 from .values import CHAIN, Values, product_remainder
 
+Result = int | tuple[int, int] | None  # a derivative by a leaf, a second one by two; the loss
 BEYOND = 2048  # the exponent of numbers that no double has anything to do with
 
 
@@ -60,11 +61,12 @@ class Rounding(Values):
 
     def __init__(self, run: Run, wanted: Collection[int]) -> None:
         super().__init__(run)
-        self._results: dict[int | None, Number] = {None: self._nodes[run.plan[-1]]}
+        self._results: dict[Result, Number] = {None: self._nodes[run.plan[-1]]}
+        self._adjoints: dict[int, Number] = {}
         self._undecided: int | None = None  # a choice that derivatives hang on, and that rounding may make otherwise
         self._backwards(wanted)
 
-    def bounds(self, results: Sequence[int | None]) -> list[Bound]:
+    def bounds(self, results: Sequence[Result]) -> list[Bound]:
         """Return the bounds of some results."""
         trail, numbers = self._trail, [self._results.get(r, Number(self.m.zero)) for r in results]
         if self._undecided is not None:
@@ -86,7 +88,7 @@ class Rounding(Values):
                 found[i] = Bound(*(_number(x[k] / unit) for x in (total, moved, within)))
         return found
 
-    def place(self, result: int | None) -> Place | None:
+    def place(self, result: Result) -> Place | None:
         """Return where a result loses most: on the way from the step that errs most, the one that magnifies most."""
         number, trail = self._results.get(result, Number(self.m.zero)), self._trail
         if self._undecided is not None:
@@ -132,7 +134,7 @@ class Rounding(Values):
         for slot, edges in run.backwards(active):
             if slot not in terms:
                 continue
-            adjoint = self._total(slot, terms.pop(slot))
+            adjoint = self._adjoints[slot] = self._total(slot, terms.pop(slot))
             if run.operations[slot].kind == "leaf":
                 self._results[run.operations[slot].payload] = adjoint
             if run.operations[slot].kind in ("piecewise", "select") and slot in self._unsure:
@@ -230,16 +232,17 @@ class Rounding(Values):
     def _curvature(self, name: str, place: int, other: int, values: Sequence[Real]) -> Real:
         m = self.m
         if name == "logsumexp":
-            mine, theirs = (
-                apply(self._run.functions[name].partial(p), m, self._log_sum(values), *values) for p in (place, other)
-            )
-            return mine * ((place == other) - theirs)
+            total = self._log_sum(values)
+            shares = [apply(self._run.functions[name].partial(p), m, total, *values) for p in range(len(values))]
+            if place != other:
+                return -shares[place] * shares[other]
+            return shares[place] * m.fsum(share for p, share in enumerate(shares) if p != place)  # one less it, exactly
         if name == "Pow" and place == other == 0:
             base, exponent = values
             return exponent * (exponent - 1) * power(m, base, exponent - 2) if exponent != 1 else m.zero
         if m.mag(values[other]) > BEYOND:
             return m.zero  # far past a double's range, which is counted elsewhere
-        return _difference(m, lambda *xs: self._slope_at(name, place, xs), values, other)
+        return difference(m, lambda *xs: self._slope_at(name, place, xs), values, other)
 
     def _log_sum(self, values: Sequence[Real]) -> Real:
         return apply(self._run.functions["logsumexp"].value, self.m, *values)
@@ -261,10 +264,13 @@ class Rounding(Values):
         return role == "value" and self._run.operations[slot].kind == "leaf"
 
 
-def _difference(m: Any, function: Callable[..., Real], values: Sequence[Real], place: int) -> Real:
-    """The derivative of a smooth function by one argument, by a central difference (or one side's) of many digits."""
+def difference(m: Any, function: Callable[..., Real], values: Sequence[Real], place: int) -> Real:
+    """Return the derivative of a smooth function by one argument, by a central difference (or one side's)."""
     x, precision = values[place], m.prec
-    with m.extraprec(max(0, m.mag(x) if x and m.isfinite(x) else 0)):
+    size = m.mag(x) if x and m.isfinite(x) else 0
+    with m.extraprec(
+        max(size, min(-2 * size, 2 * BEYOND))
+    ):  # near zero an even slope moves by the square of a small step
         step = m.ldexp(min(abs(x), m.one) or m.one, -precision // 2)
         low, middle, high = (function(*values[:place], x + shift, *values[place + 1 :]) for shift in (-step, 0, step))
         if m.isfinite(low) and m.isfinite(high):
