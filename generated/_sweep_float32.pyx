@@ -13,6 +13,7 @@ whole numbers that says what they read and fill. See `Risk`. Needs NumPy alone.
 import os
 import sys
 from _thread import start_new_thread
+from importlib import import_module
 from threading import Lock
 
 cdef object np  # a name in C, which is found at once
@@ -3947,6 +3948,15 @@ def _doors(Risk self, module):
         """Return ``{name: array}`` from a flat theta, each array a copy in its parameter's shape."""
         return _unpacked(self.PARAMETERS, self.theta(theta))
 
+    def __getattr__(name):  # of the module: what it has no text of is in modules beside it, if they were asked for
+        if name not in _BESIDE:
+            raise AttributeError("module %r has no attribute %r" % (module, name))
+        try:
+            return getattr(import_module(module + "_curvature"), name)
+        except ImportError:
+            raise AttributeError("%s.%s: expected the module %s_curvature beside it, got none; write it with "
+                                 "`symgrad generate SOURCE --with curvature`, or call symgrad.compile" % (module, name, module)) from None
+
     cdef const Model* m = &self.model
     shapes = (
         ("(P,)", "(%d,)" % m.n_parameters), ("(N, P)", "(N, %d)" % m.n_parameters), ("(P + 4, 2)", "(%d, 2)" % (m.n_results + 4)),
@@ -3961,7 +3971,10 @@ def _doors(Risk self, module):
         function.__qualname__ = function.__name__
         function.__reduce_ex__, function.__deepcopy__ = _copiers(function)
         functions[function.__name__] = function
-    return {**functions, "N_PARAMETERS": m.n_parameters, "TILE": m.tile_rows}
+    return {**functions, "__getattr__": __getattr__, "N_PARAMETERS": m.n_parameters, "TILE": m.tile_rows}
+
+
+_BESIDE = ("hessian", "hessian_vector", "hessian_diagonal", "gauss_newton", "jacobian", "residuals", "normal_equations")
 
 
 def _copiers(function):

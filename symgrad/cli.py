@@ -161,6 +161,9 @@ def _folder(sub: argparse.ArgumentParser, text: str) -> None:
     sub.add_argument(
         "--dtype", choices=("float64", "float32"), default="float64", help="arithmetic of a sample (default: float64)"
     )  # fmt: skip
+    sub.add_argument(
+        "--with", dest="more", choices=("curvature",), help="beside each model, modules of its second derivatives"
+    )  # fmt: skip
     _limit(sub)
 
 

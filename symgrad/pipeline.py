@@ -116,13 +116,17 @@ def build_all(
     dtype: str,
     toolchain: Toolchain,
     done: Callable[[int], None],
+    more: Mapping[str, tuple[EmpiricalRisk, str]] | None = None,
 ) -> dict[str, Path]:
     """Return the library of each risk, by name: from the cache, else built and put there, one on each core.
 
-    ``generated`` holds each risk's text by its name; ``done`` is told how many are ready. Errors as for `compile`.
+    ``generated`` holds each risk's text by its name; ``done`` is told how many are ready. ``more`` names modules of
+    other quantities: the risk and the quantity of each. Errors as for `compile`.
     """
     store = Cache.open()
     keys = {risk.name: cache_key(risk.fingerprint, dtype, toolchain) for risk in risks}
+    for name, (risk, of) in (more or {}).items():
+        keys[name] = cache_key(risk.fingerprint, arithmetic(dtype, True, of), toolchain)
     found = {name: entry.library for name, key in keys.items() if (entry := store.find(*key)) is not None}
     missing = [name for name in keys if name not in found]
     done(len(found))

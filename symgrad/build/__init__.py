@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from .toolchain import Toolchain, installed_version, python_header
 
 __all__ = [
-    "EXTENSION_SUFFIX", "Built", "Cache", "CompiledRisk", "Entry", "Recipe", "Toolchain", "arithmetic", "build",
-    "build_sweep", "cache_key", "installed_version", "likeness", "load_alike", "load_entry", "load_module",
+    "EXTENSION_SUFFIX", "Built", "Cache", "CompiledRisk", "Entry", "Recipe", "Toolchain", "arithmetic",
+    "build", "build_sweep", "cache_key", "installed_version", "likeness", "load_alike", "load_entry", "load_module",
     "load_or_build", "python_header", "start_translator", "sweep_key",
 ]  # fmt: skip
 

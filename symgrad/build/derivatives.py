@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,11 @@ MOST_ENTRIES = (
 Build = Callable[[str], Any]  # the compiled risk of a quantity
 
 
+def at_once(shapes: Sequence[tuple[int, ...]]) -> bool:
+    """Return whether parameters of these shapes have a Hessian in one pass: few scalars."""
+    return len(shapes) <= MOST_ENTRIES and not any(shapes)
+
+
 class Quantities:
     """The modules of a compiled risk's other quantities, by name: built when first asked for, then kept."""
 
@@ -25,7 +30,7 @@ class Quantities:
         self.compiled = compiled
         self.name = compiled.name
         self.n_parameters = compiled.N_PARAMETERS
-        self.at_once = self.n_parameters <= MOST_ENTRIES and not any(shape for _, shape in compiled.PARAMETERS)
+        self.at_once = at_once([shape for _, shape in compiled.PARAMETERS])
         self._unpack = compiled.unpack
         self._build = build
         self._modules: dict[str, Any] = {}
@@ -164,6 +169,7 @@ class Derivatives:
     """
 
     quantities: Quantities
+    at_once = staticmethod(at_once)
 
     def hessian(self, theta: Any, inputs: Any, targets: Any, weights: Any = None, *, threads: int | None = None) -> Any:
         """Return the Hessian of the risk, (P, P), penalty included, exactly symmetric. Arguments as for `risk`."""

@@ -20,6 +20,7 @@ from symgrad.pipeline import generate as generate_text
 from symgrad.progress import progress, telling
 from symgrad.render import SWEEPS, render_sweep
 
+from .curvature import More, curvature
 from .source import read_risks
 
 MARK = "# Written by symgrad. "  # stands in the first lines of every generated file
@@ -41,18 +42,22 @@ def generate(arguments: Namespace) -> int:
     """Write every risk of the sources as a module of its own, all or none, and say how to import them."""
     folder = Path(arguments.output)
     toolchain = None if arguments.no_build else Toolchain.detect(portable=arguments.portable)
-    risks, made = _generate_all(arguments.source, arguments)
-    texts = _texts(made)
+    risks, made, more = _generate_all(arguments.source, arguments)
+    texts = _texts({**made, **more.generated}) | more.files
     _check_room(folder, list(texts))
     package = folder / "__init__.py"
     with _made(folder), _staging(folder) as staging:
         for name, text in texts.items():
-            (staging / f"{name}.pyx").write_text(text, encoding="utf-8", newline="\n")
+            (staging / name).write_text(text, encoding="utf-8", newline="\n")
         if toolchain is not None:
-            _build_all(risks, made, arguments.dtype, toolchain, staging)
+            _build_all(risks, made, more, arguments.dtype, toolchain, staging)
         if not package.exists():
             (staging / package.name).write_text(_PACKAGE, encoding="utf-8")
-        stale = _stale_libraries(folder, staging, list(made), SWEEPS[arguments.dtype]) if toolchain is None else []
+        stale = (
+            _stale_libraries(folder, staging, [*made, *more.generated], SWEEPS[arguments.dtype])
+            if toolchain is None
+            else []
+        )
         _publish(staging, folder)
     for library in stale:
         library.unlink()
@@ -68,18 +73,20 @@ def generate(arguments: Namespace) -> int:
 
 def _texts(made: Mapping[str, Generated]) -> dict[str, str]:
     """Return the text of each file of the folder, by its name: the sweeps, the same for all risks, and the models."""
-    return {**{SWEEPS[dtype]: render_sweep(dtype) for dtype in DTYPES}, **{name: g.source for name, g in made.items()}}
+    texts = {**{SWEEPS[dtype]: render_sweep(dtype) for dtype in DTYPES}, **{name: g.source for name, g in made.items()}}
+    return {f"{name}.pyx": text for name, text in texts.items()}
 
 
 def _generate_all(
     sources: Sequence[str], arguments: Namespace
-) -> tuple[tuple[EmpiricalRisk, ...], dict[str, Generated]]:
-    """Return the risks, and what is generated for each, by its name."""
+) -> tuple[tuple[EmpiricalRisk, ...], dict[str, Generated], More]:
+    """Return the risks, what is generated for each, by its name, and what is asked for beside that."""
     risks, made = read_risks(sources), dict[str, Generated]()
     for risk in risks:
         with telling(f"generating {risk.name}"):
             made[risk.name] = generate_text(risk, dtype=arguments.dtype, limit=arguments.limit or None)
-    return risks, made
+    more = curvature(risks, arguments.dtype, arguments.limit or None) if arguments.more else More()
+    return risks, made, more
 
 
 def _check_room(folder: Path, names: Sequence[str]) -> None:
@@ -87,7 +94,7 @@ def _check_room(folder: Path, names: Sequence[str]) -> None:
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"-o {folder} is a file, expected a folder; name another")
     for name in names:
-        path = folder / f"{name}.pyx"
+        path = folder / name
         if path.exists() and not _is_ours(path):
             cure = "move it, or name another folder: -o DIR"
             raise OutputError(f"{path} was not written by symgrad and would be lost; {cure}")
@@ -148,14 +155,22 @@ def _sweep_stagings(folder: Path) -> None:
 
 
 def _build_all(
-    risks: Sequence[EmpiricalRisk], made: Mapping[str, Generated], dtype: str, toolchain: Toolchain, staging: Path
+    risks: Sequence[EmpiricalRisk],
+    made: Mapping[str, Generated],
+    more: More,
+    dtype: str,
+    toolchain: Toolchain,
+    staging: Path,
 ) -> None:
     """Put the library of each risk into ``staging``: what is in the cache is not built again."""
-    start = time.monotonic()
+    start, many = time.monotonic(), len(risks) + len(more.of)
+    given = {"more": more.of} if more.of else {}
     with progress() as line:
-        line.say(f"building {len(risks)} modules" if len(risks) > 1 else f"building {risks[0].name}")
+        line.say(f"building {many} modules" if many > 1 else f"building {risks[0].name}")
         for again in (True, True, False):
-            libraries = build_all(risks, made, dtype, toolchain, lambda n: line.say(f"built {n} of {len(risks)}"))
+            libraries = build_all(
+                risks, {**made, **more.generated}, dtype, toolchain, lambda n: line.say(f"built {n} of {many}"), **given
+            )
             try:
                 for library in libraries.values():
                     shutil.copy(library, staging)  # with its mode: a library is executable
@@ -163,7 +178,7 @@ def _build_all(
             except FileNotFoundError:  # another process clears the cache
                 if not again:
                     raise
-    print(f"built {len(risks)} module{'s' * (len(risks) > 1)} in {time.monotonic() - start:.1f} s")
+    print(f"built {many} module{'s' * (many > 1)} in {time.monotonic() - start:.1f} s")
 
 
 def _stale_libraries(folder: Path, staging: Path, names: Iterable[str], sweep: str) -> list[Path]:
@@ -179,7 +194,7 @@ def _stale_libraries(folder: Path, staging: Path, names: Iterable[str], sweep: s
 
 def _publish(staging: Path, folder: Path) -> None:
     """Libraries first: a reader never meets new source with an old library."""
-    for path in sorted(staging.iterdir(), key=lambda path: path.suffix == ".pyx"):
+    for path in sorted(staging.iterdir(), key=lambda path: path.suffix in (".pyx", ".py")):
         os.replace(path, folder / path.name)
 
 
@@ -218,12 +233,13 @@ def check(arguments: Namespace) -> int:
     """Show where the folder differs from what would be generated now: 0 if nowhere, else 1."""
     folder = Path(arguments.output)
     sources = arguments.source or [GALLERY]
-    texts = _texts(_generate_all(sources, arguments)[1])
+    _, made, more = _generate_all(sources, arguments)
+    texts = _texts({**made, **more.generated}) | more.files
     chosen = any(":" in source for source in sources)
-    superfluous = [] if chosen else sorted(_ours(folder) - {folder / f"{name}.pyx" for name in texts})
+    superfluous = [] if chosen else sorted(_ours(folder) - {folder / name for name in texts})
     differing = 0
     for name, text in texts.items():
-        difference = _difference(folder / f"{name}.pyx", text)
+        difference = _difference(folder / name, text)
         differing += bool(difference)
         for line in difference:
             print(line)
@@ -237,7 +253,7 @@ def check(arguments: Namespace) -> int:
 
 
 def _ours(folder: Path) -> set[Path]:
-    return {path for path in folder.glob("*.pyx") if _is_ours(path)}
+    return {path for path in (*folder.glob("*.pyx"), *folder.glob("*_curvature.py")) if _is_ours(path)}
 
 
 def _difference(path: Path, wanted: str) -> list[str]:
@@ -266,7 +282,8 @@ def _say_how_to_mend(arguments: Namespace, sources: Sequence[str], differing: in
         print(f"(No SOURCE was named, so this compared with {GALLERY}.)")
     if differing:
         dtype = [] if arguments.dtype == "float64" else ["--dtype", arguments.dtype]
-        command = shlex.join(["symgrad", "generate", *sources, "-o", arguments.output, *dtype])
+        more = ["--with", "curvature"] if arguments.more else []
+        command = shlex.join(["symgrad", "generate", *sources, "-o", arguments.output, *dtype, *more])
         which = f"{differing} files are" if differing > 1 else "1 file is"
         other = {"float64": "float32", "float32": "float64"}[arguments.dtype]
         print(f"{which} missing or out of step. To mend that: {command}")
@@ -276,3 +293,5 @@ def _say_how_to_mend(arguments: Namespace, sources: Sequence[str], differing: in
         command = shlex.join(["rm", *map(str, [*superfluous, *libraries])])
         which = f"{len(superfluous)} files are" if len(superfluous) > 1 else "1 file is"
         print(f"{which} made by no risk. To mend that: {command}")
+        if not arguments.more and any(path.name.endswith("_curvature.py") for path in superfluous):
+            print("(Were they written with --with curvature? Then compare with that.)")

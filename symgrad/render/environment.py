@@ -22,6 +22,13 @@ def render_sweep(dtype: str) -> str:
     )
 
 
+def render_curvature(name: str, quantities: tuple[str, ...], parameters: int) -> str:
+    """Return the Python text of a module that offers second derivatives, from modules of quantities beside it."""
+    modules = [f"{name}_{quantity}" for quantity in quantities]
+    template = environment().get_template("curvature.py.jinja")
+    return template.render(name=name, quantities=quantities, modules=modules, parameters=parameters)
+
+
 @cache
 def environment() -> jinja2.Environment:
     """Return the templates' environment; an undefined name is an error."""
