@@ -63,6 +63,21 @@ class Data:
         return self.inputs, self.targets, self.weights
 
     @property
+    def known_targets(self) -> Array:
+        """The numbers of the targets in rows that have a weight, flat."""
+        targets = np.asarray(self.targets, np.float64).reshape(self.rows, -1)
+        return targets.ravel() if self.weights is None else targets[self.weights != 0].ravel()
+
+    def counted_targets(self) -> list[tuple[float, float]]:
+        """Return each number that targets are, with the sum of the weights of those."""
+        targets = np.asarray(self.targets, np.float64).reshape(self.rows, -1)
+        weights = np.ones(self.rows) if self.weights is None else self.weights
+        kept = weights != 0
+        values, places = np.unique(targets[kept], return_inverse=True)
+        many = np.repeat(weights[kept], targets.shape[1])
+        return list(zip(values.tolist(), np.bincount(places.ravel(), many).tolist(), strict=True))
+
+    @property
     def total(self) -> float:
         """The sum of the weights; without weights the number of rows."""
         return float(self.rows if self.weights is None else np.sum(self.weights, dtype=np.longdouble))

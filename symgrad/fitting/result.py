@@ -15,6 +15,7 @@ from symgrad.errors import ArrayError, DeclarationError
 
 from .covariances import Data, Parts
 from .extras import scipy_stats
+from .kinds import constant_of
 from .parameters import Array, Parameters, Space
 from .problem import Problem
 from .report import html_of, text_of
@@ -209,7 +210,7 @@ class Fit:
             n, rss = self.n, 2 * self.loss
             return float(-n / 2 * (np.log(2 * np.pi * rss / n) + 1))
         self._is_likelihood("loglikelihood")
-        return -self.loss
+        return -self.loss - constant_of(self.risk, self.data)
 
     def _is_likelihood(self, what: str) -> None:
         if self.kind == "loss":
