@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from . import errors, functions, losses
     from .boosting import objective
     from .build import CompiledRisk
+    from .data import Source
     from .declare import EmpiricalRisk, Loss, Model
     from .fitting import Fit, Parameters, covariance, fit
     from .pipeline import compile, generate
@@ -26,6 +27,7 @@ __all__ = [
     "Model",
     "Parameters",
     "Report",
+    "Source",
     "compile",
     "covariance",
     "errors",
@@ -45,6 +47,7 @@ _ROOMS = {
     "Model": "declare",
     "Parameters": "fitting",
     "Report": "verification",
+    "Source": "data",
     "compile": "pipeline",
     "covariance": "fitting",
     "fit": "fitting",

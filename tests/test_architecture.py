@@ -30,7 +30,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "schedule": ("program",),
     "explain": ("declare", "schedule"),
     "render": ("program", "schedule"),
-    "build": ("errors",),
+    "build": ("errors", "data"),
     "load": ("errors", "build"),
     "pipeline": (
         *("errors", "limits", "progress", "program", "declare", "trace", "passes", "schedule", "explain", "render"),
@@ -40,9 +40,10 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "oracle": ("errors", "declare"),
     "verification": ("errors", "declare", "pipeline", "oracle"),
     "gallery": ("functions", "declare", "losses"),
-    "fitting": ("errors", "declare", "pipeline", "gallery"),
+    "fitting": ("errors", "data", "declare", "pipeline", "gallery"),
     "__init__": (
-        *("errors", "functions", "declare", "losses", "build", "pipeline", "boosting", "fitting", "verification"),
+        *("errors", "functions", "data", "declare", "losses", "build", "pipeline", "boosting", "fitting"),
+        "verification",
     ),
     "commands": (
         *("errors", "progress", "declare", "explain", "render", "build", "pipeline", "verification"),
@@ -59,6 +60,7 @@ MAY_USE: Mapping[str, tuple[str, ...]] = {
     "mpmath": ("functions", "declare", "oracle", "verification"),  # what SymPy itself computes with
     "numpy": ("build", "boosting", "data", "oracle", "verification", "gallery", "fitting"),  # build: what they compute
     "scipy": ("fitting",),
+    **dict.fromkeys(("narwhals", "pyarrow"), ("data",)),
     "jinja2": ("render",),
     **dict.fromkeys(("Cython", "setuptools", "distutils", "subprocess"), ("build",)),
 }
@@ -79,6 +81,9 @@ SCRIPTS = {"symgrad.build.cython_process"}
 
 # Imports inside a function: (module, what it imports) -> why it cannot stand at the top.
 IMPORTS_INSIDE_FUNCTIONS: Mapping[tuple[str, str], str] = {
+    ("symgrad.data.columns", "narwhals.stable.v1"): "an extra: arrays need no tables",
+    ("symgrad.data.tables", "pyarrow.csv"): "an extra, of files alone",
+    ("symgrad.data.tables", "pyarrow.dataset"): "the same",
     ("symgrad.fitting.extras", "scipy.optimize"): "an extra: a fit without SciPy says how to get it",
     ("symgrad.fitting.extras", "scipy.stats"): "the same",
     **{

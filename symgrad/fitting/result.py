@@ -285,8 +285,10 @@ class Fit:
     def predict(self, inputs: Any, interval: str | None = None, level: float = 0.95, kind: str | None = None) -> Any:
         """Return the prediction of each row, or with an ``interval`` a triple (prediction, lower, upper).
 
+        A table's columns mean what those of the fit's own table do.
         "confidence": of the mean, by the delta method; "prediction": of a new observation, for least squares.
         """
+        inputs = self.data.samples.inputs_of(inputs)
         found = np.asarray(self.compiled.predict(self.theta, inputs), np.float64)
         if interval is None:
             return found

@@ -31,7 +31,6 @@ i, j = sp.Idx("i", 5), sp.Symbol("j", integer=True)
 
 
 def model(output: Any, *more: Any) -> Model:
-    """A model with the parameters that it uses, or that ``more`` formulas use."""
     return Model(output, inputs=[x, u, v], parameters=used_of([W, S, B, a, w], output, *more))
 
 

@@ -5,14 +5,22 @@ from typing import Any
 
 import sympy as sp
 
-from symgrad.declare import symbols_in
+from symgrad.declare import EmpiricalRisk, symbols_in
 
 
 def penalty_of_the_rest(parameters: Iterable[Any], formulas: Sequence[Any], penalty: Any = None) -> Any:
-    """Return a penalty that has each parameter that no formula has: of a matrix its first element; else ``penalty``."""
+    """Return ``penalty`` plus zero times each parameter that no formula has, of a matrix times its first element."""
     used = {symbol for formula in (*formulas, penalty) if formula is not None for symbol in symbols_in(formula)}
     rest = [p[0, 0] if isinstance(p, sp.MatrixSymbol) else p for p in parameters if p not in used]
-    return sum(rest, penalty if penalty is not None else sp.Integer(0)) if rest else penalty
+    terms = [sp.Mul(0, p, evaluate=False) for p in rest]
+    return sp.Add(*([] if penalty is None else [penalty]), *terms, evaluate=False) if terms else penalty
+
+
+def risk_of_all(expression: Any, *, parameters: Iterable[Any], penalty: Any = None, **more: Any) -> EmpiricalRisk:
+    """Return the risk of an expression, whose parameters may be in no formula: then zero times them is a penalty."""
+    parameters = list(parameters)
+    penalty = penalty_of_the_rest(parameters, [expression], penalty)
+    return EmpiricalRisk.from_expression(expression, parameters=parameters, penalty=penalty, **more)
 
 
 def used_of(parameters: Iterable[Any], *formulas: Any) -> list[Any]:
