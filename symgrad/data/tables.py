@@ -80,7 +80,7 @@ def plain(role: str, value: Any) -> Any:
     if is_series(value) and not is_table(value):
         found = numbers_of(value, role)
         return found.values
-    if is_table(value) and not isinstance(value, np.ndarray):
+    if is_table(value) and not isinstance(value, (np.ndarray, Mapping)):
         table = table_of(value)
         return np.stack([numbers_of(table.column(n), f"{role}: column {n!r}").values for n in table.names], 1)
     return value

@@ -41,8 +41,7 @@ def refused(declare: Callable[[], Any], *parts: str, kind: type[Exception] = Uns
     assert type(caught.value) is kind
     message = str(caught.value)
     assert "\n" not in message
-    for part in parts:
-        assert part in message
+    assert all(part in message for part in parts), message
     return message
 
 
