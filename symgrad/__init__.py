@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .build import CompiledRisk
     from .data import Source
     from .declare import EmpiricalRisk, Loss, Model
+    from .designs import linear, regression
     from .fitting import Fit, Parameters, covariance, fit
     from .pipeline import compile, generate
     from .verification import Report, verify
@@ -34,8 +35,10 @@ __all__ = [
     "fit",
     "functions",
     "generate",
+    "linear",
     "losses",
     "objective",
+    "regression",
     "verify",
 ]
 
@@ -52,7 +55,9 @@ _ROOMS = {
     "covariance": "fitting",
     "fit": "fitting",
     "generate": "pipeline",
+    "linear": "designs",
     "objective": "boosting",
+    "regression": "designs",
     "verify": "verification",
 }
 

@@ -5,6 +5,9 @@ from .columns import labels_of
 from .files import FileRows
 from .names import elements_of
 from .sources import Block, Source
-from .tables import is_table
+from .tables import frame_of, is_table
 
-__all__ = ["Block", "FileRows", "Samples", "Source", "arrays_of", "elements_of", "is_table", "labels_of", "samples_of"]
+__all__ = [
+    "Block", "FileRows", "Samples", "Source", "arrays_of", "elements_of", "frame_of", "is_table", "labels_of",
+    "samples_of",
+]  # fmt: skip

@@ -90,6 +90,13 @@ class Source:
         same._declared = {"inputs": inputs, "targets": targets}
         return same
 
+    def on(self, data: Any) -> Source:
+        """Return the same of another table, in which more columns are."""
+        same = copy.copy(self)
+        same.__dict__.pop("_whole", None)
+        same.data = data
+        return same
+
     def of(self, data: Any) -> Source:
         """Return the inputs of other data, of a table whose columns mean the same; it has no targets and no weights."""
         same = copy.copy(self)

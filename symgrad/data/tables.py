@@ -75,6 +75,23 @@ def table_of(data: Any) -> Table:
     return Table(tuple(names), lambda name: frame.get_column(originals[name]).to_native(), getattr(data, "index", None))
 
 
+def frame_of(data: Any) -> Any:
+    """Return a table, or that of a path, as a frame of pandas. Raises `MissingExtraError` without pandas."""
+    try:
+        import pandas
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f'formulas need pandas, which is not installed ({error}): python -m pip install "symgrad[formulas]"'
+        ) from error
+    if isinstance(data, pandas.DataFrame):
+        return data
+    table = table_of(data)
+    columns = {name: table.column(name) for name in table.names}
+    nw = narwhals()
+    series = {n: nw.from_native(c, series_only=True).to_pandas() if is_series(c) else c for n, c in columns.items()}
+    return pandas.DataFrame(series)
+
+
 def plain(role: str, value: Any) -> Any:
     """Return a column of a frame as numbers, a frame side by side; anything else as it is."""
     if is_series(value) and not is_table(value):

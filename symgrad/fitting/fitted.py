@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from symgrad.data import Samples, samples_of
+from symgrad.data import Samples, Source, samples_of
 from symgrad.declare import EmpiricalRisk
+from symgrad.designs import FormulaRisk, Regression
 from symgrad.errors import ArrayError, DeclarationError
 from symgrad.pipeline import compile as compile_risk
 
@@ -23,7 +24,7 @@ _TRIED, _SEARCHED = 2_000, 50_000  # rows on which starts are tried, and on whic
 
 
 def fit(
-    risk: EmpiricalRisk,
+    risk: EmpiricalRisk | FormulaRisk,
     data: Any,
     parameters: Parameters | dict[str, Any] | None = None,
     *,
@@ -37,7 +38,7 @@ def fit(
     """Return the fit of a risk: where it is least, and what may be said of that.
 
     Args:
-        risk: the declared risk; it is compiled, or found in the cache.
+        risk: the declared risk; it is compiled, or found in the cache. One by a formula makes its columns of the table.
         data: ``(inputs, targets)`` or ``(inputs, targets, weights)``; a table, whose columns are found by name; the
             path of a file of one; or a `symgrad.Source`.
         parameters: `symgrad.Parameters`, or a dictionary of starts. What has no start begins with the best of a few
@@ -52,6 +53,10 @@ def fit(
 
     Raises `DeclarationError` and `ArrayError`; without SciPy `MissingExtraError`.
     """
+    if isinstance(risk, FormulaRisk):
+        risk = risk.on(data.data if isinstance(data, Source) else data)
+    if isinstance(risk, Regression):
+        data = _designed(risk, data)
     if not isinstance(risk, EmpiricalRisk):
         raise DeclarationError(f"risk: expected an EmpiricalRisk, got {type(risk).__name__}; declare one")
     if kind not in ("auto", *KINDS):
@@ -86,6 +91,13 @@ def fit(
     seconds = time.perf_counter() - begin
     evaluations = sum(p.evaluations for p in {id(p): p for p in (problem, searched, tried)}.values())
     return Fit(risk, given, found, rows, compiled, space, solution, evaluations, seconds, guessed)
+
+
+def _designed(risk: Regression, data: Any) -> Any:
+    """The data with the columns that the risk's formula makes of them."""
+    if isinstance(data, Source):
+        return data if data.is_arrays else data.on(risk.table(data.data))
+    return data if isinstance(data, (tuple, list)) else risk.table(data)
 
 
 def _sampled(data: Data, weight_kind: str, many: int) -> Data:

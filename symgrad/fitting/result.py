@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from symgrad.data import is_table
 from symgrad.declare import EmpiricalRisk, name_of, symbols_in
+from symgrad.designs import Regression
 from symgrad.errors import ArrayError, DeclarationError
 
 from .covariances import Data, Parts
@@ -288,6 +290,8 @@ class Fit:
         A table's columns mean what those of the fit's own table do.
         "confidence": of the mean, by the delta method; "prediction": of a new observation, for least squares.
         """
+        if isinstance(self.risk, Regression) and (is_table(inputs) or isinstance(inputs, str)):
+            inputs = self.risk.table(inputs)
         inputs = self.data.samples.inputs_of(inputs)
         found = np.asarray(self.compiled.predict(self.theta, inputs), np.float64)
         if interval is None:
