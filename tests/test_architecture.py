@@ -48,7 +48,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     ),
     "commands": (
         *("errors", "progress", "declare", "explain", "render", "build", "pipeline", "verification"),
-        *("gallery", "fitting", "__init__"),  # its version
+        *("gallery", "data", "fitting", "__init__"),  # its version
     ),
     "cli": ("errors", "limits", "__init__"),
     "__main__": ("cli",),

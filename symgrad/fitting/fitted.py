@@ -14,6 +14,7 @@ from symgrad.errors import ArrayError, DeclarationError
 from symgrad.pipeline import compile as compile_risk
 
 from .covariances import Data
+from .extras import Bar
 from .kinds import KINDS, kind_of, squares
 from .parameters import Parameters, Space
 from .problem import Problem, Progress
@@ -32,7 +33,7 @@ def fit(
     weight_kind: str = "frequency",
     method: str = "auto",
     missing: str = "raise",
-    progress: Progress | None = None,
+    progress: Progress | str | None = None,
     **options: Any,
 ) -> Fit:
     """Return the fit of a risk: where it is least, and what may be said of that.
@@ -48,7 +49,8 @@ def fit(
         weight_kind: "frequency" for weights that count samples; "analytic" or "probability" for others.
         method: "auto", "least_squares", or a method of `scipy.optimize.minimize`. Newton steps follow in any case.
         missing: "raise" or "omit", as of a `symgrad.Source`: what is done with rows in which numbers are missing.
-        progress: called with (evaluations, value) as it goes on. Ctrl-C ends with the best so far.
+        progress: "tqdm" for a bar, or what is called with (evaluations, value) as it goes on. Ctrl-C ends with the best
+            so far.
         options: handed to the optimiser.
 
     Raises `DeclarationError` and `ArrayError`; without SciPy `MissingExtraError`.
@@ -74,9 +76,10 @@ def fit(
     space, compiled = Space(given), compile_risk(risk)
     rows = Data(samples_of((compiled.INPUTS, compiled.TARGETS), data, missing), weight_kind)
     rows.check_numbers()
-    problem = Problem(compiled, rows, space, progress)
+    bar = _bar(risk, progress)
+    problem = Problem(compiled, rows, space, bar)
     tried, searched = (
-        problem if rows.rows <= many else Problem(compiled, _sampled(rows, weight_kind, many), space, progress)
+        problem if rows.rows <= many else Problem(compiled, _sampled(rows, weight_kind, many), space, bar)
         for many in (_TRIED, _SEARCHED)
     )
     is_squares = kind in ("auto", "least_squares") and risk.model is not None and squares(risk) is not None
@@ -86,11 +89,22 @@ def fit(
         solution = solved(problem, searched, phi, "least_squares" if is_squares else "likelihood", method, options)
     except KeyboardInterrupt:
         best = next(p.best for p in (problem, searched, tried) if np.isfinite(p.best[0]) or p is tried)
-        solution = interrupted(best[1])
+        solution = interrupted(np.where(np.isnan(best[1]), 1.0, best[1]))
+    finally:
+        if isinstance(bar, Bar):
+            bar.close()
     found = kind if kind != "auto" else kind_of(risk, compiled, space.theta(solution.phi), rows)
     seconds = time.perf_counter() - begin
     evaluations = sum(p.evaluations for p in {id(p): p for p in (problem, searched, tried)}.values())
     return Fit(risk, given, found, rows, compiled, space, solution, evaluations, seconds, guessed)
+
+
+def _bar(risk: EmpiricalRisk, progress: Progress | str | None) -> Progress | None:
+    if isinstance(progress, str):
+        if progress != "tqdm":
+            raise ArrayError(f"progress: expected 'tqdm', a function or None, got {progress!r}; choose one")
+        return Bar(risk.name)
+    return progress
 
 
 def _designed(risk: Regression, data: Any) -> Any:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from symgrad.declare import EmpiricalRisk, symbols_in
 from symgrad.errors import DeclarationError
 
-from .transforms import IDENTITY, Transform, log, logit, softplus
+from .transforms import IDENTITY, Log, Logit, Softplus, Transform
 
 Array = NDArray[np.float64]
 TRANSFORMS = ("log", "logit", "softplus")
@@ -233,11 +233,11 @@ def _transform(parameter: Parameter, lower: float, upper: float) -> Transform:
     if parameter.transform is None:
         return IDENTITY
     if parameter.transform == "log":
-        return log()
+        return Log()
     if parameter.transform == "softplus":
-        return softplus()
+        return Softplus()
     if parameter.transform == "logit" and np.isfinite(lower) and np.isfinite(upper) and lower < upper:
-        return logit(lower, upper)
+        return Logit(lower, upper)
     raise DeclarationError(
         f"parameters[{parameter.name!r}].transform: expected None or one of {list(TRANSFORMS)} (logit between finite "
         f"bounds), got {parameter.transform!r} between {lower} and {upper}; set lower and upper, or another transform"
