@@ -86,6 +86,9 @@ class Parameters(Mapping[str, Parameter]):
             )
         return self._parameters[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._parameters
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._parameters)
 

@@ -173,7 +173,8 @@ def _polished(problem: Problem, phi: Array, why: str) -> Solution:
             phi = phi.copy()
             phi[free] += move
             phi = np.clip(phi, space.lower, space.upper)
-            return Solution(phi, free, step, True, f"{why}; the last Newton step was {step:.0e} standard errors")
+            how = why.partition(":")[0]  # what stopped the search does not matter: this is the minimum
+            return Solution(phi, free, step, True, f"{how}; the last Newton step was {step:.0e} standard errors")
         better = _shortened(problem, phi, value, free, move)
         if better is None:
             break
