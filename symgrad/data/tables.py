@@ -62,6 +62,8 @@ def table_of(data: Any) -> Table:
     try:
         frame = nw.from_native(data)
     except TypeError as error:
+        if hasattr(data, "__getitem__"):  # another kind of table, which gives its columns by name as well
+            return Table(tuple(map(str, getattr(data, "column_names", data.columns))), data.__getitem__)
         raise ArrayTypeError(
             f"data: expected a frame of pandas, polars or pyarrow, got {type(data).__name__} ({error}); convert it"
         ) from None

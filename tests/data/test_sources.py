@@ -171,6 +171,22 @@ def test_groups_are_codes_of_any_kind(plane: Any) -> None:
         plane.risk(THETA, sg.Source(FRAME.assign(group=["n", "n", "s", None]), groups="group"))
 
 
+class Indexed:
+    """A table of nobody's library."""
+
+    columns = ("y", "x", "z")
+
+    def __getitem__(self, name: str) -> list[float]:
+        return ROWS[name]  # type: ignore[return-value]
+
+
+def test_a_table_of_another_kind(plane: Any) -> None:
+    assert (plane.gradient(THETA, Indexed()) == plane.gradient(THETA, INPUTS, TARGETS)).all()
+    unreadable = type("Frame", (), {"columns": ["x"]})()
+    with pytest.raises(ArrayTypeError, match="data: expected a frame of pandas, polars or pyarrow, got Frame"):
+        plane.gradient(THETA, unreadable)
+
+
 def test_blocks_follow_one_another() -> None:
     source = sg.Source({"x": np.arange(100.0), "y": np.ones(100), "w": np.ones(100)}, inputs=["x"], targets="y")
     blocks = list(source.blocks(16, most=40))
