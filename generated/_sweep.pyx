@@ -2264,7 +2264,7 @@ cdef object _REAL = np.dtype(np.float64)
 cdef object _ARRAY = np.ndarray
 cdef object _empty = np.empty
 _THREADS = "None or a positive integer below 2**31"
-_UNUSED = object()  # the targets of predict
+cdef object _UNUSED = object()  # the targets of predict
 # The errors that a wrong array gets, both with the same texts everywhere (symgrad puts its own subclasses here).
 ArrayError = ValueError
 ArrayTypeError = TypeError
@@ -2663,7 +2663,7 @@ cdef class _Bound:
 
 cdef inline bint _is_plain(value):
     """Is it an array of this module's kind, or none?"""
-    return value is None or value is _UNUSED or (type(value) is _ARRAY and value.dtype is _REAL)
+    return (type(value) is _ARRAY and value.dtype is _REAL) or value is None or value is _UNUSED
 
 
 cdef _Bound _bound(Risk risk, inputs, targets, weights, threads):
