@@ -31,7 +31,7 @@ examples:
 
 exit status:
   0  all is well
-  1  check found a difference, verify a derivative past its bound, demo no certified minimum, doctor no compiler
+  1  check found a difference, verify a derivative past its bound, fit or demo no minimum, doctor no compiler
   2  the command could not be carried out: wrong usage, a declaration that is refused, a module that does not build
 
 The first minutes: symgrad doctor, then symgrad demo. `symgrad COMMAND --help` tells more about one command."""
@@ -194,6 +194,23 @@ def _show(sub: argparse.ArgumentParser) -> None:
     what.add_argument("--source", dest="text", action="store_true", help="the generated Cython")
 
 
+def _fit(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("source", metavar="SOURCE[:NAME]", help="a Python file or module, and a risk in it")
+    sub.add_argument("data", metavar="DATA", help="a CSV, Parquet or Arrow file, or a pattern for several in quotes")
+    sub.add_argument("--start", metavar="A=1,k=1", default="", help="where parameters start (default: what is found)")
+    sub.add_argument(
+        "--columns", metavar="x=dose,y=response", default="", help="columns that are not called as their symbols"
+    )  # fmt: skip
+    sub.add_argument("--weights", metavar="COLUMN", help="the column of the weights")
+    sub.add_argument("--groups", metavar="COLUMN", help="the column of the groups, for --covariance cluster")
+    sub.add_argument(
+        "--covariance", metavar="KIND", choices=("observed", "gauss_newton", "opg", "HC0", "HC1", "cluster"),
+        help="observed, gauss_newton, opg, HC0, HC1 or cluster (default: by the kind of the loss)",
+    )  # fmt: skip
+    sub.add_argument("--missing", choices=("raise", "omit"), default="raise", help="rows in which numbers are missing")
+    sub.add_argument("-o", "--output", metavar="FILE", help="write the report, with its pictures, to FILE.html")
+
+
 def _demo(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("name", metavar="NAME", nargs="?", default="misra1a", help="an example (default: misra1a)")
     sub.add_argument("--start", metavar="START", help="another of its starting points; --list tells their names")
@@ -245,6 +262,14 @@ COMMANDS = {
         "Show a risk, its gradient, and how the one follows.",
         "symgrad show decay.py --latex",
         _show,
+    ),
+    "fit": Command(
+        "commands.fit:fit",
+        "Fit a risk to a table, and report estimates and errors.",
+        "symgrad fit decay.py:decay data.csv --start A=1,k=1 -o report.html",
+        _fit,
+        "Columns are found by the names of the symbols. Status 1 if no minimum was found.\n"
+        'Needs pip install "symgrad[fit]".',
     ),
     "demo": Command(
         "commands.demo:demo",

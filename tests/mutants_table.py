@@ -56,6 +56,9 @@ PLANNED = ("tests/render/test_outers.py",)
 SEGMENTS = ("tests/render/test_table.py",)
 IEEE = ("tests/compiled/test_arithmetic.py",)
 
+# what is fitted
+TABLES = ("tests/data/test_sources.py",)
+OF_STATSMODELS = ("tests/fitting/test_statsmodels.py",)
 MUTANTS: tuple[Mutant, ...] = (
     # sums of a tile
     Mutant("TwoSum's terms swapped", SUMMED, "(high[0] - (total - shift)) + (x - shift)",
@@ -347,4 +350,24 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("< is <=", ARITHMETIC, '("lt", "<")', '("lt", "<=")', ("tests/render/test_spelling.py", *KINKS)),
     Mutant("a product's operands swapped", "symgrad/operations/matrices.py", "(c @ y.T, x.T @ c)", "(c @ y.T, c.T @ x)",
            ("tests/operations/test_matrices.py",)),
+    # --- fits, tables, losses
+    Mutant("a loss's own parameter is another", "symgrad/trace/risk_to_program.py", "attribute=place + at, shape=shape",
+           "attribute=place + at - 1, shape=shape", OF_STATSMODELS),
+    Mutant("what a likelihood leaves out stays out", "symgrad/fitting/result.py",
+           "return -self.loss - constant_of(self.risk, self.data)", "return -self.loss", OF_STATSMODELS),
+    Mutant("an unused parameter passes", "symgrad/declare/risk.py", "if parameter not in used:",
+           "if parameter is None:", ("tests/declare/test_risk.py",)),
+    Mutant("columns by their places", "symgrad/data/names.py", "    return tuple(found)",
+           "    return tuple(known[: len(found)])", TABLES),
+    Mutant("a missing number is passed over", "symgrad/data/sources.py",
+           'if self.missing == "raise" and found.missing.any():', 'if self.missing == "":', TABLES),
+    Mutant("omitted rows keep their weight", "symgrad/data/sources.py", "weights = np.where(gap, 0.0,",
+           "weights = np.where(gap, 1.0,", TABLES),
+    Mutant("categories are all alike", "symgrad/data/columns.py",
+           "else float(v) for v in series.to_list()]\n        return",
+           "else 0.0 for v in series.to_list()]\n        return", TABLES),
+    Mutant("an exposure is an offset", "symgrad/designs.py", 'symbol if option == "offset" else sp.log(symbol)',
+           "symbol", ("tests/test_regression.py",)),
+    Mutant("the row that is left out stays", "symgrad/fitting/samples.py", "weights[row] = 0.0", "weights[row] = 1.0",
+           ("tests/fitting/test_result.py",)),
 )  # fmt: skip

@@ -54,6 +54,6 @@ def test_no_block_is_in_a_language_that_nothing_runs() -> None:
 
 def test_the_readme_gives_the_two_commands_and_every_command_of_the_tool() -> None:
     text = (ROOT / "README.md").read_text()
-    tool = ("generate", "check", "verify", "show", "demo", "doctor", "cache")
+    tool = ("generate", "check", "verify", "show", "fit", "demo", "doctor", "cache")
     for command in ("make demo", "make test", *(f"symgrad {command}" for command in tool)):
         assert command in text

@@ -5,10 +5,11 @@ from .examples import ExampleFit, agreeing_digits, fit_example, residual_risk
 from .extras import scipy_optimize
 from .fitted import fit
 from .parameters import Parameters
+from .report import page_of
 from .result import Fit
 from .training import Epoch, accuracy, adam, held_back
 
 __all__ = [
     "Epoch", "ExampleFit", "Fit", "Parameters", "accuracy", "adam", "agreeing_digits", "covariance", "fit",
-    "fit_example", "held_back", "residual_risk", "scipy_optimize",
+    "fit_example", "held_back", "page_of", "residual_risk", "scipy_optimize",
 ]  # fmt: skip

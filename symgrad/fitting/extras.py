@@ -2,11 +2,7 @@
 
 from types import ModuleType
 
-from symgrad.errors import SymgradError
-
-
-class MissingExtraError(SymgradError):
-    """A package that only some commands need is not installed."""
+from symgrad.errors import MissingExtraError
 
 
 def scipy_optimize() -> ModuleType:
@@ -19,6 +15,39 @@ def scipy_optimize() -> ModuleType:
         ) from error
     optimize: ModuleType = scipy.optimize
     return optimize
+
+
+def matplotlib_figure() -> ModuleType:
+    """Return ``matplotlib.figure``: figures without a window. Raises `MissingExtraError`, which says how to get it."""
+    try:
+        import matplotlib.figure
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f'plots need matplotlib, which is not installed ({error}): python -m pip install "symgrad[plot]"'
+        ) from error
+    figure: ModuleType = matplotlib.figure
+    return figure
+
+
+class Bar:
+    """A progress bar of tqdm, as a function of (evaluations, value)."""
+
+    def __init__(self, name: str) -> None:
+        try:
+            import tqdm
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(
+                f"progress='tqdm' needs tqdm, which is not installed ({error}): python -m pip install tqdm"
+            ) from error
+        self._bar = tqdm.tqdm(desc=f"fitting {name}", unit=" evaluations")
+
+    def __call__(self, evaluations: int, value: float) -> None:
+        self._bar.set_postfix_str(f"value {value:.8g}", refresh=False)
+        self._bar.update()
+
+    def close(self) -> None:
+        """End the line."""
+        self._bar.close()
 
 
 def scipy_stats() -> ModuleType:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from symgrad.declare import EmpiricalRisk, symbols_in
 from symgrad.errors import DeclarationError
 
-from .transforms import IDENTITY, Transform, log, logit, softplus
+from .transforms import IDENTITY, Log, Logit, Softplus, Transform
 
 Array = NDArray[np.float64]
 TRANSFORMS = ("log", "logit", "softplus")
@@ -75,7 +75,8 @@ class Parameters(Mapping[str, Parameter]):
     def __init__(self, risk: EmpiricalRisk, starts: Mapping[str, Any] | None = None, /, **more: Any) -> None:
         self.risk = risk
         self._parameters = {str(symbol.name): Parameter(symbol) for symbol in risk.parameters}
-        for name, start in {**(starts or {}), **more}.items():
+        known: Mapping[str, Any] = getattr(risk, "starts", {})
+        for name, start in {**known, **(starts or {}), **more}.items():
             self[name].start = start
 
     def __getitem__(self, name: str) -> Parameter:
@@ -84,6 +85,9 @@ class Parameters(Mapping[str, Parameter]):
                 f"parameters: expected one of {list(self._parameters)}, got {name!r}; the declaration has these names"
             )
         return self._parameters[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._parameters
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._parameters)
@@ -232,11 +236,11 @@ def _transform(parameter: Parameter, lower: float, upper: float) -> Transform:
     if parameter.transform is None:
         return IDENTITY
     if parameter.transform == "log":
-        return log()
+        return Log()
     if parameter.transform == "softplus":
-        return softplus()
+        return Softplus()
     if parameter.transform == "logit" and np.isfinite(lower) and np.isfinite(upper) and lower < upper:
-        return logit(lower, upper)
+        return Logit(lower, upper)
     raise DeclarationError(
         f"parameters[{parameter.name!r}].transform: expected None or one of {list(TRANSFORMS)} (logit between finite "
         f"bounds), got {parameter.transform!r} between {lower} and {upper}; set lower and upper, or another transform"

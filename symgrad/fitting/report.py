@@ -11,6 +11,11 @@ from symgrad.errors import visible
 
 Fit: TypeAlias = Any  # see `result`, which asks for its report
 _MOST_ROWS = 60
+_STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}"
+    "table{border-collapse:collapse;margin:1rem 0}td,th{padding:.2rem .8rem;text-align:right;"
+    "font-variant-numeric:tabular-nums}tbody th{text-align:left}thead{border-bottom:1px solid #999}svg{max-width:100%}"
+)
 _WORDS = {"least_squares": "least squares", "likelihood": "maximum likelihood", "loss": "least loss"}
 
 
@@ -27,9 +32,18 @@ def text_of(fit: Fit, kind: str | None, level: float) -> str:
     return "\n".join([*_head(fit), "", *(line.rstrip() for line in lines), "", *_foot(fit)])
 
 
-def html_of(fit: Fit) -> str:
+def page_of(fit: Fit, kind: str | None = None, pictures: str = "") -> str:
+    """Return the report as a page of its own; ``pictures`` is SVG that is put below the table."""
+    name = escape(visible(fit.risk.name))
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{name}</title><style>{_STYLE}</style>'
+        f"</head><body><h1>{name}</h1>{html_of(fit, kind)}{pictures}</body></html>\n"
+    )
+
+
+def html_of(fit: Fit, kind: str | None = None) -> str:
     """Return the report as HTML; names are escaped."""
-    first, *rows = _rows(fit, fit.default_kind, 0.95)
+    first, *rows = _rows(fit, fit.default_kind if kind is None else kind, 0.95)
     head = "".join(f"<th>{escape(cell)}</th>" for cell in first)
     body = "".join(
         f"<tr><th>{escape(row[0])}</th>{''.join(f'<td>{escape(cell)}</td>' for cell in row[1:])}</tr>" for row in rows
@@ -39,7 +53,8 @@ def html_of(fit: Fit) -> str:
 
 
 def _head(fit: Fit) -> list[str]:
-    lines = [f"{fit.risk.name}: {_WORDS[fit.kind]}, {fit.n:g} samples, {fit.n_free} free parameters"]
+    omitted = f", {fit.data.omitted} rows omitted where numbers are missing" if fit.data.omitted else ""
+    lines = [f"{fit.risk.name}: {_WORDS[fit.kind]}, {fit.n:g} samples{omitted}, {fit.n_free} free parameters"]
     if fit.kind != "loss":
         lines.append(f"log-likelihood {fit.loglikelihood:.6g}, AIC {fit.aic:.6g}, BIC {fit.bic:.6g}")
     if fit.kind == "least_squares" and fit.risk.model is not None:

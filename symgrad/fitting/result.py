@@ -15,16 +15,19 @@ from symgrad.errors import ArrayError, DeclarationError
 
 from .covariances import Data, Parts
 from .extras import scipy_stats
+from .kinds import constant_of
 from .parameters import Array, Parameters, Space
+from .plots import figure_of
 from .problem import Problem
 from .report import html_of, text_of
+from .samples import OfSamples
 from .solve import Solution, solved
 
 _WEAK = 1e-10  # an eigenvalue of the curvature, in units of its diagonal, below which nothing is determined
 
 
 @dataclass(frozen=True)
-class Fit:
+class Fit(OfSamples):
     """The result of `symgrad.fit`. Numbers are attributes; `report()` is the text of them."""
 
     risk: EmpiricalRisk
@@ -176,14 +179,27 @@ class Fit:
         allowed = self.quantile(level) ** 2 / 2 * self.dispersion
 
         def rise(value: float) -> float:
-            parameters = self._with_fixed(place, value)
-            problem = Problem(self.compiled, self.data, Space(parameters), None)
-            start = np.delete(self.solution.phi, self.space.free.index(place))
-            found = solved(problem, problem, start, self.kind, "auto", {})
-            least = float(self.compiled.risk(self.theta, *self.data.arrays))
-            return self.data.total * (problem.value(found.phi)[0] - least)
+            return self._rise(place, value)
 
         return _crossing(rise, estimate, -error, allowed), _crossing(rise, estimate, error, allowed)
+
+    def profile(self, name: str, values: Any) -> Array:
+        """Return how much the sum of the losses rises where one parameter has each of some values, the others fitted.
+
+        For a free parameter that is one number. In units of log-likelihood for a likelihood; of least squares it is
+        half the sum of squares, which `dispersion` scales. Raises `DeclarationError` for any other parameter.
+        """
+        if name not in self.names or self.names.index(name) not in self.space.free:
+            raise DeclarationError(f"name: expected a free parameter that is one number, got {name!r}; see fit.names")
+        place = self.names.index(name)
+        return np.array([self._rise(place, float(value)) for value in np.ravel(values)])
+
+    def _rise(self, place: int, value: float) -> float:
+        problem = Problem(self.compiled, self.data, Space(self._with_fixed(place, value)), None)
+        start = np.delete(self.solution.phi, self.space.free.index(place))
+        found = solved(problem, problem, start, self.kind, "auto", {})
+        least = float(self.compiled.risk(self.theta, *self.data.arrays))
+        return self.data.total * (problem.value(found.phi)[0] - least)
 
     def _with_fixed(self, place: int, value: float) -> Parameters:
         """These parameters, with one number fixed. Raises where it is an element of a matrix."""
@@ -209,7 +225,7 @@ class Fit:
             n, rss = self.n, 2 * self.loss
             return float(-n / 2 * (np.log(2 * np.pi * rss / n) + 1))
         self._is_likelihood("loglikelihood")
-        return -self.loss
+        return -self.loss - constant_of(self.risk, self.data)
 
     def _is_likelihood(self, what: str) -> None:
         if self.kind == "loss":
@@ -269,45 +285,6 @@ class Fit:
                 slopes[row, place] = float(sp.diff(expression, symbol).evalf(17, subs=at))
         return values, slopes
 
-    # ------------------------------------------------------------------------------------------------------- samples
-
-    def influence(self) -> Array:
-        """Return for each row how far theta moves, to first order, if the row goes: (N, P)."""
-        jacobian = self.space.jacobian(self.solution.phi)[:, self.solution.free]
-        curvature = self._curvature("observed")
-        assert curvature is not None
-        scores = np.asarray(self.compiled.per_sample_gradient(self.theta, *self.data.arrays[:2]), np.float64)
-        weights = np.ones(self.data.rows) if self.data.weights is None else self.data.weights
-        scores = np.where(weights[:, None] != 0, scores, 0.0) * weights[:, None]
-        return np.asarray(scores @ jacobian @ np.linalg.solve(curvature, jacobian.T))
-
-    def predict(self, inputs: Any, interval: str | None = None, level: float = 0.95, kind: str | None = None) -> Any:
-        """Return the prediction of each row, or with an ``interval`` a triple (prediction, lower, upper).
-
-        "confidence": of the mean, by the delta method; "prediction": of a new observation, for least squares.
-        """
-        found = np.asarray(self.compiled.predict(self.theta, inputs), np.float64)
-        if interval is None:
-            return found
-        if interval not in ("confidence", "prediction") or (interval == "prediction" and self.kind != "least_squares"):
-            raise ArrayError(
-                f"interval: expected None, 'confidence' or, for least squares, 'prediction', got {interval!r}"
-            )
-        jacobian = np.asarray(self.compiled.jacobian(self.theta, inputs), np.float64)
-        variance = np.einsum("...i,ij,...j->...", jacobian, self.covariance(kind), jacobian)
-        half = self.quantile(level) * np.sqrt(
-            variance + (self.residual_deviation**2 if interval == "prediction" else 0.0)
-        )
-        return found, found - half, found + half
-
-    @property
-    def residual_deviation(self) -> float:
-        """The standard deviation of a new observation of least squares about its mean."""
-        residuals = np.asarray(self.compiled.residuals(self.theta, *self.data.arrays[:2]), np.float64).ravel()
-        weights = 1.0 if self.data.weights is None else np.repeat(self.data.weights, len(residuals) // self.data.rows)
-        left = self.n - self.n_free
-        return float(np.sqrt(np.sum(weights * residuals**2) / left)) if left > 0 else np.nan
-
     # ------------------------------------------------------------------------------------------------------- reports
 
     def diagnose(self) -> tuple[str, ...]:
@@ -347,6 +324,14 @@ class Fit:
     def report(self, kind: str | None = None, level: float = 0.95) -> str:
         """Return what was found as text for a terminal."""
         return text_of(self, kind, level)
+
+    def plot(self, panels: Any = None) -> Any:
+        """Return a matplotlib figure: of "data" and curve, "residuals", "profile" and "correlation" what there is.
+
+        ``panels`` names some of these. ``fit.plot().savefig("fit.png")`` writes it. Raises `MissingExtraError` without
+        matplotlib.
+        """
+        return figure_of(self, panels)
 
     def __repr__(self) -> str:
         return self.report()

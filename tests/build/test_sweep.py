@@ -213,7 +213,7 @@ def test_docstrings_hold_the_models_own_shapes(modules: dict[str, Any]) -> None:
         for symbol in ("(P,", "(P ", ", P)", ", D)", ", M)", ", K)"):
             assert symbol not in texts
         signature = inspect.signature(functions["gradient"])
-        assert str(signature) == "(theta, inputs, targets, weights=None, *, out=None, threads=None)"
+        assert str(signature) == "(theta, inputs, targets=Ellipsis, weights=None, *, out=None, threads=None)"
         assert str(inspect.signature(functions["merge_sums"])) == "(theta, *parts)"
 
 
