@@ -131,9 +131,7 @@ def work(tool: str, workload: str, want: str) -> None:
     kind, _, way = tool.partition(" ")
     made = {"symgrad": with_symgrad, "torch": with_torch}.get(kind) or (lambda w, r: with_jax(w, r, way == "scan"))
     call, times, means = made(workload, want), list[float](), list[float]()
-    mean = (
-        with_symgrad(workload, "mean") if kind == "symgrad" else lambda: None
-    )  # in turn, for what a pass costs beside it
+    mean = with_symgrad(workload, "mean") if kind == "symgrad" else lambda: None
     before, peak, done = memory(), [0.0], threading.Event()
 
     def watch() -> None:
