@@ -2900,6 +2900,7 @@ cdef class Risk:
     scaled: (at, row, first, size, step): the gradient from ``at`` on, each ``step``-th, is a row times the inputs from column ``first`` on
     """
 
+    cdef readonly Py_ssize_t TILE  # rows of a tile
     cdef readonly tuple PARAMETERS, INPUTS, TARGETS
     cdef Model model
     cdef OnceFunction once
@@ -2961,6 +2962,7 @@ cdef class Risk:
         m.scaled = <Multiple*>array_of(scaled, 5, sizeof(Multiple), &m.n_scaled)
         filled = bytearray(m.n_results + 1)
         plan(m, filled)
+        self.TILE = m.tile_rows
         self.expected_theta = "an array of shape (%d,)" % m.n_parameters
         self.expected_nodes = "dictionaries {(level, index): float64 array of shape (%d, 2)}" % (4 + m.n_sums)
 
@@ -3041,11 +3043,6 @@ cdef class Risk:
         free(c)
         return found.astype(_DOUBLE)
 
-    @property
-    def TILE(self):
-        """The rows of a tile."""
-        return self.model.tile_rows
-
     def partial_sums(self, theta, inputs, targets, weights=None, *, first=0, threads=None, codes=None):
         """Return the sums over these rows, as a module's own `partial_sums` does. codes (N,): each row's group, int64; -1 is none."""
         cdef _Bound data = _bound(self, inputs, targets, weights, threads)
@@ -3054,9 +3051,7 @@ cdef class Risk:
 
     def merge_sums(self, theta, *parts):
         """Return the means of what is summed, as a module's own `merge_sums` does."""
-        theta = self.theta(theta).copy()
-        cdef dict nodes = _collected(self, theta, parts)
-        return _merged(self, theta, _in_order(nodes, self.model.tile_rows), nodes)
+        return _merge(self, self.theta(theta).copy(), parts)  # another thread may write to what was given
 
     def functions(self, module):
         """Return what a model's module offers, by name: the functions of `doors`, which know this risk."""
@@ -3771,6 +3766,12 @@ cdef dict _collected(Risk self, theta, tuple parts):
     return nodes
 
 
+cdef object _merge(Risk self, theta, tuple parts):
+    """Return the means over all rows of the parts."""
+    cdef dict nodes = _collected(self, theta, parts)
+    return _merged(self, theta, _in_order(nodes, self.model.tile_rows), nodes)
+
+
 cdef object _merged(Risk self, theta, list keys, dict nodes):
     cdef _Siblings siblings = _Siblings()
     cdef Py_ssize_t level, index
@@ -3992,9 +3993,7 @@ def _doors(Risk self, module):
         another model, dtype or theta or was damaged, and where rows are missing or overlap, from row 0 to the last row
         that any part has; whether that is the last of all, only you can tell.
         """
-        theta = self.theta(theta).copy()  # another thread may write to what was given
-        cdef dict nodes = _collected(self, theta, parts)
-        return _merged(self, theta, _in_order(nodes, self.model.tile_rows), nodes)
+        return _merge(self, self.theta(theta).copy(), parts)  # another thread may write to what was given
 
     def pack(values):
         """Return a flat theta, (P,), from ``{name: array}``, each array in its parameter's shape."""

@@ -25,7 +25,7 @@ def render_sweep(dtype: str) -> str:
 def render_curvature(name: str, quantities: tuple[str, ...], parameters: int) -> str:
     """Return the Python text of a module that offers second derivatives, from modules of quantities beside it."""
     modules = [f"{name}_{quantity}" for quantity in quantities]
-    template = environment().get_template("curvature.py.jinja")
+    template = environment().get_template("beside/curvature.py.jinja")
     return template.render(name=name, quantities=quantities, modules=modules, parameters=parameters)
 
 
