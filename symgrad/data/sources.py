@@ -229,7 +229,7 @@ class Source:
             if omitted:
                 weights = np.where(gap, 0.0, 1.0 if weights is None else np.asarray(weights, np.float64).reshape(-1))
         block = Block(0, found.get("inputs"), found.get("targets"), weights, groups)
-        if not len(block) and table is not None and table.names:
+        if block.inputs is block.targets is None and table is not None and table.names:
             block = Block(0, np.empty((len(table.column(table.names[0])), 0)), None, None, None)
         if self.rows is not None and len(block) != self.rows:
             raise ArrayError(f"rows: expected {self.rows} rows, as was said, got {len(block)}; is the source whole?")
