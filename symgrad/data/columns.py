@@ -87,9 +87,8 @@ def _of_series(series: Any, what: str) -> Column:
         raise ArrayTypeError(f"{what}: expected numbers, got {dtype} ({_short(first)}){_advice(kind)}")
     missing = np.asarray(series.is_null().to_numpy(), bool) if series.null_count() else None
     if dtype == nw.Boolean and missing is not None:
-        found = np.array([np.nan if v is None else float(v) for v in series.to_list()])
-    else:
-        found = np.asarray(series.cast(nw.Float64).to_numpy(), np.float64)
+        return _of_objects(np.asarray(series.to_list(), object), what)
+    found = np.asarray(series.cast(nw.Float64).to_numpy(), np.float64)
     if missing is not None and not np.isnan(found[missing]).all():
         found = np.where(missing, np.nan, found)
     return _counted(found)

@@ -203,7 +203,7 @@ class Source:
 
     def _check(self, role: str, found: Column, name: Any) -> None:
         if self.missing == "raise" and found.missing.any():
-            rows = np.flatnonzero(found.missing.reshape(len(found.missing), -1).any(axis=1))
+            rows = np.flatnonzero(_any_in_row(found.missing))
             more = f" (and in {len(rows) - 1} more rows)" if len(rows) > 1 else ""
             where = f" of column {name!r}" if isinstance(name, str) else ""
             raise ArrayError(
@@ -218,7 +218,7 @@ class Source:
             groups = table.column(groups)
         if groups is not None:
             groups = labels_of(groups)
-            lacking = groups.reshape(len(groups), -1).min(axis=1) < 0
+            lacking = _any_in_row(groups < 0)
             self._check("groups", Column(groups, lacking), self._groups)
             gaps.append(lacking)
         weights, omitted = found.get("weights"), 0
@@ -229,7 +229,7 @@ class Source:
             if omitted:
                 weights = np.where(gap, 0.0, 1.0 if weights is None else np.asarray(weights, np.float64).reshape(-1))
         block = Block(0, found.get("inputs"), found.get("targets"), weights, groups)
-        if not len(block) and table is not None and table.names:
+        if block.inputs is block.targets is None and table is not None and table.names:
             block = Block(0, np.empty((len(table.column(table.names[0])), 0)), None, None, None)
         if self.rows is not None and len(block) != self.rows:
             raise ArrayError(f"rows: expected {self.rows} rows, as was said, got {len(block)}; is the source whole?")
@@ -245,7 +245,11 @@ def _beside(columns: list[Any]) -> Any:
 
 def _gaps(side: Any) -> NDArray[np.bool_]:
     array = np.asarray(side, np.float64)
-    return np.asarray(np.isnan(array.reshape(len(array), -1)).any(axis=1))
+    return _any_in_row(np.isnan(array))
+
+
+def _any_in_row(flags: Any) -> NDArray[np.bool_]:
+    return np.asarray(flags.any(axis=tuple(range(1, flags.ndim))))
 
 
 def _check_there(role: str, name: str, table: Table) -> None:

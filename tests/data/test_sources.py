@@ -153,6 +153,15 @@ def test_what_is_missing_is_told_or_omitted(plane: Any, make: Any) -> None:
     assert fit is None or "1 samples, 3 rows omitted where numbers are missing" in fit.report()
 
 
+def test_missing_booleans_and_empty_frames(plane: Any) -> None:
+    flags = pandas.array([True, None, False, True], "boolean")
+    source = sg.Source(FRAME.assign(x=flags), missing="omit").declared(plane.INPUTS, plane.TARGETS)
+    assert source.arrays[0][:, 0] == pytest.approx([1, np.nan, 0, 1], nan_ok=True)
+    assert source.omitted == 1
+    with pytest.raises(ArrayError, match="at least one sample"):
+        plane.risk(THETA, FRAME[:0])
+
+
 def test_nan_is_missing_in_arrays_too(plane: Any) -> None:
     inputs = INPUTS.copy()
     inputs[2, 1] = np.nan
