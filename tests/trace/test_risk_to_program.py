@@ -47,7 +47,9 @@ def value_of(expression: Any, **values: float) -> float:
 
 
 def constants(expression: Any) -> set[float]:
-    return {s.attribute for s in program_of(expression).assignments if s.operation == "constant"}  # type: ignore[misc]
+    program = program_of(expression)  # its penalty has other constants
+    steps = (program.assignments[v] for v in program.needed("loss"))
+    return {step.attribute for step in steps if step.operation == "constant"}  # type: ignore[misc]
 
 
 # ----------------------------------------------------------------------------------------------------- value numbering
