@@ -245,7 +245,6 @@ class EmpiricalRisk:
         check_no_data_typed_in(where, [loss], variables=roles["parameters"], data=data)
         _check_depends(where, [loss], loss, roles["parameters"])
         penalty = _checked_penalty(penalty, roles["parameters"])
-        _check_used(where, ((loss,), roles["parameters"], penalty))
         risk = cls.__new__(cls)
         _set(risk, name=name, model=None, outputs=(), output_shape=(), predictions=(), loss=loss, **roles)
         _set(risk, penalty=penalty, normalisation=None)
@@ -350,7 +349,10 @@ def _check_depends(where: str, roots: Iterable[Any], loss: Any, parameters: tupl
 
 
 def _check_used(where: str, *formulas: tuple[Any, ...]) -> None:
-    """Refuse a parameter that is in no formula: (expressions, parameters) or (expressions, parameters, a penalty)."""
+    """Refuse a parameter that is in no formula: (expressions, parameters) or (expressions, parameters, a penalty).
+
+    Of an expression alone, whose lists often come from a program, it is accepted: its derivative is zero.
+    """
     for expressions, parameters, *penalty in formulas:
         used = _symbols(_used([*expressions, *(p for p in penalty if p is not None)]))
         for parameter in parameters:

@@ -10,6 +10,8 @@ import sympy as sp
 
 from symgrad.declare import EmpiricalRisk, Loss, Model, leaves
 from symgrad.errors import DeclarationError
+from symgrad.pipeline import generate
+from symgrad.program import Assignment
 
 from ..helpers.declaring import used_of
 
@@ -244,15 +246,17 @@ def test_the_dependence_is_followed_through_the_model() -> None:
     EmpiricalRisk(two, Loss(sp.Sum(q[j, 0], j), prediction=q, target=y))
 
 
-def test_an_unused_parameter_is_refused() -> None:
+def test_an_unused_parameter_of_a_model_or_loss_is_refused() -> None:
     unused = "the parameter 'k' is in no formula"
     refused(lambda: EmpiricalRisk(Model(A * x, [x], [A, k]), SQUARED), unused)
-    refused(lambda: EmpiricalRisk.from_expression(A * x - y, inputs=[x], targets=[y], parameters=[A, k]), unused)
     penalised = EmpiricalRisk(Model(A * x, [x], [A, k]), SQUARED, penalty=k**2)
     assert penalised.parameters == (A, k)
     s = sp.Symbol("s")
     of_its_own = Loss((p - y) ** 2, prediction=p, target=y, parameters=[s])
     refused(lambda: EmpiricalRisk(model(A * x * k), of_its_own), "the parameter 's' is in no formula")
+    listed = EmpiricalRisk.from_expression(A * x - y, inputs=[x], targets=[y], parameters=[A, k])
+    program = generate(listed).differentiated
+    assert program.assignments[program.outputs["gradient"][1]] == Assignment("constant", attribute=0.0)
 
 
 def test_a_losses_own_parameters_follow_the_models() -> None:

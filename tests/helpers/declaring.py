@@ -1,4 +1,4 @@
-"""Declarations of tests: each parameter is in a formula, as it has to be."""
+"""Declarations of tests: each parameter is in a formula, as it has to be of a model and a loss."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
