@@ -2307,6 +2307,53 @@ cdef Py_ssize_t _whole(value) except? -2:
     return beyond * 0x7fffffffffffffff if beyond else number
 
 
+def arrays_of(declared, inputs, targets, weights):
+    """Return inputs, targets and weights as arrays, of what a call was given (symgrad puts its own here, for frames and files).
+
+    ``declared``: `((name, shape), ...)` of the inputs and of the targets. One that gives its columns by `table[name]` may
+    stand for the inputs, or (targets: ...) for both: the order of its columns does not matter.
+    """
+    if not (isinstance(inputs, dict) or hasattr(inputs, "columns") or hasattr(inputs, "column_names")
+            or getattr(getattr(inputs, "dtype", None), "names", None)):
+        if targets is ... and declared[1] is not None:
+            _refuse(WRONG_TYPE, "targets", "an array", "none", "pass inputs and targets, or a table that has both")
+        return inputs, targets, weights
+    if isinstance(weights, str):
+        weights = _column(inputs, "weights", weights)
+    return (_side_by_side(inputs, "inputs", declared[0]),
+            _side_by_side(inputs, "targets", declared[1]) if targets is ... and declared[1] is not None else targets, weights)
+
+
+cdef object _side_by_side(table, role, declared):
+    """Return the columns of a table that are called as what is declared, (N, D); of vectors `u[0]`, `u[1]`, ..."""
+    columns = []
+    for name, shape in declared:
+        if not shape:
+            columns.append(_column(table, role, name))
+        elif 1 in shape:
+            columns += [_column(table, role, "%s[%d]" % (name, k)) for k in range(_size(shape))]
+        else:
+            columns += [_column(table, role, "%s[%d, %d]" % (name, i, j)) for i in range(shape[0]) for j in range(shape[1])]
+    lengths = [len(column) for column in columns]
+    if lengths and min(lengths) != max(lengths):
+        _refuse(WRONG_VALUE, role, "columns of one length", lengths, "check the table")
+    return np.stack(columns, axis=1) if len(columns) > 1 else columns[0] if columns else None
+
+
+cdef object _column(table, role, name):
+    """Return one column of a table, (N,)."""
+    try:
+        column = table[name]
+    except Exception:  # each kind of table has its own
+        names = getattr(table, "column_names", None) or getattr(table, "columns", None)
+        names = list(table) if names is None else list(names)
+        _refuse(WRONG_VALUE, role, "a column %r" % name, "the columns %s" % names[:20], "rename one, or pass arrays")
+    column = _numbers("%s: column %r" % (role, name), column, "an array of shape (N,)")
+    if column.ndim != 1:
+        _refuse(WRONG_VALUE, "%s: column %r" % (role, name), "an array of shape (N,)", column.shape, "a column has one number a row")
+    return column
+
+
 cdef object _numbers(name, value, expected):
     """Return the value as a NumPy array of real numbers."""
     if value is None or _is_masked(value):
@@ -2630,8 +2677,16 @@ cdef class _Bound:
         return _mean(self, self.risk.theta(theta), out), out
 
 
+cdef inline bint _is_plain(value):
+    """Is it an array of this module's kind, or none?"""
+    return value is None or value is _UNUSED or (type(value) is _ARRAY and value.dtype is _REAL)
+
+
 cdef _Bound _bound(Risk risk, inputs, targets, weights, threads):
     """Return the arrays of a call, checked."""
+    if not (_is_plain(inputs) and _is_plain(targets) and _is_plain(weights)):
+        given = arrays_of((risk.INPUTS, None if targets is _UNUSED else risk.TARGETS), inputs, targets, weights)
+        inputs, targets, weights = given[0], targets if targets is _UNUSED else given[1], given[2]
     cdef _Bound data = _Bound.__new__(_Bound, risk)
     data.check(inputs, targets, weights, threads)
     return data
@@ -3345,17 +3400,18 @@ cdef list _in_order(dict nodes, Py_ssize_t tile_rows):
 def _doors(Risk self, module):
     """Return what a model's module offers, by name: functions of this risk, with its own shapes in their docstrings."""
 
-    def risk(theta, inputs, targets, weights=None, *, threads=None):
+    def risk(theta, inputs, targets=..., weights=None, *, threads=None):
         """Return the mean loss, plus the penalty if there is one: a float.
 
         theta (P,) flat, inputs (N, D), targets (N, M): (N,) will do for one column, None for none.
+        A table that gives its columns by `table[name]` may stand for inputs and targets: names count, not their order.
         weights (N,): the mean is sum(w * loss) / sum(w). threads: None takes what the work is worth;
         never more are started than there are blocks of rows, nor than 4 for each core (8, where there are few).
         Raises ValueError for a wrong shape and TypeError for a wrong kind of array.
         """
         return _mean(_bound(self, inputs, targets, weights, threads), self.theta(theta), None)
 
-    def gradient(theta, inputs, targets, weights=None, *, out=None, threads=None):
+    def gradient(theta, inputs, targets=..., weights=None, *, out=None, threads=None):
         """Return the gradient of `risk`, (P,): one epoch in one pass. Arguments as for `risk`."""
         cdef _Bound data = _bound(self, inputs, targets, weights, threads)
         theta = self.theta(theta)
@@ -3363,14 +3419,14 @@ def _doors(Risk self, module):
         _mean(data, theta, out)
         return out
 
-    def risk_and_gradient(theta, inputs, targets, weights=None, *, threads=None):
+    def risk_and_gradient(theta, inputs, targets=..., weights=None, *, threads=None):
         """Return `(risk, gradient)`, computed in one pass, as scipy.optimize.minimize(..., jac=True) takes them."""
         cdef _Bound data = _bound(self, inputs, targets, weights, threads)
         theta = self.theta(theta)
         out = _empty(self.model.n_gradient, _REAL)
         return _mean(data, theta, out), out
 
-    def per_sample_loss(theta, inputs, targets, *, out=None, threads=None):
+    def per_sample_loss(theta, inputs, targets=..., *, out=None, threads=None):
         """Return each sample's loss, (N,), without the penalty. Arguments as for `risk`; an interrupted call leaves out partly written."""
         cdef _Bound data = _bound(self, inputs, targets, None, threads)
         theta = self.theta(theta)
@@ -3378,7 +3434,7 @@ def _doors(Risk self, module):
         _each(data, theta, ROWS, self.losses, 1, 1, out)
         return out
 
-    def per_sample_gradient(theta, inputs, targets, *, out=None, threads=None):
+    def per_sample_gradient(theta, inputs, targets=..., *, out=None, threads=None):
         """Return each sample's gradient, (N, P), without the penalty's. Arguments as for `risk`."""
         cdef _Bound data = _bound(self, inputs, targets, None, threads)
         theta = self.theta(theta)
@@ -3396,7 +3452,7 @@ def _doors(Risk self, module):
         _each(data, self.theta(theta), ROWS, self.predictions, k, k, out)
         return out.reshape(data.n) if self.scalar else out
 
-    def reduce(theta, inputs, targets, weights=None, *, want, out=None, threads=None):
+    def reduce(theta, inputs, targets=..., weights=None, *, want, out=None, threads=None):
         """Return ``{name: result}``: what is wanted of all samples' gradients, in one pass and without an array of them.
 
         want: one name or several: "squared_norms", (N,) float64, the sum of the squares of each sample's gradient.
@@ -3407,11 +3463,11 @@ def _doors(Risk self, module):
         data.arrays = data.arrays[0], data.arrays[1], None
         return _reduced(data, self.theta(theta), want, out)
 
-    def bind(inputs, targets, weights=None, *, threads=None):
+    def bind(inputs, targets=..., weights=None, *, threads=None):
         """Return the arrays, checked once: ``f = bind(...)``, then ``f(theta)`` is `(risk, gradient)`. Arguments as for `risk`."""
         return _bound(self, inputs, targets, weights, threads)
 
-    def partial_sums(theta, inputs, targets, weights=None, *, first=0, threads=None):
+    def partial_sums(theta, inputs, targets=..., weights=None, *, first=0, threads=None):
         """Return the sums over these rows, as `merge_sums` takes them: `{(level, index): array}`, a few small arrays.
 
         first: where these rows begin among all rows, a multiple of TILE. N too is one, unless these rows are the last. All

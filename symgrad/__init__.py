@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from . import errors, functions, losses
     from .boosting import objective
     from .build import CompiledRisk
+    from .data import Source
     from .declare import EmpiricalRisk, Loss, Model
+    from .designs import linear, regression
     from .fitting import Fit, Parameters, covariance, fit
     from .pipeline import compile, generate
     from .verification import Report, verify
@@ -26,14 +28,17 @@ __all__ = [
     "Model",
     "Parameters",
     "Report",
+    "Source",
     "compile",
     "covariance",
     "errors",
     "fit",
     "functions",
     "generate",
+    "linear",
     "losses",
     "objective",
+    "regression",
     "verify",
 ]
 
@@ -45,11 +50,14 @@ _ROOMS = {
     "Model": "declare",
     "Parameters": "fitting",
     "Report": "verification",
+    "Source": "data",
     "compile": "pipeline",
     "covariance": "fitting",
     "fit": "fitting",
     "generate": "pipeline",
+    "linear": "designs",
     "objective": "boosting",
+    "regression": "designs",
     "verify": "verification",
 }
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from .declare import EmpiricalRisk, Loss, Model
+from .declare import EmpiricalRisk, Loss, Model, show
 from .errors import ArrayError, DeclarationError
 from .pipeline import compile_of
 
@@ -125,6 +125,11 @@ def objective(loss: Loss, *, hessian: str | float = "exact", floor: float | None
     """
     if not isinstance(loss, Loss):
         raise DeclarationError(f"loss: expected a Loss, got {type(loss).__name__}; make one with Loss(...)")
+    if loss.parameters:
+        raise DeclarationError(
+            f"loss: expected one without parameters of its own, got {show(loss.parameters[0])} in it; an objective is "
+            "a function of the scores alone: give it a number"
+        )
     number = isinstance(hessian, (int, float)) and not isinstance(hessian, bool) and hessian > 0
     if not number and hessian not in ("exact", "bound"):
         raise DeclarationError(f"hessian: expected 'exact', 'bound' or a positive number, got {hessian!r}; choose one")

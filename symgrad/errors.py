@@ -57,6 +57,10 @@ class CacheError(SymgradError, OSError):
     """The folder of compiled modules cannot be used safely."""
 
 
+class MissingExtraError(SymgradError):
+    """A package that only some functions need is not installed."""
+
+
 class CacheWarning(UserWarning):
     """The folder of compiled modules was not usable as it was; the work goes on another way."""
 

@@ -14,6 +14,18 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parent.parent
 PACKAGE = "symgrad"
 
+# Packages that only some functions need are imported where they are used: (module, what it imports).
+EXTRAS = {
+    (f"{PACKAGE}.{module}", library)
+    for module, libraries in (
+        ("data.columns", "narwhals.stable.v1"),
+        ("data.tables", "pyarrow.csv pyarrow.dataset pandas"),
+        ("designs", "formulaic formulaic.errors"),
+        ("fitting.extras", "scipy.optimize scipy.stats matplotlib.figure tqdm"),
+    )
+    for library in libraries.split()
+}
+
 
 @dataclass(frozen=True)
 class Import:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from .house import CHECKOUT, PACKAGE, Import, Tree, house_of, module_names, read_tree, room
+from .house import CHECKOUT, EXTRAS, PACKAGE, Import, Tree, house_of, module_names, read_tree, room
 
 MOST_LINES = 400
 MOST_LINES_OF_A_DOOR = 12  # without its docstring, blank lines and the list of names
@@ -30,7 +30,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "schedule": ("program",),
     "explain": ("declare", "schedule"),
     "render": ("program", "schedule"),
-    "build": ("errors",),
+    "build": ("errors", "data"),
     "load": ("errors", "build"),
     "pipeline": (
         *("errors", "limits", "progress", "program", "declare", "trace", "passes", "schedule", "explain", "render"),
@@ -40,9 +40,11 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "oracle": ("errors", "declare"),
     "verification": ("errors", "declare", "pipeline", "oracle"),
     "gallery": ("functions", "declare", "losses"),
-    "fitting": ("errors", "declare", "pipeline", "gallery"),
+    "designs": ("errors", "data", "declare"),
+    "fitting": ("errors", "data", "declare", "pipeline", "gallery", "designs"),
     "__init__": (
-        *("errors", "functions", "declare", "losses", "build", "pipeline", "boosting", "fitting", "verification"),
+        *("errors", "functions", "data", "declare", "losses", "build", "pipeline", "boosting", "designs"),
+        *("fitting", "verification"),
     ),
     "commands": (
         *("errors", "progress", "declare", "explain", "render", "build", "pipeline", "verification"),
@@ -55,10 +57,13 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
 # Libraries, and the rooms that may import them.
 MATHEMATICS = ("functions", "declare", "losses", "operations", "trace", "passes", "explain", "oracle", "gallery")
 MAY_USE: Mapping[str, tuple[str, ...]] = {
-    "sympy": (*MATHEMATICS, "boosting", "verification", "fitting", "commands"),
+    "sympy": (*MATHEMATICS, "boosting", "designs", "verification", "fitting", "commands"),
     "mpmath": ("functions", "declare", "oracle", "verification"),  # what SymPy itself computes with
     "numpy": ("build", "boosting", "data", "oracle", "verification", "gallery", "fitting"),  # build: what they compute
     "scipy": ("fitting",),
+    **dict.fromkeys(("narwhals", "pyarrow", "pandas"), ("data",)),
+    "formulaic": ("designs",),
+    **dict.fromkeys(("matplotlib", "tqdm"), ("fitting",)),
     "jinja2": ("render",),
     **dict.fromkeys(("Cython", "setuptools", "distutils", "subprocess"), ("build",)),
 }
@@ -79,8 +84,7 @@ SCRIPTS = {"symgrad.build.cython_process"}
 
 # Imports inside a function: (module, what it imports) -> why it cannot stand at the top.
 IMPORTS_INSIDE_FUNCTIONS: Mapping[tuple[str, str], str] = {
-    ("symgrad.fitting.extras", "scipy.optimize"): "an extra: a fit without SciPy says how to get it",
-    ("symgrad.fitting.extras", "scipy.stats"): "the same",
+    **dict.fromkeys(EXTRAS, "where it is missing, it is said how to get it"),
     **{
         ("symgrad.build.cython_process", f"Cython.Compiler{part}"): "where it is missing, each request has to say so"
         for part in ("", ".Main")

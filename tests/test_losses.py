@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 import sympy as sp
+from scipy import stats
 
 from symgrad import losses
 from symgrad.declare import EmpiricalRisk, Loss, Model, walk
 from symgrad.declare.grammar import SUPPORTED_FUNCTIONS
 from symgrad.errors import DeclarationError
 
+D, S = sp.Symbol("d"), sp.Symbol("s", positive=True)
+OWN = ("student_t", "negative_binomial", "gaussian", "gamma")  # take a Symbol: a parameter of the loss
 POINTS = [(-2.5, 1.0), (0.0, 0.0), (0.75, 1.0), (3.0, 0.0), (3.0, 1.0), (1.0, 4.0)]
 SIGNS = [(-2.5, 1.0), (0.75, 1.0), (3.0, -1.0), (-3.0, -1.0)]
 
@@ -33,6 +36,7 @@ CASES: list[tuple[Callable[[], Loss], Callable[[float, float], float], list[tupl
     (lambda: losses.quantile(0.9), lambda p, y: 0.9 * (y - p) if y > p else 0.1 * (p - y), POINTS),
     (lambda: losses.cauchy(3), lambda p, y: 4.5 * math.log(1 + ((p - y) / 3) ** 2), POINTS),
     (lambda: losses.student_t(5, 2), lambda p, y: 3 * math.log(1 + ((p - y) / 2) ** 2 / 5), POINTS),
+    (lambda: losses.gaussian(2), lambda p, y: ((p - y) / 2) ** 2 / 2, POINTS),
     (losses.logistic, lambda p, y: math.log(1 + math.exp(p)) - y * p, POINTS),
     (losses.hinge, lambda p, y: max(0.0, 1 - y * p), SIGNS),
     (losses.squared_hinge, lambda p, y: max(0.0, 1 - y * p) ** 2, SIGNS),
@@ -56,10 +60,13 @@ def test_the_value_is_the_formulas(
         assert float(value) == pytest.approx(formula(p, y), rel=1e-13, abs=1e-13)
 
 
+OF_COLUMNS = {"softmax_cross_entropy", "location_scale", "zero_inflated_poisson"}
+
+
 def test_every_loss_has_a_case() -> None:
     covered = {make.__name__ for make, _, _ in CASES if make.__name__ != "<lambda>"}
     called = {name for make, _, _ in CASES for name in make.__code__.co_names}
-    assert set(losses.__all__) - covered - called == {"softmax_cross_entropy"}
+    assert set(losses.__all__) - covered - called == OF_COLUMNS
 
 
 @pytest.mark.parametrize("name", losses.__all__)
@@ -69,8 +76,9 @@ def test_each_makes_a_risk_of_supported_operations(name: str) -> None:
     loss = function(*argument)
     assert function(*argument) is not loss
     x, *w = sp.symbols("x w0 w1 w2")
-    output = sp.Matrix([v * x for v in w]) if name == "softmax_cross_entropy" else w[0] * x
-    risk = EmpiricalRisk(Model(output, inputs=[x], parameters=w), loss, name=name)
+    size = loss.prediction.shape[0] if name in OF_COLUMNS else 1
+    output = sp.Matrix([v * x for v in w[:size]]) if name in OF_COLUMNS else w[0] * x
+    risk = EmpiricalRisk(Model(output, inputs=[x], parameters=w[:size]), loss, name=name)
     operations = {type(node) for node in walk([risk.loss]) if node.args and isinstance(node, sp.Function | sp.Pow)}
     assert operations <= SUPPORTED_FUNCTIONS
     assert function.__doc__
@@ -83,7 +91,7 @@ def test_logistic_keeps_its_digits_far_out() -> None:
     assert float(derivative.evalf()) == pytest.approx(-math.exp(-50), rel=1e-13)
 
 
-OF_SEVERAL = [name for name in losses.__all__ if name != "softmax_cross_entropy"]
+OF_SEVERAL = [name for name in losses.__all__ if name not in OF_COLUMNS]
 
 
 @pytest.mark.parametrize("name", OF_SEVERAL)
@@ -101,7 +109,7 @@ def test_several_outputs_add_up(name: str) -> None:
         function(*argument, outputs=0)
 
 
-@pytest.mark.parametrize("name", losses.__all__)
+@pytest.mark.parametrize("name", [*OF_SEVERAL, "softmax_cross_entropy"])
 def test_the_number_of_outputs_is_not_unrolled(name: str) -> None:
     function = getattr(losses, name)
     arguments = {"softmax_cross_entropy": {"n": 512}, "negative_binomial": {"alpha": 1, "outputs": 512}}
@@ -151,20 +159,70 @@ def test_softmax_cross_entropy_of_probabilities() -> None:
         (losses.student_t, "student_t(nu=...)"),
         (lambda v: losses.student_t(4, v), "student_t(scale=...)"),
         (losses.negative_binomial, "negative_binomial(alpha=...)"),
+        (losses.gaussian, "gaussian(sigma=...)"),
+        (losses.gamma, "gamma(shape=...)"),
         (losses.quantile, "quantile(tau=...)"),
     ],
 )
-@pytest.mark.parametrize(
-    "value", [0, -1.5, float("nan"), float("inf"), "1", None, True, 1j, sp.I, sp.oo, sp.Symbol("d")]
-)
+@pytest.mark.parametrize("value", [0, -1.5, float("nan"), float("inf"), "1", None, True, 1j, sp.I, sp.oo, D, D + 1])
 def test_a_number_that_makes_no_sense(make: Callable[[Any], Loss], argument: str, value: Any) -> None:
+    if value is D and argument.partition("(")[0] in OWN:
+        assert make(value).parameters == (D,)
+        return
     with pytest.raises(DeclarationError) as caught:
         make(value)
     expected = "a number between 0 and 1" if "tau" in argument else "a number > 0"
     shown = str(value) if isinstance(value, sp.Basic) else repr(value)
     assert f"{argument}: expected {expected}, got {shown}; " in str(caught.value)
-    advice = "from_expression" if isinstance(value, sp.Symbol) else "write e.g."
+    advice = "write the Loss yourself" if value in (D, D + 1) else "write e.g."
     assert advice in str(caught.value)
+
+
+NEGATIVE = sp.Symbol("n", negative=True)
+
+
+def test_a_symbol_that_cannot_be_positive() -> None:
+    with pytest.raises(DeclarationError, match=r"gaussian\(sigma=...\): expected a Symbol that may be > 0, got n,"):
+        losses.gaussian(NEGATIVE)
+
+
+Y = 3.0
+DENSITIES: list[tuple[Callable[[], Loss], list[float], Callable[[], float]]] = [
+    (lambda: losses.gaussian(S), [2.5], lambda: stats.norm.logpdf(Y, 0.75, 2.5)),
+    (lambda: losses.gaussian(2.5), [], lambda: stats.norm.logpdf(Y, 0.75, 2.5)),
+    (lambda: losses.student_t(D, S), [3.5, 2.5], lambda: stats.t.logpdf(Y, 3.5, 0.75, 2.5)),
+    (lambda: losses.student_t(3.5, S), [2.5], lambda: stats.t.logpdf(Y, 3.5, 0.75, 2.5)),
+    (lambda: losses.student_t(3.5, 2.5), [], lambda: stats.t.logpdf(Y, 3.5, 0.75, 2.5)),
+    (lambda: losses.gamma(S), [2.5], lambda: stats.gamma.logpdf(Y, 2.5, scale=math.exp(0.75) / 2.5)),
+    (lambda: losses.gamma(2.5), [], lambda: stats.gamma.logpdf(Y, 2.5, scale=math.exp(0.75) / 2.5)),
+    (losses.gamma, [], lambda: stats.expon.logpdf(Y, scale=math.exp(0.75))),
+    (losses.poisson, [], lambda: stats.poisson.logpmf(Y, math.exp(0.75))),
+    (lambda: losses.negative_binomial(S), [2.5], lambda: stats.nbinom.logpmf(Y, 0.4, 1 / (1 + 2.5 * math.exp(0.75)))),
+    (lambda: losses.negative_binomial(2.5), [], lambda: stats.nbinom.logpmf(Y, 0.4, 1 / (1 + 2.5 * math.exp(0.75)))),
+]
+
+
+@pytest.mark.parametrize(("make", "own", "logarithm"), DENSITIES)
+def test_a_likelihood_and_what_it_leaves_out_are_a_density(
+    make: Callable[[], Loss], own: list[float], logarithm: Callable[[], float]
+) -> None:
+    loss = make()
+    values = dict(zip(loss.parameters, own, strict=True)) | {loss.prediction: 0.75, loss.targets[0]: Y}
+    total = loss.expression.subs(values) + loss.normalisation(sp.Float(Y))
+    assert float(total.evalf()) == pytest.approx(-logarithm(), rel=1e-13)
+
+
+@pytest.mark.parametrize("y", [0, 3])
+def test_zero_inflation_and_location_and_scale(y: int) -> None:
+    at = {sp.MatrixSymbol("prediction", 2, 1)[k, 0]: v for k, v in enumerate((0.75, -0.5))}
+    loss = losses.zero_inflated_poisson()
+    more = 1 / (1 + math.exp(0.5))
+    density = more * (y == 0) + (1 - more) * stats.poisson.pmf(y, math.exp(0.75))
+    total = (loss.expression + loss.normalisation(sp.Float(y))).xreplace({**at, loss.targets[0]: sp.Float(y)})
+    assert float(total.evalf()) == pytest.approx(-math.log(density), rel=1e-13)
+    loss = losses.location_scale()
+    total = (loss.expression + loss.normalisation(sp.Float(y))).xreplace({**at, loss.targets[0]: sp.Float(y)})
+    assert float(total.evalf()) == pytest.approx(-stats.norm.logpdf(y, 0.75, math.exp(-0.5)), rel=1e-13)
 
 
 def test_quantile_is_below_one() -> None:

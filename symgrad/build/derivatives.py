@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from symgrad.data import arrays_of
 from symgrad.errors import ArrayError, ArrayTypeError, BuildError
 
 MOST_ENTRIES = (
@@ -151,25 +152,29 @@ class Derivatives:
     """
 
     quantities: Quantities
+    INPUTS: tuple[tuple[str, tuple[int, ...]], ...]
+    TARGETS: tuple[tuple[str, tuple[int, ...]], ...]
 
-    def hessian(self, theta: Any, inputs: Any, targets: Any, weights: Any = None, *, threads: int | None = None) -> Any:
+    def hessian(
+        self, theta: Any, inputs: Any, targets: Any = ..., weights: Any = None, *, threads: int | None = None
+    ) -> Any:
         """Return the Hessian of the risk, (P, P), penalty included, exactly symmetric. Arguments as for `risk`."""
         return self._at(inputs, targets, weights, threads).hessian(theta)
 
     def hessian_vector(
-        self, theta: Any, v: Any, inputs: Any, targets: Any, weights: Any = None, *, threads: int | None = None
+        self, theta: Any, v: Any, inputs: Any, targets: Any = ..., weights: Any = None, *, threads: int | None = None
     ) -> Any:
         """Return the Hessian of the risk times v, (P,) or (P, K), as v is. Other arguments as for `risk`."""
         return self._at(inputs, targets, weights, threads).hessian_vector(theta, v)
 
     def hessian_diagonal(
-        self, theta: Any, inputs: Any, targets: Any, weights: Any = None, *, threads: int | None = None
+        self, theta: Any, inputs: Any, targets: Any = ..., weights: Any = None, *, threads: int | None = None
     ) -> Any:
         """Return the diagonal of the Hessian of the risk, (P,). Arguments as for `risk`."""
         return self._at(inputs, targets, weights, threads).hessian_diagonal(theta)
 
     def gauss_newton(
-        self, theta: Any, inputs: Any, targets: Any, weights: Any = None, *, threads: int | None = None
+        self, theta: Any, inputs: Any, targets: Any = ..., weights: Any = None, *, threads: int | None = None
     ) -> Any:
         """Return the mean of J.T @ H @ J, (P, P), plus the penalty's Hessian. Arguments as for `risk`.
 
@@ -182,7 +187,7 @@ class Derivatives:
         """Return the derivatives of `predict` by the parameters: (N, P), or (N, M, P) for M outputs."""
         return self._at(inputs, None, None, threads).jacobian(theta)
 
-    def residuals(self, theta: Any, inputs: Any, targets: Any, *, threads: int | None = None) -> Any:
+    def residuals(self, theta: Any, inputs: Any, targets: Any = ..., *, threads: int | None = None) -> Any:
         """Return prediction less target: (N,), or (N, M) for M outputs.
 
         Raises `DeclarationError` where the loss is no function of them, or there is no model.
@@ -190,10 +195,11 @@ class Derivatives:
         return self._at(inputs, targets, None, threads).residuals(theta)
 
     def normal_equations(
-        self, theta: Any, inputs: Any, targets: Any, weights: Any = None, *, threads: int | None = None
+        self, theta: Any, inputs: Any, targets: Any = ..., weights: Any = None, *, threads: int | None = None
     ) -> tuple[Any, Any, float]:
         """Return ``(J.T @ J, J.T @ r, r.T @ r)``, (P, P), (P,), float: weighted sums. Errors as for `residuals`."""
         return self._at(inputs, targets, weights, threads).normal_equations(theta)
 
     def _at(self, inputs: Any, targets: Any, weights: Any, threads: int | None) -> BoundQuantities:
-        return BoundQuantities(self.quantities, inputs, targets, weights, threads)
+        declared = (self.INPUTS, None if targets is None else self.TARGETS)
+        return BoundQuantities(self.quantities, *arrays_of(declared, inputs, targets, weights), threads)

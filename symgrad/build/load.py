@@ -22,6 +22,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO
 from warnings import warn
 
+from symgrad.data import arrays_of
 from symgrad.errors import ArrayError, ArrayTypeError, BuildError, CacheWarning, visible
 
 from .cache import Cache
@@ -132,11 +133,13 @@ class CompiledRisk(Derivatives, Reducing):
             getattr(self.module, name).__reduce_ex__ = functools.partial(_reduced, self, name)
         return self
 
-    def bind(self, inputs: Any, targets: Any, weights: Any = None, *, threads: int | None = None) -> Any:
+    def bind(self, inputs: Any, targets: Any = ..., weights: Any = None, *, threads: int | None = None) -> Any:
         """Return the arrays, checked once: ``f = bind(...)``, then ``f(theta)`` is `(risk, gradient)`.
 
-        ``f.hessian(theta)`` and the like are what the functions of the same names give. Arguments as for `risk`.
+        ``f.hessian(theta)`` and the like are what the functions of the same names give. Arguments as for `risk`; a
+        table or a `Source` may stand for inputs and targets.
         """
+        inputs, targets, weights = arrays_of((self.INPUTS, self.TARGETS), inputs, targets, weights)
         bound = self.module.bind(inputs, targets, weights, threads=threads)
         bound.quantities = BoundQuantities(self.quantities, inputs, targets, weights, threads)
         return bound
@@ -289,7 +292,7 @@ def _initialise(path: Path, name: str) -> ModuleType:
         _forget_registration(before, path)
     sweep = getattr(module, "_sweep", None)  # a module without one is a test's
     if sweep is not None:
-        sweep.ArrayError, sweep.ArrayTypeError = ArrayError, ArrayTypeError
+        sweep.ArrayError, sweep.ArrayTypeError, sweep.arrays_of = ArrayError, ArrayTypeError, arrays_of
     return module
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from symgrad.data import arrays_of
 from symgrad.errors import ArrayError, ArrayTypeError
 
 from .derivatives import Quantities
@@ -19,10 +20,12 @@ class Reducing:
     quantities: Quantities
     module: Any
     PARAMETERS: tuple[tuple[str, tuple[int, ...]], ...]
+    INPUTS: tuple[tuple[str, tuple[int, ...]], ...]
+    TARGETS: tuple[tuple[str, tuple[int, ...]], ...]
     TILE: int
 
     def reduce(
-        self, theta: Any, inputs: Any, targets: Any, weights: Any = None, *, want: Any, clip: Any = None,
+        self, theta: Any, inputs: Any, targets: Any = ..., weights: Any = None, *, want: Any, clip: Any = None,
         groups: Any = None, n_groups: Any = None, along: Any = None, top: Any = None, nonfinite: str = "propagate",
         out: Any = None, threads: int | None = None,
     ) -> dict[str, Any]:  # fmt: skip
@@ -51,13 +54,14 @@ class Reducing:
             raise ArrayError(
                 f"out: expected {{name: array}} for 'squared_norms' and 'along', got {out!r}; leave it out"
             )
+        inputs, targets, weights = arrays_of((self.INPUTS, self.TARGETS), inputs, targets, weights)
         request, arrays = checked(
             self.PARAMETERS, (inputs, targets, weights, groups), want, clip, n_groups, along, top, nonfinite
         )
         return self._reductions.reduce(theta, arrays, request, given, threads)
 
     def partial_reduce(
-        self, theta: Any, inputs: Any, targets: Any, weights: Any = None, *, want: Any, clip: Any = None,
+        self, theta: Any, inputs: Any, targets: Any = ..., weights: Any = None, *, want: Any, clip: Any = None,
         groups: Any = None, n_groups: Any = None, top: Any = None, nonfinite: str = "propagate", first: int = 0,
         threads: int | None = None,
     ) -> dict[Any, Any]:  # fmt: skip
@@ -68,6 +72,7 @@ class Reducing:
         """
         if "group_sums" in ([want] if isinstance(want, str) else want) and n_groups is None:
             raise ArrayError("n_groups: expected the number of all groups, got None; parts may not have all of them")
+        inputs, targets, weights = arrays_of((self.INPUTS, self.TARGETS), inputs, targets, weights)
         request, arrays = checked(
             self.PARAMETERS, (inputs, targets, weights, groups), want, clip, n_groups, None, top, nonfinite
         )
@@ -81,7 +86,14 @@ class Reducing:
         return self._reductions.merge(theta, parts)
 
     def partial_sums(
-        self, theta: Any, inputs: Any, targets: Any, weights: Any = None, *, first: int = 0, threads: int | None = None
+        self,
+        theta: Any,
+        inputs: Any,
+        targets: Any = ...,
+        weights: Any = None,
+        *,
+        first: int = 0,
+        threads: int | None = None,
     ) -> dict[Any, Any]:
         """Return the sums over these rows for `merge_sums`; ``first`` is where they begin among all rows: any row.
 
@@ -89,6 +101,7 @@ class Reducing:
         are not whole the rows themselves, by ("rows", first). Other arguments and errors as for `risk`.
         """
         own = self.module.partial_sums
+        inputs, targets, weights = arrays_of((self.INPUTS, self.TARGETS), inputs, targets, weights)
         if (
             isinstance(first, int)
             and first % self.TILE == 0

@@ -104,6 +104,10 @@ class Loss:
         prediction: a ``Symbol``, or a ``MatrixSymbol`` with the shape of the model's output.
         target: a ``Symbol``, a ``MatrixSymbol``, a list of them, or ``None``. A ``Symbol`` with ``integer=True`` can
             index the prediction: a class label.
+        parameters: ``Symbol`` or ``MatrixSymbol`` that are the loss's own, a sigma or a dispersion: they follow the
+            model's in ``theta``.
+        normalisation: for a loss that is -log of a density but for a term in the target alone: that term, a
+            ``sympy.Lambda`` of one number of the target. A fit's log-likelihood counts it; no risk does.
 
     Raises:
         DeclarationError: for anything that cannot be meant; the message names the symbol and the cure.
@@ -113,8 +117,12 @@ class Loss:
     expression: Any
     prediction: Any
     targets: tuple[Any, ...]
+    parameters: tuple[Any, ...]
+    normalisation: Any
 
-    def __init__(self, expression: Any, prediction: Any, target: Any) -> None:
+    def __init__(
+        self, expression: Any, prediction: Any, target: Any, parameters: Any = (), *, normalisation: Any = None
+    ) -> None:
         where = "Loss(expression=...)"
         placeholders = symbols("Loss(prediction=...)", prediction)
         if len(placeholders) != 1:
@@ -123,25 +131,28 @@ class Loss:
                 "for several outputs take a MatrixSymbol with the shape of the model's output"
             )
         targets = symbols("Loss(target=...)", target)
-        roles = {"prediction": placeholders, "target": targets}
+        own = symbols("Loss(parameters=...)", parameters)
+        roles = {"prediction": placeholders, "target": targets, **({"parameters": own} if own else {})}
         check_distinct("Loss", roles)
         expression = one_scalar(where, expression)
         cure = (
             "a Loss sees its prediction and its target alone. If the symbol is data, list it as a further target: "
-            "target=[y, w]. If it is a parameter or an input, declare it in the model (a Matrix output predicts "
-            "several values), or write the loss of a sample as one expression with EmpiricalRisk.from_expression"
+            "target=[y, w]. If it is a parameter of the loss, a sigma say, list it: parameters=[sigma]. If it is one "
+            "of the model, or an input, declare it in the model (a Matrix output predicts several values), or write "
+            "the loss of a sample as one expression with EmpiricalRisk.from_expression"
         )
         check_expression(Scope(where, roles, cure, _labels(targets)), [expression])
-        check_no_data_typed_in(where, [expression], variables=placeholders, data=targets)
+        check_no_data_typed_in(where, [expression], variables=placeholders + own, data=targets)
         if not _symbols(_used([expression])) & set(placeholders):
             raise DeclarationError(
                 f"{where}: {show(expression)} does not depend on the prediction {name_of(placeholders[0])}, so no "
                 "parameter could change it; write the loss in terms of the prediction"
             )
-        _set(self, expression=expression, prediction=placeholders[0], targets=targets)
+        _set(self, expression=expression, prediction=placeholders[0], targets=targets, parameters=own)
+        _set(self, normalisation=_checked_normalisation(normalisation))
 
     def __repr__(self) -> str:
-        target = _listed(self.targets)
+        target = _listed(self.targets) + (f", parameters={_listed(self.parameters)}" if self.parameters else "")
         return f"Loss({show(self.expression)}, prediction={_listed([self.prediction])[1:-1]}, target={target})"
 
 
@@ -160,12 +171,13 @@ class EmpiricalRisk:
         UnsupportedExpressionError: for an operation that symgrad does not have.
 
     Attributes:
-        parameters, inputs, targets: the declared symbols, in order.
+        parameters, inputs, targets: the declared symbols, in order; the loss's own parameters follow the model's.
         outputs: the model's output: one scalar, one whole ``MatrixExpr``, or the scalar elements, in C order, of a
             matrix that was declared explicitly; ``()`` without a model.
         output_shape: ``()`` for a scalar model, else ``(m, n)``.
         predictions: what stands for each of ``outputs`` in ``loss``: the placeholder (a ``Symbol`` or, of a whole
             matrix, a ``MatrixSymbol``), or its elements.
+        normalisation: that of the ``Loss``; None without one.
         loss: the loss of one sample, in the placeholder and ``targets`` (without a model: in all symbols); it uses the
             placeholder whole or by its elements. A scalar expression, or a ``MatrixExpr`` of shape (1, 1).
     """
@@ -180,22 +192,28 @@ class EmpiricalRisk:
     loss: Any
     penalty: Any
     model: Model | None
+    normalisation: Any
 
     def __init__(self, model: Model, loss: Loss, *, penalty: Any = None, name: str = "risk") -> None:
         _check_is("model", model, Model, "Model(output, inputs=[...], parameters=[...])")
         _check_is("loss", loss, Loss, "Loss(expression, prediction=..., target=...)")
         check_name(name)
         _check_shapes(model, loss)
-        roles = {"parameters": model.parameters, "inputs": model.inputs, "target": loss.targets}
-        check_distinct("EmpiricalRisk", roles)
+        own = {"the loss's parameters": loss.parameters} if loss.parameters else {}
+        check_distinct(
+            "EmpiricalRisk", {"parameters": model.parameters, "inputs": model.inputs, "target": loss.targets, **own}
+        )
+        parameters = model.parameters + loss.parameters
         predictions = _predictions(model, loss)
         used = _used([loss.expression])
         whole = len(predictions) == 1 or loss.prediction in used  # the loss does depend on its prediction
         relied = [o for o, p in zip(model.outputs, predictions, strict=True) if whole or p in used]
         _check_depends("EmpiricalRisk", relied, loss.expression, model.parameters)
-        _set(self, name=name, parameters=model.parameters, inputs=model.inputs, targets=loss.targets, model=model)
+        penalty = _checked_penalty(penalty, parameters)
+        _check_used("EmpiricalRisk", (model.outputs, model.parameters, penalty), ((loss.expression,), loss.parameters))
+        _set(self, name=name, parameters=parameters, inputs=model.inputs, targets=loss.targets, model=model)
         _set(self, outputs=model.outputs, output_shape=model.output_shape, predictions=predictions)
-        _set(self, loss=loss.expression, penalty=_checked_penalty(penalty, model.parameters))
+        _set(self, loss=loss.expression, penalty=penalty, normalisation=loss.normalisation)
 
     @classmethod
     def from_expression(
@@ -226,9 +244,11 @@ class EmpiricalRisk:
         data = roles["inputs"] + roles["targets"]
         check_no_data_typed_in(where, [loss], variables=roles["parameters"], data=data)
         _check_depends(where, [loss], loss, roles["parameters"])
+        penalty = _checked_penalty(penalty, roles["parameters"])
+        _check_used(where, ((loss,), roles["parameters"], penalty))
         risk = cls.__new__(cls)
         _set(risk, name=name, model=None, outputs=(), output_shape=(), predictions=(), loss=loss, **roles)
-        _set(risk, penalty=_checked_penalty(penalty, roles["parameters"]))
+        _set(risk, penalty=penalty, normalisation=None)
         return risk
 
     @cached_property
@@ -323,6 +343,27 @@ def _check_depends(where: str, roots: Iterable[Any], loss: Any, parameters: tupl
             f"{where}: the loss {show(loss)} depends on no parameter (expected one of {_listed(parameters)[1:-1]}), so "
             "its gradient is zero everywhere; use a parameter in the formula, or correct the list of parameters"
         )
+
+
+def _check_used(where: str, *formulas: tuple[Any, ...]) -> None:
+    """Refuse a parameter that is in no formula: (expressions, parameters) or (expressions, parameters, a penalty)."""
+    for expressions, parameters, *penalty in formulas:
+        used = _symbols(_used([*expressions, *(p for p in penalty if p is not None)]))
+        for parameter in parameters:
+            if parameter not in used:
+                raise DeclarationError(
+                    f"{where}: the parameter {name_of(parameter)} is in no formula, so no data could determine it; use "
+                    "it, or take it out of the list of parameters"
+                )
+
+
+def _checked_normalisation(normalisation: Any) -> Any:
+    if normalisation is None or (isinstance(normalisation, sp.Lambda) and len(normalisation.variables) == 1):
+        return normalisation
+    raise DeclarationError(
+        f"Loss(normalisation=...): expected a sympy.Lambda of one number of the target, or None, got "
+        f"{normalisation!r:.100}; write e.g. sympy.Lambda(y, sympy.loggamma(y + 1))"
+    )
 
 
 def _checked_penalty(penalty: Any, parameters: tuple[Any, ...]) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from symgrad.data import Samples, labels_of, samples_of
 from symgrad.errors import ArrayError
 
 Array = NDArray[np.float64]
@@ -26,16 +27,12 @@ _SINGULAR = 1e-12  # the least eigenvalue of curvature in units of its diagonal
 class Data:
     """Rows of inputs, targets and weights, and what is counted of them."""
 
-    def __init__(self, data: Any, weight_kind: str = "frequency") -> None:
-        if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
-            raise ArrayError(
-                f"data: expected a tuple (inputs, targets) or (inputs, targets, weights), got {type(data).__name__}; "
-                "None stands for no inputs or no targets"
-            )
+    def __init__(self, samples: Samples, weight_kind: str = "frequency") -> None:
         if weight_kind not in WEIGHT_KINDS:
             raise ArrayError(f"weight_kind: expected one of {list(WEIGHT_KINDS)}, got {weight_kind!r}; choose one")
-        self.inputs, self.targets = data[0], data[1]
-        self.weights = None if len(data) == 2 or data[2] is None else np.asarray(data[2], np.float64).reshape(-1)
+        self.inputs, self.targets, weights = samples.arrays
+        self.weights = None if weights is None else np.asarray(weights, np.float64).reshape(-1)
+        self.groups, self.omitted, self.samples = samples.groups, samples.omitted, samples
         self.is_frequency = weight_kind == "frequency"
         given = [a for a in (self.inputs, self.targets) if a is not None]
         if not given or not len(given[0]):
@@ -53,14 +50,29 @@ class Data:
                 if missing.any():
                     row, column = np.argwhere(missing)[0]
                     raise ArrayError(
-                        f"{name}: expected numbers, got NaN in row {first + row}, column {column}; leave rows with "
-                        "missing values out, or give them weight 0"
+                        f"{name}: expected numbers, got NaN in row {first + row}, column {column}; missing='omit' "
+                        "gives such rows the weight 0, and counts them"
                     )
 
     @property
     def arrays(self) -> tuple[Any, Any, Any]:
         """Inputs, targets and weights, as functions of a compiled risk take them."""
         return self.inputs, self.targets, self.weights
+
+    @property
+    def known_targets(self) -> Array:
+        """The numbers of the targets in rows that have a weight, flat."""
+        targets = np.asarray(self.targets, np.float64).reshape(self.rows, -1)
+        return targets.ravel() if self.weights is None else targets[self.weights != 0].ravel()
+
+    def counted_targets(self) -> list[tuple[float, float]]:
+        """Return each number that targets are, with the sum of the weights of those."""
+        targets = np.asarray(self.targets, np.float64).reshape(self.rows, -1)
+        weights = np.ones(self.rows) if self.weights is None else self.weights
+        kept = weights != 0
+        values, places = np.unique(targets[kept], return_inverse=True)
+        many = np.repeat(weights[kept], targets.shape[1])
+        return list(zip(values.tolist(), np.bincount(places.ravel(), many).tolist(), strict=True))
 
     @property
     def total(self) -> float:
@@ -88,17 +100,18 @@ def covariance(
     Args:
         compiled: what `symgrad.compile` returns.
         theta: flat, (P,): where the risk is least.
-        data: ``(inputs, targets)`` or ``(inputs, targets, weights)``.
+        data: ``(inputs, targets)`` or ``(inputs, targets, weights)``, a table, a path or a `symgrad.Source`.
         kind: "observed", the inverse of H; "gauss_newton", that of its Gauss-Newton part; "opg", that of B; "HC0", the
             sandwich of B between two inverses of H, robust; "HC1", that times n/(n - P); "cluster", with B from the
             sums of scores in each group.
-        groups: (N,) codes of groups for "cluster", of any kind that compares; (N, 2) for two ways.
+        groups: (N,) codes of groups for "cluster", of any kind; (N, 2) for two ways. A `Source` may have them.
         correction: for "cluster": "full", G/(G - 1) (n - 1)/(n - P); "groups", G/(G - 1); or "none".
         weight_kind: "frequency" for weights that count samples; "analytic" or "probability" for any others.
 
     Where the curvature is not positive definite there is no covariance: NaN, with a warning. Raises `ArrayError`.
     """
-    parts = Parts(compiled, np.asarray(theta, np.float64), Data(data, weight_kind))
+    samples = samples_of((compiled.INPUTS, compiled.TARGETS), data)
+    parts = Parts(compiled, np.asarray(theta, np.float64), Data(samples, weight_kind))
     return parts.covariance(kind, groups, correction, np.eye(len(np.atleast_1d(theta))), None)
 
 
@@ -169,7 +182,8 @@ class Parts:
     def _clustered(self, groups: Any, correction: str, free: int) -> Array:
         if correction not in CORRECTIONS:
             raise ArrayError(f"correction: expected one of {list(CORRECTIONS)}, got {correction!r}; choose one")
-        codes = None if groups is None else np.asarray(groups)
+        groups = self.data.groups if groups is None else groups
+        codes = None if groups is None else labels_of(groups)
         if codes is None or codes.ndim not in (1, 2) or len(codes) != self.data.rows:
             raise ArrayError(
                 f"groups: expected the codes of {self.data.rows} rows, (N,) or (N, 2), got "
@@ -180,6 +194,8 @@ class Parts:
             both = np.unique(codes, axis=0, return_inverse=True)[1].reshape(-1)
             parts = [self._one_way(c, correction, free) for c in (one, other, both)]
             return parts[0] + parts[1] - parts[2]
+        if codes.size != self.data.rows:
+            raise ArrayError(f"groups: expected one or two codes a row, got {codes.shape[1]}; two ways are the most")
         return self._one_way(codes.reshape(self.data.rows), correction, free)
 
     def _one_way(self, codes: Any, correction: str, free: int) -> Array:

@@ -2,11 +2,7 @@
 
 from types import ModuleType
 
-from symgrad.errors import SymgradError
-
-
-class MissingExtraError(SymgradError):
-    """A package that only some commands need is not installed."""
+from symgrad.errors import MissingExtraError
 
 
 def scipy_optimize() -> ModuleType:

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from symgrad.data import Samples, Source, samples_of
 from symgrad.declare import EmpiricalRisk
+from symgrad.designs import FormulaRisk, Regression
 from symgrad.errors import ArrayError, DeclarationError
 from symgrad.pipeline import compile as compile_risk
 
@@ -22,32 +24,39 @@ _TRIED, _SEARCHED = 2_000, 50_000  # rows on which starts are tried, and on whic
 
 
 def fit(
-    risk: EmpiricalRisk,
+    risk: EmpiricalRisk | FormulaRisk,
     data: Any,
     parameters: Parameters | dict[str, Any] | None = None,
     *,
     kind: str = "auto",
     weight_kind: str = "frequency",
     method: str = "auto",
+    missing: str = "raise",
     progress: Progress | None = None,
     **options: Any,
 ) -> Fit:
     """Return the fit of a risk: where it is least, and what may be said of that.
 
     Args:
-        risk: the declared risk; it is compiled, or found in the cache.
-        data: ``(inputs, targets)`` or ``(inputs, targets, weights)``.
+        risk: the declared risk; it is compiled, or found in the cache. One by a formula makes its columns of the table.
+        data: ``(inputs, targets)`` or ``(inputs, targets, weights)``; a table, whose columns are found by name; the
+            path of a file of one; or a `symgrad.Source`.
         parameters: `symgrad.Parameters`, or a dictionary of starts. What has no start begins with the best of a few
             magnitudes and signs.
         kind: "likelihood" where the loss is a sample's -log density; "least_squares" where it is a squared residual;
             "loss" where it is neither (sandwich covariances alone); "auto" finds out.
         weight_kind: "frequency" for weights that count samples; "analytic" or "probability" for others.
         method: "auto", "least_squares", or a method of `scipy.optimize.minimize`. Newton steps follow in any case.
+        missing: "raise" or "omit", as of a `symgrad.Source`: what is done with rows in which numbers are missing.
         progress: called with (evaluations, value) as it goes on. Ctrl-C ends with the best so far.
         options: handed to the optimiser.
 
     Raises `DeclarationError` and `ArrayError`; without SciPy `MissingExtraError`.
     """
+    if isinstance(risk, FormulaRisk):
+        risk = risk.on(data.data if isinstance(data, Source) else data)
+    if isinstance(risk, Regression):
+        data = _designed(risk, data)
     if not isinstance(risk, EmpiricalRisk):
         raise DeclarationError(f"risk: expected an EmpiricalRisk, got {type(risk).__name__}; declare one")
     if kind not in ("auto", *KINDS):
@@ -62,7 +71,8 @@ def fit(
         raise DeclarationError(
             "parameters: expected those of this risk, got another's; make them with Parameters(risk)"
         )
-    rows, compiled, space = Data(data, weight_kind), compile_risk(risk), Space(given)
+    space, compiled = Space(given), compile_risk(risk)
+    rows = Data(samples_of((compiled.INPUTS, compiled.TARGETS), data, missing), weight_kind)
     rows.check_numbers()
     problem = Problem(compiled, rows, space, progress)
     tried, searched = (
@@ -83,7 +93,15 @@ def fit(
     return Fit(risk, given, found, rows, compiled, space, solution, evaluations, seconds, guessed)
 
 
+def _designed(risk: Regression, data: Any) -> Any:
+    """The data with the columns that the risk's formula makes of them."""
+    if isinstance(data, Source):
+        return data if data.is_arrays else data.on(risk.table(data.data))
+    return data if isinstance(data, (tuple, list)) else risk.table(data)
+
+
 def _sampled(data: Data, weight_kind: str, many: int) -> Data:
     """Some rows, evenly spread."""
     rows = np.linspace(0, data.rows - 1, many).astype(int)
-    return Data(tuple(None if a is None else a[rows] for a in data.arrays), weight_kind)
+    inputs, targets, weights = (None if a is None else a[:][rows] for a in data.arrays)
+    return Data(Samples((inputs, targets, weights)), weight_kind)

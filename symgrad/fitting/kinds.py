@@ -36,15 +36,40 @@ def squares(risk: EmpiricalRisk) -> float | None:
 def kind_of(risk: EmpiricalRisk, compiled: Any, theta: Array, data: Data) -> str:
     """Return the kind of a loss, at a theta: "least_squares", "likelihood" or "loss".
 
-    It is a likelihood where exp(-loss) sums up to one over the target: over the real line, the positive numbers, those
-    between 0 and 1, or the whole numbers from 0 on, without end or up to the greatest target.
+    It is a likelihood where its `Loss` says so (one of counts, where the targets are counts), or where exp(-loss) sums
+    up to one over the target: over the real line, the positive numbers, those between 0 and 1, or the whole numbers
+    from 0 on, without end or up to the greatest target.
     """
     if squares(risk) is not None:
         return "least_squares"
+    if risk.normalisation is not None:
+        return "likelihood" if not _counts(risk) or _is_whole(data.known_targets) else "loss"
     if len(leaves(*risk.targets)) != 1 or data.rows == 0:
         return "loss"
-    row = None if data.inputs is None else np.asarray(data.inputs[:1], np.float64).reshape(1, -1)
+    first = 0 if data.weights is None else int(np.flatnonzero(data.weights)[0])
+    row = None if data.inputs is None else np.asarray(data.inputs[first : first + 1], np.float64).reshape(1, -1)
     return "likelihood" if any(_is_one(compiled, theta, row, *grid) for grid in _grids(data)) else "loss"
+
+
+def constant_of(risk: EmpiricalRisk, data: Data) -> float:
+    """Return what -log of the data's density has beside the sum of the losses."""
+    if risk.normalisation is None:
+        return 0.0
+    if not risk.normalisation.expr.has(*risk.normalisation.variables):
+        return float(risk.normalisation.expr) * data.total * len(leaves(*risk.targets))
+    total = sp.Float(0)
+    for value, weight in data.counted_targets():
+        total += weight * risk.normalisation(sp.Float(value)).evalf(20)
+    return float(total)
+
+
+def _counts(risk: EmpiricalRisk) -> bool:
+    (number,) = risk.normalisation.variables
+    return bool(number.is_integer)
+
+
+def _is_whole(targets: Array) -> bool:
+    return bool((targets >= 0).all() and (targets == np.floor(targets)).all())
 
 
 def _is_one(compiled: Any, theta: Array, row: Any, points: Array, weights: Array) -> bool:
@@ -57,7 +82,7 @@ def _is_one(compiled: Any, theta: Array, row: Any, points: Array, weights: Array
 
 def _grids(data: Data) -> list[tuple[Array, Array]]:
     """Points and weights that sum a density up: by tanh-sinh rules about where the targets lie, and by counting."""
-    targets = np.asarray(data.targets, np.float64).ravel()
+    targets = data.known_targets
     middle, width = float(np.median(targets)), float(np.std(targets)) or 1.0
     t = np.linspace(-5.5, 5.5, _NODES)
     step = t[1] - t[0]

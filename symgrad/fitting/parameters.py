@@ -75,7 +75,8 @@ class Parameters(Mapping[str, Parameter]):
     def __init__(self, risk: EmpiricalRisk, starts: Mapping[str, Any] | None = None, /, **more: Any) -> None:
         self.risk = risk
         self._parameters = {str(symbol.name): Parameter(symbol) for symbol in risk.parameters}
-        for name, start in {**(starts or {}), **more}.items():
+        known: Mapping[str, Any] = getattr(risk, "starts", {})
+        for name, start in {**known, **(starts or {}), **more}.items():
             self[name].start = start
 
     def __getitem__(self, name: str) -> Parameter:

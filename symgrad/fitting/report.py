@@ -39,7 +39,8 @@ def html_of(fit: Fit) -> str:
 
 
 def _head(fit: Fit) -> list[str]:
-    lines = [f"{fit.risk.name}: {_WORDS[fit.kind]}, {fit.n:g} samples, {fit.n_free} free parameters"]
+    omitted = f", {fit.data.omitted} rows omitted where numbers are missing" if fit.data.omitted else ""
+    lines = [f"{fit.risk.name}: {_WORDS[fit.kind]}, {fit.n:g} samples{omitted}, {fit.n_free} free parameters"]
     if fit.kind != "loss":
         lines.append(f"log-likelihood {fit.loglikelihood:.6g}, AIC {fit.aic:.6g}, BIC {fit.bic:.6g}")
     if fit.kind == "least_squares" and fit.risk.model is not None:

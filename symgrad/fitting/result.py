@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from symgrad.data import is_table
 from symgrad.declare import EmpiricalRisk, name_of, symbols_in
+from symgrad.designs import Regression
 from symgrad.errors import ArrayError, DeclarationError
 
 from .covariances import Data, Parts
 from .extras import scipy_stats
+from .kinds import constant_of
 from .parameters import Array, Parameters, Space
 from .problem import Problem
 from .report import html_of, text_of
@@ -209,7 +212,7 @@ class Fit:
             n, rss = self.n, 2 * self.loss
             return float(-n / 2 * (np.log(2 * np.pi * rss / n) + 1))
         self._is_likelihood("loglikelihood")
-        return -self.loss
+        return -self.loss - constant_of(self.risk, self.data)
 
     def _is_likelihood(self, what: str) -> None:
         if self.kind == "loss":
@@ -284,8 +287,12 @@ class Fit:
     def predict(self, inputs: Any, interval: str | None = None, level: float = 0.95, kind: str | None = None) -> Any:
         """Return the prediction of each row, or with an ``interval`` a triple (prediction, lower, upper).
 
+        A table's columns mean what those of the fit's own table do.
         "confidence": of the mean, by the delta method; "prediction": of a new observation, for least squares.
         """
+        if isinstance(self.risk, Regression) and (is_table(inputs) or isinstance(inputs, str)):
+            inputs = self.risk.table(inputs)
+        inputs = self.data.samples.inputs_of(inputs)
         found = np.asarray(self.compiled.predict(self.theta, inputs), np.float64)
         if interval is None:
             return found

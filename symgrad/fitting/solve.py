@@ -66,8 +66,10 @@ def started(problem: Problem, sample: Problem) -> Array:
 def _magnitudes(data: Data) -> list[float]:
     """Sizes that a parameter may have: in units of one, of the data, and of what divides them."""
     found = [0.0, *_MAGNITUDES]
+    kept = slice(None) if data.weights is None else data.weights != 0
     for array in (data.targets, data.inputs):
-        values = np.asarray(array if array is not None else [], np.float64)
+        values = np.asarray(array[:] if array is not None else [], np.float64)
+        values = values[kept] if len(values) else values
         sizes = [np.std(values), abs(np.median(values))] if values.size else []
         for size in (float(s) for s in sizes if np.isfinite(s) and s > 0):
             found += [size * m for m in (0.1, 1.0, 10.0)] + [m / size for m in (0.1, 1.0, 10.0)]

@@ -79,7 +79,8 @@ class Reference:
         self.sizes = tuple(sum(len(flat(value)) for value in group.values()) for group in groups)
         outputs = [record_value(self._tape, output, parameters | inputs, self._origins) for output in risk.outputs]
         self._outputs = tuple(slot for output in outputs for slot in flat(output))
-        scope = {**_bound(risk.predictions, outputs), **targets} if outputs else parameters | inputs | targets
+        bound = _bound(risk.predictions, outputs) if outputs else {}
+        scope = {**parameters, **bound, **targets} if outputs else parameters | inputs | targets
         self._loss = record(self._tape, risk.loss, scope, self._origins)
         self._penalty: int | None = None
         if risk.penalty is not None:

@@ -8,7 +8,7 @@ parameter too: a second block, which follows the risk's own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from itertools import accumulate
 from operator import add
@@ -68,12 +68,14 @@ def gauss_newton(program: Program, of_loss: Program) -> Program:
     """Return the program of ``J.T @ H @ J`` and of the penalty's Hessian.
 
     J is the prediction's Jacobian, and H the Hessian of the loss by the prediction: its program is ``of_loss``, in
-    which the prediction's elements are the parameters.
+    which the prediction's elements are the first parameters. The loss's own follow, at their places in theta.
     """
     work = Work(program)
     jacobian = work.rows(work.elements(work.outputs["prediction"]))
     penalty = work.rows(work.elements(work.outputs.get("penalty_gradient", ())))
-    entries = work.values(_inlined(work.builder, of_loss, work.elements(work.outputs["prediction"])))
+    bound = dict(enumerate(work.elements(work.outputs["prediction"])))
+    bound |= {len(jacobian) + place: variable for place, variable in work.parameters().items()}
+    entries = work.values(_inlined(work.builder, of_loss, bound))
     curvature = [[entries[_place(m, n)] for n in range(len(jacobian))] for m in range(len(jacobian))]
     columns = [work.values(column) for column in zip(*jacobian, strict=True)]
     products = [[_dot(row, column) for row in curvature] for column in columns]
@@ -161,6 +163,11 @@ class Work:
                 found.append(self.builder.emit("total", part))
         return tuple(found)
 
+    def parameters(self) -> dict[int, int]:
+        """Return the scalars of the parameters that there are, by their places in theta."""
+        leaves = [(v, a.attribute) for v, a in enumerate(self.builder.assignments) if a.operation == "parameter"]
+        return {at + k: v for leaf, at in leaves if isinstance(at, int) for k, v in enumerate(self.elements((leaf,)))}
+
     def derivatives(self, root: int) -> tuple[int, ...]:
         """Return the derivatives of a scalar by the parameters, in their shapes."""
         program = differentiate(self.builder.program({"root": (root,)}), "root", "derivatives")
@@ -185,7 +192,7 @@ class Work:
         return self.builder.program({"loss": loss, "prediction": (), **penalty, **given})
 
 
-def _inlined(builder: Builder, program: Program, parameters: Sequence[int]) -> tuple[int, ...]:
+def _inlined(builder: Builder, program: Program, parameters: Mapping[int, int]) -> tuple[int, ...]:
     """The gradient of a program whose parameters, element by element, are variables of the builder."""
     numbers: list[int] = []
     for step in program.assignments:
@@ -193,7 +200,7 @@ def _inlined(builder: Builder, program: Program, parameters: Sequence[int]) -> t
         attribute, shape = step.attribute, None if arguments else step.shape
         if step.operation == "parameter":
             assert isinstance(attribute, int)
-            arguments = tuple(parameters[attribute : attribute + size_of(step.shape)])
+            arguments = tuple(parameters[place] for place in range(attribute, attribute + size_of(step.shape)))
             number = builder.emit("assemble", *arguments, attribute=step.shape) if step.shape else arguments[0]
         else:
             number = builder.emit(step.operation, *arguments, attribute=attribute, shape=shape)

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import sympy as sp
+from sympy.matrices.expressions.matexpr import MatrixElement
 
 from symgrad import functions
-from symgrad.declare import EmpiricalRisk, leaves, walk
+from symgrad.declare import EmpiricalRisk, leaves, symbols_in, walk
 from symgrad.program import Builder, Program, Shape, fold, size_of
 
 from .matrices import MATRIX_RULES
@@ -43,7 +44,10 @@ def trace(risk: EmpiricalRisk) -> Program:
 
 
 def trace_loss(risk: EmpiricalRisk) -> Program:
-    """Return the program of one sample's loss, times its weight, whose parameters are the prediction's elements."""
+    """Return the program of one sample's loss, times its weight, whose parameters are the prediction's elements.
+
+    The loss's own parameters follow them, at their places in theta.
+    """
     builder = Builder(fold=fold)
     known = {leaf: builder.emit("target", attribute=at, shape=s) for leaf, at, s in _leaves(risk.targets, _whole(risk))}
     place = 0
@@ -51,6 +55,10 @@ def trace_loss(risk: EmpiricalRisk) -> Program:
         shape = shape_of_node(placeholder) if isinstance(placeholder, sp.MatrixSymbol) else ()
         known[placeholder] = builder.emit("parameter", attribute=place, shape=shape)
         place += size_of(shape)
+    used = symbols_in(risk.loss)
+    for leaf, at, shape in _leaves(risk.parameters, _whole(risk)):
+        if leaf not in known and (leaf.args[0] if isinstance(leaf, MatrixElement) else leaf) in used:
+            known[leaf] = builder.emit("parameter", attribute=place + at, shape=shape)
     loss = _weighted(builder, Tracer(builder, known, RULES).trace(risk.loss))
     return builder.program({"loss": (loss,), "prediction": ()})
 

@@ -20,6 +20,7 @@ import sympy as sp
 from scipy import optimize
 
 import symgrad as sg
+from tests.helpers.declaring import risk_of_all
 
 FOLDER = Path(__file__).parents[1] / "data" / "cases"
 NIST, GLM, WILD = (json.loads((FOLDER / f"{kind}.json").read_text("utf-8")) for kind in ("nist", "glm", "wild"))
@@ -82,11 +83,7 @@ class Together:
 
     def compile(self, losses: list[Any], title: str) -> Any:
         loss = sp.Add(*losses)
-        return sg.compile(
-            sg.EmpiricalRisk.from_expression(
-                loss, inputs=self.variables, targets=[], parameters=self.parameters, name=title
-            )
-        )
+        return sg.compile(risk_of_all(loss, inputs=self.variables, targets=[], parameters=self.parameters, name=title))
 
     def rows(self, cases: list[dict[str, Any]]) -> Any:
         """All data side by side; where one has fewer rows than another, its first row is repeated."""

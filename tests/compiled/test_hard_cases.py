@@ -18,6 +18,7 @@ import sympy as sp
 
 import symgrad as sg
 from symgrad.pipeline import generate
+from tests.helpers.declaring import penalty_of_the_rest, risk_of_all
 from tests.helpers.evaluate import DOUBLES, output
 
 CASES = json.loads((Path(__file__).parents[1] / "data" / "hard_cases.json").read_text(encoding="utf-8"))
@@ -101,9 +102,7 @@ def lowered(name: str) -> Any:
     declared, symbols = formula(name)
     parameters = [symbols[n] for n in FORMULAE[name]["wrt"]]
     inputs = [symbol for symbol in symbols.values() if symbol not in parameters]
-    return generate(
-        sg.EmpiricalRisk.from_expression(declared, inputs=inputs, targets=[], parameters=parameters, name="hard")
-    ).lowered
+    return generate(risk_of_all(declared, inputs=inputs, targets=[], parameters=parameters, name="hard")).lowered
 
 
 @pytest.mark.parametrize(("name", "place"), POINTS)
@@ -140,7 +139,8 @@ def compiled() -> tuple[Any, dict[str, tuple[int, list[int], list[int]]]]:
     z, y = sp.MatrixSymbol("z", len(outputs), 1), sp.Symbol("y", real=True)
     loss = sg.Loss(sp.Add(*(z[k, 0] for k in range(len(outputs)))) - y, z, y)
     model = sg.Model(sp.Matrix(outputs), inputs, parameters)
-    return sg.compile(sg.EmpiricalRisk(model, loss, name="hard_cases")), places
+    rest = penalty_of_the_rest(parameters, outputs)
+    return sg.compile(sg.EmpiricalRisk(model, loss, penalty=rest, name="hard_cases")), places
 
 
 def test_compiled_together_they_are_right_too() -> None:

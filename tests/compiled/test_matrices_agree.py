@@ -20,6 +20,7 @@ import symgrad as sg
 from symgrad.declare import symbols_in, walk
 from symgrad.declare.grammar import SUPPORTED_MATRICES
 from symgrad.oracle import Reference
+from tests.helpers.declaring import penalty_of_the_rest
 from tests.helpers.matrix_models import Modeller, label, number, written_out
 
 COUNT = 7  # expressions in one module
@@ -125,7 +126,8 @@ def _model(seed: int) -> Batch:
     twin = sg.Model(sp.Matrix(written_out(value, known)), inputs=flat(inputs), parameters=flat(parameters))
     losses = sg.Loss(loss, Z, list(targets)), sg.Loss(number(written_out(loss, known)), Z, flat(targets))
     of_matrices, of_scalars = (
-        sg.EmpiricalRisk(*pair, name=f"batch{seed}") for pair in zip((whole, twin), losses, strict=True)
+        sg.EmpiricalRisk(m, own, penalty=penalty_of_the_rest(m.parameters, m.outputs), name=f"batch{seed}")
+        for m, own in zip((whole, twin), losses, strict=True)
     )
     return Batch(of_matrices, of_scalars, (value, *expressions))
 

@@ -11,6 +11,7 @@ import sympy as sp
 import symgrad as sg
 from symgrad.declare import EmpiricalRisk
 from symgrad.pipeline import generate
+from tests.helpers.declaring import risk_of_all
 
 U = Fraction(1, 2**53)
 SIZE = 11  # a line of eight columns, and three beyond
@@ -52,9 +53,7 @@ def data(n: int, seed: int = 0) -> tuple[Any, Any, Any]:
 
 def runs(loss: Any, columns: Any = x, parameters: Any = (*b, *s, b0)) -> list[tuple[int, int]]:
     """First column and size of each predictor."""
-    kernel = generate(
-        EmpiricalRisk.from_expression(loss, inputs=columns, targets=[y], parameters=parameters, name="runs")
-    ).kernel
+    kernel = generate(risk_of_all(loss, inputs=columns, targets=[y], parameters=parameters, name="runs")).kernel
     return [(predictor.first, predictor.size) for predictor in kernel.predictors]
 
 

@@ -8,6 +8,8 @@ from sympy.matrices.expressions.matexpr import MatrixElement
 from symgrad.declare import EmpiricalRisk, Loss, Model
 from symgrad.functions import maximum
 
+from ..helpers.declaring import penalty_of_the_rest
+
 x, y, A, k, p = sp.symbols("x y A k p")
 SQUARED = Loss((p - y) ** 2 / 2, prediction=p, target=y)
 
@@ -15,7 +17,8 @@ SQUARED = Loss((p - y) ** 2 / 2, prediction=p, target=y)
 def risk_of(output: Any = A * x, **changes: Any) -> str:
     declared = {"inputs": [x], "parameters": [A, k], "name": "risk", "penalty": None, "loss": SQUARED} | changes
     built = Model(output, inputs=declared["inputs"], parameters=declared["parameters"])
-    return EmpiricalRisk(built, declared["loss"], penalty=declared["penalty"], name=declared["name"]).fingerprint
+    penalty = penalty_of_the_rest(declared["parameters"], built.outputs, declared["penalty"])
+    return EmpiricalRisk(built, declared["loss"], penalty=penalty, name=declared["name"]).fingerprint
 
 
 def test_the_same_declaration_has_the_same_fingerprint() -> None:
@@ -42,8 +45,8 @@ def test_whatever_differs_has_another_fingerprint() -> None:
         risk_of(inputs=[x, q]),
         risk_of(inputs=[q, x]),
         risk_of(inputs=[x], parameters=[A, k, q]),
-        risk_of(penalty=A),
-        risk_of(penalty=k),
+        risk_of(penalty=A + k),
+        risk_of(penalty=2 * k),
         risk_of(loss=Loss((p - y) ** 2, prediction=p, target=y)),
         risk_of(loss=Loss((p - n) ** 2 / 2, prediction=p, target=n)),
         risk_of(sp.Matrix([A * x])),
@@ -56,8 +59,8 @@ def test_whatever_differs_has_another_fingerprint() -> None:
         risk_of(tall[1, 1] * x, parameters=[tall, k]),
         risk_of(wide[1, 1] * x, parameters=[wide, k]),
         risk_of(wide[1, 0] * x, parameters=[wide, k]),
-        EmpiricalRisk.from_expression((A * x - y) ** 2 / 2, inputs=[x], targets=[y], parameters=[A, k]).fingerprint,
-        EmpiricalRisk.from_expression((A * x - y) ** 2 / 2, inputs=[x, y], targets=[], parameters=[A, k]).fingerprint,
+        EmpiricalRisk.from_expression((A * x - y) ** 2 / 2, inputs=[x], targets=[y], parameters=[A]).fingerprint,
+        EmpiricalRisk.from_expression((A * x - y) ** 2 / 2, inputs=[x, y], targets=[], parameters=[A]).fingerprint,
     ]
     assert len(set(different)) == len(different)
 
@@ -67,7 +70,8 @@ def matrix_fingerprint(output: Any, loss: Any = None, **changes: Any) -> str:
     model = Model(output, inputs=declared["inputs"], parameters=declared["parameters"])
     q = sp.MatrixSymbol("q", *model.output_shape)
     loss = sp.Trace(q.T * q) if loss is None else loss(q)
-    return EmpiricalRisk(model, Loss(loss, prediction=q, target=[]), penalty=declared["penalty"]).fingerprint
+    penalty = penalty_of_the_rest(declared["parameters"], model.outputs, declared["penalty"])
+    return EmpiricalRisk(model, Loss(loss, prediction=q, target=[]), penalty=penalty).fingerprint
 
 
 u, v = sp.MatrixSymbol("u", 2, 1), sp.MatrixSymbol("v", 2, 1)
@@ -116,7 +120,9 @@ def test_whatever_differs_in_a_matrix_has_another_fingerprint() -> None:
         matrix_fingerprint(M * u, penalty=sp.Trace(M)),
         matrix_fingerprint(M * u, penalty=sp.Trace(N)),
         *(
-            EmpiricalRisk.from_expression(term, inputs=[u], targets=[], parameters=[M, N]).fingerprint
+            EmpiricalRisk.from_expression(
+                term + N[0, 0] * M[0, 0], inputs=[u], targets=[], parameters=[M, N]
+            ).fingerprint
             for term in (
                 *(rows, columns, sp.Sum(M[i, :] * u, (i, 0, 1)), sp.Sum(M[:, i].T * u, (i, 0, 1))),
                 *(sp.Trace(blocks.T * blocks * M[0, 0]) for blocks in (beside, above, *ones)),

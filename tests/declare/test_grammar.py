@@ -12,6 +12,8 @@ from symgrad.declare.grammar import SUPPORTED_FUNCTIONS
 from symgrad.errors import DeclarationError, UnsupportedExpressionError
 from symgrad.functions import maximum
 
+from ..helpers.declaring import used_of
+
 x, y, A, k, p = sp.symbols("x y A k p")
 i = sp.Idx("i", 10)
 z = sp.MatrixSymbol("z", 10, 1)
@@ -21,7 +23,7 @@ SQUARED = Loss((p - y) ** 2 / 2, prediction=p, target=y)
 
 
 def model(output: Any) -> Model:
-    return Model(output, inputs=[x], parameters=[A, k])
+    return Model(output, inputs=[x], parameters=used_of([A, k], output))
 
 
 def refused(declare: Callable[[], Any], *parts: str, kind: type[Exception] = DeclarationError) -> str:
@@ -211,7 +213,7 @@ def test_what_only_looks_like_a_sum_over_data() -> None:
         sum((A - n) ** 2 for n in range(9)),
         A + sum(sp.sin(n) for n in range(1, 20)),
     ):
-        EmpiricalRisk.from_expression(fine, inputs=[x], targets=[], parameters=[A, *many])
+        EmpiricalRisk.from_expression(fine, inputs=[x], targets=[], parameters=used_of([A, *many], fine))
 
 
 # ------------------------------------------------------------------------------------------------------- depth and size

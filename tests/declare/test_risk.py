@@ -11,6 +11,8 @@ import sympy as sp
 from symgrad.declare import EmpiricalRisk, Loss, Model, leaves
 from symgrad.errors import DeclarationError
 
+from ..helpers.declaring import used_of
+
 x, y, A, k, p = sp.symbols("x y A k p")
 i = sp.Idx("i", 10)
 z = sp.MatrixSymbol("z", 10, 1)
@@ -20,7 +22,8 @@ SQUARED = Loss((p - y) ** 2 / 2, prediction=p, target=y)
 
 
 def model(output: Any) -> Model:
-    return Model(output, inputs=[x], parameters=[A, k])
+    """A model in x, with those of A and k that it uses; both where it uses neither."""
+    return Model(output, inputs=[x], parameters=used_of([A, k], output))
 
 
 def refused(declare: Callable[[], Any], *parts: str, kind: type[Exception] = DeclarationError) -> str:
@@ -141,7 +144,7 @@ def test_a_loss_sees_prediction_and_target_alone() -> None:
 
 def test_a_penalty_sees_the_parameters_alone() -> None:
     refused(
-        lambda: EmpiricalRisk(model(A * x), SQUARED, penalty=A * x),
+        lambda: EmpiricalRisk(model(A * k * x), SQUARED, penalty=A * x),
         "EmpiricalRisk(penalty=...): the symbol 'x' is not declared (parameters: 'A', 'k')",
         "belongs in the loss",
     )
@@ -241,8 +244,33 @@ def test_the_dependence_is_followed_through_the_model() -> None:
     EmpiricalRisk(two, Loss(sp.Sum(q[j, 0], j), prediction=q, target=y))
 
 
-def test_an_unused_parameter_is_allowed() -> None:
-    assert EmpiricalRisk(model(A * x), SQUARED).parameters == (A, k)
+def test_an_unused_parameter_is_refused() -> None:
+    unused = "the parameter 'k' is in no formula"
+    refused(lambda: EmpiricalRisk(Model(A * x, [x], [A, k]), SQUARED), unused)
+    refused(lambda: EmpiricalRisk.from_expression(A * x - y, inputs=[x], targets=[y], parameters=[A, k]), unused)
+    penalised = EmpiricalRisk(Model(A * x, [x], [A, k]), SQUARED, penalty=k**2)
+    assert penalised.parameters == (A, k)
+    s = sp.Symbol("s")
+    of_its_own = Loss((p - y) ** 2, prediction=p, target=y, parameters=[s])
+    refused(lambda: EmpiricalRisk(model(A * x * k), of_its_own), "the parameter 's' is in no formula")
+
+
+def test_a_losses_own_parameters_follow_the_models() -> None:
+    s, t = sp.symbols("s t", positive=True)
+    loss = Loss((p - y) ** 2 / s + t * sp.log(s), prediction=p, target=y, parameters=[s, t])
+    assert EmpiricalRisk(model(A * x * k), loss).parameters == (A, k, s, t)
+    assert repr(loss).endswith("target=[y], parameters=[s, t])")
+    refused(
+        lambda: Loss(p - y + s, prediction=p, target=y, parameters=[t]),
+        "the symbol 's' is not declared (prediction: 'p'; target: 'y'; parameters: 't')",
+    )
+    refused(lambda: Loss(p - y, prediction=p, target=y, parameters=[y]), "in target and in parameters")
+    shared = Loss((p - y) ** 2 / A, prediction=p, target=y, parameters=[A])
+    refused(lambda: EmpiricalRisk(model(A * x * k), shared), "in parameters and in the loss's parameters")
+    renamed = Loss((p - y) ** 2 / s + sp.log(s), prediction=p, target=y, parameters=[s])
+    risk, other = EmpiricalRisk(model(A * x * k), loss), EmpiricalRisk(model(A * x * k), renamed)
+    assert risk.fingerprint != other.fingerprint
+    refused(lambda: Loss(p - y, prediction=p, target=y, normalisation=y), "expected a sympy.Lambda of one number")
 
 
 # --------------------------------------------------------------------------------------------------- what is no formula

@@ -19,6 +19,8 @@ from symgrad.declare.walks import children
 from symgrad.errors import DeclarationError, UnsupportedExpressionError
 from symgrad.functions import maximum
 
+from ..helpers.declaring import used_of
+
 x, y, p, d = sp.symbols("x y p d")
 u, a = sp.MatrixSymbol("u", 3, 1), sp.MatrixSymbol("a", 3, 1)
 v, w = sp.MatrixSymbol("v", 5, 1), sp.MatrixSymbol("w", 5, 1)
@@ -28,8 +30,8 @@ label = sp.Symbol("label", integer=True)
 i, j = sp.Idx("i", 5), sp.Symbol("j", integer=True)
 
 
-def model(output: Any) -> Model:
-    return Model(output, inputs=[x, u, v], parameters=[W, S, B, a, w])
+def model(output: Any, *more: Any) -> Model:
+    return Model(output, inputs=[x, u, v], parameters=used_of([W, S, B, a, w], output, *more))
 
 
 def refused(declare: Callable[[], Any], *parts: str, kind: type[Exception] = UnsupportedExpressionError) -> str:
@@ -39,8 +41,7 @@ def refused(declare: Callable[[], Any], *parts: str, kind: type[Exception] = Uns
     assert type(caught.value) is kind
     message = str(caught.value)
     assert "\n" not in message
-    for part in parts:
-        assert part in message
+    assert all(part in message for part in parts), message
     return message
 
 
@@ -92,9 +93,9 @@ def test_one_output_is_a_number_or_a_matrix_to_the_loss() -> None:
 
 def test_a_penalty_of_matrices() -> None:
     penalty = sp.Trace(W * W.T) + DotProduct(w, w) + sp.sqrt(sp.Trace(B.T * B))
-    risk = EmpiricalRisk(model(u.T * a), losses.squared(), penalty=penalty)
+    risk = EmpiricalRisk(model(u.T * a, penalty), losses.squared(), penalty=penalty)
     assert risk.penalty == penalty
-    ridge = EmpiricalRisk(model(u.T * a), losses.squared(), penalty=2 * (w.T * w))
+    ridge = EmpiricalRisk(model(u.T * a, w), losses.squared(), penalty=2 * (w.T * w))
     assert ridge.penalty == 2 * (w.T * w)
     refused(
         lambda: EmpiricalRisk(model(u.T * a), losses.squared(), penalty=u.T * a),
@@ -201,7 +202,10 @@ def test_what_is_not_supported_is_named(output: Callable[[], Any], parts: tuple[
 @pytest.mark.parametrize(
     ("output", "parts"),
     [
-        (lambda: W * sp.MatrixSymbol("c", 3, 1), ("the symbol 'c' is not declared (parameters: 'W', 'S'",)),
+        (
+            lambda: W * sp.MatrixSymbol("c", 3, 1),
+            ("the symbol 'c' is not declared (parameters: 'W'; inputs: 'x', 'u'",),
+        ),
         (lambda: sp.Trace(sp.MatrixSymbol("S", 2, 2)), ("two different symbols are named 'S'", "of shape (2, 2)")),
         (lambda: W * sp.Matrix([x, 1, sp.Symbol("q")]), ("the symbol 'q' is not declared",)),
         (lambda: W.applyfunc(lambda e: e * sp.Symbol("q")), ("the symbol 'q' is not declared",)),

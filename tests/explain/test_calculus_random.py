@@ -10,6 +10,7 @@ from symgrad import functions
 from symgrad.declare import EmpiricalRisk, Loss, Model
 from symgrad.errors import DeclarationError
 from symgrad.explain.layers import formulae, has_matrices
+from tests.helpers.declaring import used_of
 
 from .test_calculus import assert_true
 
@@ -85,7 +86,7 @@ def risk_of(seed: int) -> EmpiricalRisk | None:
     output, z = draw.matrix(m, n, 4), sp.MatrixSymbol("z", m, n)
     loss, y = draw.loss(z)
     try:
-        model = Model(output, list(INPUTS.values()), [*PARAMETERS.values(), *SCALARS])
+        model = Model(output, list(INPUTS.values()), used_of([*PARAMETERS.values(), *SCALARS], output))
         return EmpiricalRisk(model, Loss(loss, z, y))
     except DeclarationError:
         return None  # there is no parameter in it

@@ -12,12 +12,14 @@ from symgrad.declare import EmpiricalRisk, Loss, Model, leaf_of, leaves, n_leave
 from symgrad.explain import header_lines, parameter_names
 from symgrad.explain.equations import account_of
 from symgrad.explain.layers import has_matrices
+from tests.helpers.declaring import used_of
 
 a, b, u, v, y = sp.symbols("a b u v y", real=True)
 NAMES = [r"\alpha", "x'", "ü", 'x; system("id") //', '"""', "\n", "{{7*7}}", "*/", "\\", "'", "\x00", "a" * 400]
 
 
 def risk_of(expression: sp.Expr, parameters: tuple[sp.Symbol, ...] = (a, b), **more: object) -> EmpiricalRisk:
+    parameters = tuple(used_of(parameters, expression, *more.values()))
     return EmpiricalRisk.from_expression(expression, inputs=[u], targets=[y], parameters=parameters, **more)
 
 
@@ -191,7 +193,7 @@ def test_names_of_matrices_that_are_not_plain_are_positional() -> None:
 
 def test_every_parameter_has_a_name_and_no_place_beyond_has_one() -> None:
     W, s = sp.MatrixSymbol("W", 2, 3), sp.Symbol("s")
-    risk = risk_of(W[0, 0] * u * s * W[1, 2], (s, W, a))
+    risk = risk_of(W[0, 0] * u * s * W[1, 2] * a, (s, W, a))
     names = ("s", *(f"W[{i}, {j}]" for i in range(2) for j in range(3)), "a")
     assert parameter_names(risk, range(8)) == names
     assert [parameter_names(risk, [place]) for place in range(8)] == [(name,) for name in names]

@@ -12,6 +12,8 @@ from symgrad.declare import EmpiricalRisk
 from symgrad.errors import UnsupportedExpressionError
 from symgrad.trace import trace
 
+from .declaring import risk_of_all
+
 PARAMETERS = sp.symbols("a b c d", real=True)
 INPUTS = sp.symbols("u v", real=True)
 TARGET = sp.Symbol("y", real=True)
@@ -201,7 +203,7 @@ def risk_of(expression: Any) -> EmpiricalRisk | None:
     """The expression as a loss; ``None`` if it cannot be one: SymPy left no parameter in it, or made a number in it
     infinite, or greater than any double."""
     try:
-        risk = EmpiricalRisk.from_expression(expression, inputs=INPUTS, targets=[TARGET], parameters=PARAMETERS)
+        risk = risk_of_all(expression, inputs=INPUTS, targets=[TARGET], parameters=PARAMETERS)
     except ValueError:
         return None
     try:

@@ -16,6 +16,7 @@ from symgrad.declare.grammar import CONDITIONS, SUPPORTED_FUNCTIONS
 from symgrad.oracle import Reference, Sample
 from symgrad.oracle.functions import FUNCTIONS
 from symgrad.oracle.rule import Rule
+from tests.helpers.declaring import risk_of_all
 
 a, b, c = sp.symbols("a b c")
 INF, NAN = math.inf, math.nan
@@ -25,7 +26,7 @@ def at(expression: Any, point: Sequence[float], symbols: Sequence[Any] = (a, b, 
     """Value and gradient of an expression in ``symbols``, of which the first ones are used."""
     used = list(symbols[: len(point)])
     anchor = sp.Symbol("anchor")  # a parameter that the loss surely depends on
-    risk = EmpiricalRisk.from_expression(expression + anchor, inputs=[], targets=[], parameters=[*used, anchor])
+    risk = risk_of_all(expression + anchor, inputs=[], targets=[], parameters=[*used, anchor])
     found = Reference(risk).sample([*point, 0.0], [], [], digits)
     return Sample(found.loss, found.gradient[:-1])
 

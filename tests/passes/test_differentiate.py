@@ -20,6 +20,7 @@ from symgrad.passes.lowering import contract
 from symgrad.pipeline import generate
 from symgrad.program import LEAVES, Builder, Program, fold
 from symgrad.trace import trace
+from tests.helpers.declaring import risk_of_all
 from tests.helpers.evaluate import DIGITS, DOUBLES, operation_count, output
 from tests.helpers.grammar import INPUTS, PARAMETERS, TARGET, expressions, risk_of
 
@@ -29,7 +30,7 @@ POINTS = ((0.6875, -1.3125, 0.40625, 1.84375), (0.28125, -0.71875), (0.59375,))
 
 
 def derived(expression: Any, parameters: Sequence[Any] = (a, b)) -> Program:
-    declared = EmpiricalRisk.from_expression(expression, inputs=[u], targets=[], parameters=parameters)
+    declared = risk_of_all(expression, inputs=[u], targets=[], parameters=parameters)
     return derive(trace(declared))
 
 

@@ -17,6 +17,7 @@ from symgrad.passes.differentiate import differentiate
 from symgrad.pipeline import generate
 from symgrad.program import Builder, Program, fold
 from symgrad.trace import trace
+from tests.helpers.declaring import risk_of_all
 from tests.helpers.evaluate import DIGITS, DOUBLES, output
 from tests.helpers.matrix_evaluation import evaluate, number
 
@@ -29,7 +30,7 @@ nan, inf = math.nan, math.inf
 
 def derived(expression: Any, parameters: tuple[Any, ...] = (W, c, s), **more: Any) -> Program:
     declared = {"inputs": [x], "targets": [], "parameters": parameters, **more}
-    return derive(trace(EmpiricalRisk.from_expression(expression, **declared)))
+    return derive(trace(risk_of_all(expression, **declared)))
 
 
 def gradient(expression: Any, theta: list[float], sample: list[float], target: float | None = None) -> list[float]:

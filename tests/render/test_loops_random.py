@@ -20,6 +20,7 @@ from symgrad.oracle import Reference
 from symgrad.pipeline import Generated, generate
 from symgrad.schedule import WITHOUT_LANES
 from symgrad.schedule import plan as schedule
+from tests.helpers.declaring import risk_of_all
 from tests.helpers.evaluate import DIGITS, output
 from tests.helpers.matrix_grammar import made
 from tests.helpers.matrix_models import Modeller, label
@@ -47,7 +48,7 @@ def model(seed: int) -> tuple[Any, EmpiricalRisk] | None:
         return None  # SymPy's own: an element of an expression of which it does not know the shape, and the like
     declared = {"inputs": INPUTS, "targets": [label], "parameters": PARAMETERS, "penalty": penalty, "name": "random"}
     try:
-        return loss, EmpiricalRisk.from_expression(loss, **declared)
+        return loss, risk_of_all(loss, **declared)
     except DeclarationError as refused:  # so SymPy writes the element of an identity, and simplifies the rest away
         reasons = ("KroneckerDelta", "depends on no parameter", "applies the identity")
         if not any(reason in str(refused) for reason in reasons):

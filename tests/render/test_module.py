@@ -43,7 +43,7 @@ ELEMENTS = EmpiricalRisk(
     Loss(sp.MatrixSymbol("z", 2, 1)[0, 0] ** 2 - sp.MatrixSymbol("z", 2, 1)[1, 0], sp.MatrixSymbol("z", 2, 1), None),
 )
 # Something for every branch of the templates: products of all kinds, copies, sums over a tile, conditions, the
-# greatest element, a parameter that nothing depends on, and a special function.
+# greatest element, elements of a parameter that nothing depends on, and a special function.
 W, V, B = (sp.MatrixSymbol(name, *shape) for name, shape in (("W", (3, 4)), ("V", (2, 3)), ("B", (3, 3))))
 unused = sp.MatrixSymbol("unused", 2, 2)
 x, X, h, i = sp.MatrixSymbol("x", 4, 1), sp.MatrixSymbol("X", 3, 3), sp.MatrixSymbol("h", 2, 1), sp.Idx("i", 3)
@@ -53,7 +53,7 @@ _joined = sp.BlockMatrix([[h, h], [h, h]]).applyfunc(sp.sin)
 MATRICES = EmpiricalRisk(
     Model(V * _kinked, [x, X, u], [W, V, B, a, unused]),
     Loss(sp.Trace(_joined.T * _joined) * sp.loggamma(sp.exp(y)) + functions.logsumexp(y, h[0, 0]), h, y),
-    penalty=sp.Trace(B * B * B.T.applyfunc(sp.tanh)) + functions.maximum(W[i, 0] * W[i, 1], (i, 0, 2)),
+    penalty=sp.Trace(B * B * B.T.applyfunc(sp.tanh)) + unused[0, 1] + functions.maximum(W[i, 0] * W[i, 1], (i, 0, 2)),
     name="matrices",
 )
 MORE = EmpiricalRisk.from_expression(

@@ -18,6 +18,7 @@ from symgrad.pipeline import Generated, generate
 from symgrad.program import LEAVES
 from symgrad.schedule import Kernel, Loop, Piece, Whole, computed
 from symgrad.schedule import plan as schedule
+from tests.helpers.declaring import used_of
 from tests.helpers.evaluate import DIGITS, DOUBLES, output, run
 from tests.helpers.kernels import Kernels, generated
 from tests.helpers.run_kernel import run_function, run_once
@@ -55,7 +56,8 @@ _decay = sp.Trace(W.T * W) + sp.Trace(B * B.T * B) + sp.DotProduct(c, c)
 
 
 def matrices_of(expression: Any, name: str, penalty: Any = _decay) -> EmpiricalRisk:
-    declared = {"inputs": [x, X], "targets": [t], "parameters": [W, V, c, B], "penalty": penalty}
+    parameters = used_of([W, V, c, B], expression, penalty)
+    declared = {"inputs": [x, X], "targets": [t], "parameters": parameters, "penalty": penalty}
     return EmpiricalRisk.from_expression(expression, name=name, **declared)
 
 

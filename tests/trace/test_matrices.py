@@ -18,6 +18,7 @@ from symgrad.passes.lowering import eliminate_dead
 from symgrad.program import LEAVES, Builder, Program, fold
 from symgrad.trace import Tracer, trace
 from symgrad.trace.risk_to_program import RULES
+from tests.helpers.declaring import penalty_of_the_rest, used_of
 from tests.helpers.evaluate import DIGITS, output
 from tests.helpers.matrix_evaluation import elements, evaluate
 
@@ -49,15 +50,17 @@ def leaves() -> dict[str, list[Any]]:
 
 
 def program_of(loss: Any, **more: Any) -> Program:
-    declared = {"inputs": [x], "targets": [y], "parameters": [A, B, c, d, s]}
-    return trace(EmpiricalRisk.from_expression(loss, **{**declared, **more}))
+    declared = {"inputs": [x], "targets": [y], "parameters": [A, B, c, d, s], "penalty": None} | more
+    declared["penalty"] = penalty_of_the_rest(declared["parameters"], [loss], declared["penalty"])
+    return trace(EmpiricalRisk.from_expression(loss, **declared))
 
 
 def model_of(expression: Any) -> Program:
     """A whole matrix as the model's output."""
     z = sp.MatrixSymbol("z", *expression.shape)
     model = Model(expression, [x], [A, B, c, d, s])
-    return trace(EmpiricalRisk(model, Loss(sp.Trace(z.T * z) * y, z, y)))
+    penalty = penalty_of_the_rest(model.parameters, model.outputs)
+    return trace(EmpiricalRisk(model, Loss(sp.Trace(z.T * z) * y, z, y), penalty=penalty))
 
 
 def operations(program: Program, name: str = "loss") -> list[str]:
@@ -275,7 +278,7 @@ def test_products_are_taken_in_the_cheapest_order() -> None:
         (sp.MatMul(*[square] * 50, second, first, u), best + 50 * 100),
     ):
         z = sp.MatrixSymbol("z", *output_.shape)
-        risk = EmpiricalRisk(Model(output_, [u], [first, second, square]), Loss(z[0, 0], z, []))
+        risk = EmpiricalRisk(Model(output_, [u], used_of([first, second, square], output_)), Loss(z[0, 0], z, []))
         program = eliminate_dead(trace(risk))
         assert products(Program(program.assignments, {"p": program.outputs["prediction"]})) == expected
 
@@ -306,7 +309,9 @@ def test_the_placeholder_of_a_matrix_is_bound_whole_or_by_its_elements() -> None
     squares = ((z.T * z)[0, 0], sp.Sum(z[j, 0] ** 2, (j, 0, 1)), z[0, 0] ** 2 + z[1, 0] ** 2)
     for output_ in (whole, explicit):
         for loss in (square + z[1, 0] for square in squares):
-            program = trace(EmpiricalRisk(Model(output_, [x], [A, B, c, s]), Loss(loss, z, [])))
+            model = Model(output_, [x], [A, B, c, s])
+            rest = penalty_of_the_rest(model.parameters, model.outputs)
+            program = trace(EmpiricalRisk(model, Loss(loss, z, []), penalty=rest))
             row = leaves()
             del row["parameter"][18:20]
             first, second = output(program, "prediction", DIGITS, row)

@@ -15,6 +15,7 @@ from symgrad.passes import lower
 from symgrad.program import Builder, Program, fold
 from symgrad.trace import Tracer, trace
 from symgrad.trace.risk_to_program import RULES
+from tests.helpers.declaring import risk_of_all
 from tests.helpers.evaluate import DIGITS, DOUBLES, output
 
 a, b, c, u, v, y = sp.symbols("a b c u v y", real=True)
@@ -23,7 +24,7 @@ W = sp.MatrixSymbol("W", 3, 2)
 
 def risk_of(expression: Any, **more: Any) -> EmpiricalRisk:
     declared = {"inputs": [u, v], "targets": [y], "parameters": [a, b, c, W], **more}
-    return EmpiricalRisk.from_expression(expression, **declared)
+    return risk_of_all(expression, **declared)
 
 
 def program_of(expression: Any, **more: Any) -> Program:

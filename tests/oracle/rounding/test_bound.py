@@ -17,6 +17,7 @@ from symgrad.oracle.forms import PROMISED
 from symgrad.oracle.functions import FUNCTIONS, apply
 from symgrad.oracle.run import context_of
 from symgrad.verification.ulp import ulp_error
+from tests.helpers.declaring import risk_of_all
 
 a, b, c = sp.symbols("a b c")
 INF = math.inf
@@ -27,7 +28,7 @@ class At:
 
     def __init__(self, expression: Any, *point: float) -> None:
         symbols = (a, b, c)[: len(point)]
-        risk = EmpiricalRisk.from_expression(expression, inputs=[], targets=[], parameters=symbols)
+        risk = risk_of_all(expression, inputs=[], targets=[], parameters=symbols)
         self.reference, self.point = Reference(risk), point
         self.exact = self.reference.sample(point, [], [])
         found = self.reference.rounding(point, [], [], self.exact.digits)

@@ -16,6 +16,7 @@ from symgrad.passes.stable.rewrite import RULES
 from symgrad.pipeline import generate
 from symgrad.program import Program
 from symgrad.trace import trace
+from tests.helpers.declaring import risk_of_all
 from tests.helpers.evaluate import DIGITS, DOUBLES, output, ulps
 
 W, b, s = sp.MatrixSymbol("W", 3, 2), sp.MatrixSymbol("b", 3, 1), sp.Symbol("s", real=True)
@@ -26,7 +27,7 @@ LOG_SUM_EXP = "log(Sum(exp(x))) -> logsumexp(x)"
 
 
 def risk_of(expression: Any) -> EmpiricalRisk:
-    return EmpiricalRisk.from_expression(expression, inputs=[x], targets=[], parameters=[W, b, s], name="stable")
+    return risk_of_all(expression, inputs=[x], targets=[], parameters=[W, b, s], name="stable")
 
 
 def traced(expression: Any) -> Program:
@@ -188,7 +189,7 @@ def test_rules_take_the_square_of_the_length_of_a_sum_at_most(function: Any) -> 
 def test_outputs_stay_where_they_were() -> None:
     """Predictions and the penalty go through it too, by name and in order."""
     penalty = sp.log(sp.Sum(sp.exp(b[i, 0]), (i, 0, 2)))
-    risk = EmpiricalRisk.from_expression(PATTERNS[0], inputs=[x], targets=[], parameters=[W, b, s], penalty=penalty)
+    risk = risk_of_all(PATTERNS[0], inputs=[x], targets=[], parameters=[W, b, s], penalty=penalty)
     before = trace(risk)
     after, used = stabilise(before)
     assert used == (LOG_SUM_EXP,)
