@@ -30,7 +30,8 @@ class Cost:
     Minuit finds the names of the numbers in theta (``b[0]`` of a matrix), the bounds that their symbols' signs say,
     gradient and Hessian by itself. ``errordef`` is 0.5, as for any -log likelihood, also where the loss is
     ``(prediction - target)**2/2`` with targets in units of their errors; ``ndata`` is the number of targets there, and
-    infinite for other losses, as for all unbinned fits.
+    infinite for other losses, as for all unbinned fits. Where a symbol has a sign, Minuit is given no Hessian: with
+    limits, iminuit 2.33 goes astray with one. Set ``has_hessian`` False before you set limits of your own.
 
     Raises `ArrayTypeError` for rows that no compiled risk has bound.
     """
@@ -45,6 +46,7 @@ class Cost:
             name: (low, high) if np.isfinite(low) or np.isfinite(high) else None
             for name, low, high in zip(space.names, space.lower, space.upper, strict=True)
         }
+        self.has_hessian = self.has_g2 = not any(self._parameters.values())
         self.ndata = np.inf
         if risk.model is not None and squares(risk) is not None:
             self.ndata = f.total * np.size(f.arrays[1]) / len(f.arrays[1])

@@ -11,9 +11,11 @@ import numpy as np
 
 from .covariances import Data
 from .extras import scipy_optimize
+from .minuit import searched_by_minuit
 from .parameters import Array
 from .problem import HUGE, Problem
 
+SOLVERS = ("scipy", "iminuit")
 TOLERANCE = 1e-7  # of a Newton step, in standard errors of each parameter
 MOST_NEWTON = 200  # parameters: of more, no Hessian is taken
 _MOST_STEPS = 200  # of polishing
@@ -77,17 +79,31 @@ def _magnitudes(data: Data) -> list[float]:
 
 
 def solved(
-    problem: Problem, searched: Problem, phi: Array, kind: str, method: str, options: dict[str, Any]
+    problem: Problem,
+    searched: Problem,
+    phi: Array,
+    kind: str,
+    method: str,
+    options: dict[str, Any],
+    solver: str = "scipy",
 ) -> Solution:
     """Return where the risk is least, near a start.
 
     ``method``: "auto", "least_squares", or one of `scipy.optimize.minimize`, which looks at the rows of ``searched``:
-    some of all rows, where these are many. The Newton steps that follow are those of the whole problem.
+    some of all rows, where these are many. The Newton steps that follow are those of the whole problem. With the
+    ``solver`` "iminuit" the method is "auto", "migrad" or "simplex".
     """
     optimize = scipy_optimize()
-    chosen = _method(problem, kind) if method == "auto" else method
+    few = len(phi) <= MOST_NEWTON
+    looked_at = searched if few else problem
     with np.errstate(all="ignore"):
-        phi, why = _search(optimize, searched if len(phi) <= MOST_NEWTON else problem, phi, chosen, options)
+        if solver == "iminuit" and len(phi):
+            phi, why = searched_by_minuit(
+                looked_at, phi, _scale(looked_at, phi), method, options, few and not problem.space.has_bounds
+            )
+        else:
+            chosen = _method(problem, kind) if method == "auto" else method
+            phi, why = _search(optimize, looked_at, phi, chosen, options)
         return _polished(problem, phi, why)
 
 

@@ -47,6 +47,7 @@ def test_a_likelihood_with_a_sign() -> None:
     sample = np.random.default_rng(0).normal(4, 2, 300)
     ours = adapter.minuit(sg.compile(risk).bind(None, sample), {"mu": 0.0, "sigma": 1.0}).migrad().hesse()
     assert ours.limits["sigma"] == (0, np.inf)
+    assert ours.nhessian == 0
     assert ours.values["mu"] == pytest.approx(sample.mean(), rel=1e-4)
     assert ours.values["sigma"] == pytest.approx(sample.std(), rel=1e-3)
     assert ours.errors["mu"] == pytest.approx(sample.std() / np.sqrt(300), rel=1e-3)
