@@ -47,7 +47,9 @@ def fit(
         kind: "likelihood" where the loss is a sample's -log density; "least_squares" where it is a squared residual;
             "loss" where it is neither (sandwich covariances alone); "auto" finds out.
         weight_kind: "frequency" for weights that count samples; "analytic" or "probability" for others.
-        method: "auto", "least_squares", or a method of `scipy.optimize.minimize`. Newton steps follow in any case.
+        method: "auto", "least_squares", "variable_projection" (parameters that the model is linear in are solved for;
+            "auto" does so where plain least squares take long or end nowhere), or a method of
+            `scipy.optimize.minimize`. Newton steps follow in any case.
         missing: "raise" or "omit", as of a `symgrad.Source`: what is done with rows in which numbers are missing.
         solver: "scipy", or "iminuit" for MINUIT's search (method "migrad" or "simplex"), an extra.
         progress: called with (evaluations, value) as it goes on. Ctrl-C ends with the best so far.
