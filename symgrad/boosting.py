@@ -28,9 +28,7 @@ class Objective:
     def __init__(self, loss: Loss, hessian: str | float, floor: float | None) -> None:
         self.loss, self.hessian, self.floor = loss, hessian, floor
         self._modules: dict[str | None, Any] = {}
-        shift = _shift(loss)
-        model = Model(loss.prediction + shift, inputs=[loss.prediction], parameters=[shift])
-        self._risk = EmpiricalRisk(model, loss, name="objective")
+        self._risk = of_scores(loss, "objective")
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple[Any, Any]:
         """Return (grad, hess), each (N,) or, for K scores a sample, (N, K), times the weights; hess is the diagonal."""
@@ -141,9 +139,19 @@ def objective(loss: Loss, *, hessian: str | float = "exact", floor: float | None
     return Objective(loss, hessian, floor)
 
 
+def of_scores(loss: Loss, name: str) -> EmpiricalRisk:
+    """Return the risk whose inputs are scores: its gradient, at a theta of zeros, is that by each sample's score.
+
+    The loss's own parameters follow in theta.
+    """
+    shift = _shift(loss)
+    model = Model(loss.prediction + shift, inputs=[loss.prediction], parameters=[shift])
+    return EmpiricalRisk(model, loss, name=name)
+
+
 def _shift(loss: Loss) -> Any:
     """What is added to the prediction, and is zero: what to differentiate by. Its name is nobody's."""
-    taken = {str(symbol.name) for symbol in (loss.prediction, *loss.targets)}
+    taken = {str(symbol.name) for symbol in (loss.prediction, *loss.targets, *loss.parameters)}
     name = next(name for name in map("shift{}".format, range(len(taken) + 1)) if name not in taken)
     whole = isinstance(loss.prediction, sp.MatrixSymbol)
     return sp.MatrixSymbol(name, *loss.prediction.shape) if whole else sp.Symbol(name, real=True)

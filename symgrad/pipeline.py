@@ -32,7 +32,7 @@ from .errors import CompilerNotFoundError, DeclarationError
 from .explain import header_lines, parameter_names
 from .limits import OPERATIONS
 from .load import revived
-from .passes import as_declared, derive, following, is_derived, lower, quantity, stabilise, turn
+from .passes import as_declared, curved_pairs, derive, following, is_derived, lower, quantity, stabilise, turn
 from .program import Program
 from .progress import telling
 from .render import SWEEPS, Interface, render, render_sweep
@@ -230,6 +230,11 @@ def generate(
         interface = _interface(risk, kernel) if of is None else _interface_of(of, risk)
         source = render(interface, kernel, dtype, rewrites)
     return Generated(traced, differentiated, lowered, kernel, source, rewrites, clock.seconds)
+
+
+def curved_together(risk: EmpiricalRisk) -> tuple[dict[int, int], set[frozenset[int]]]:
+    """Return which parameters the prediction may have a second derivative by: see `passes.curved_pairs`."""
+    return curved_pairs(trace(risk))
 
 
 def _of_loss(name: str, risk: EmpiricalRisk, improve: Callable[[Program], tuple[Program, object]]) -> Program | None:

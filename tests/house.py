@@ -21,7 +21,7 @@ EXTRAS = {
         ("data.columns", "narwhals.stable.v1"),
         ("data.tables", "pyarrow.csv pyarrow.dataset pandas"),
         ("designs", "formulaic formulaic.errors"),
-        ("fitting.extras", "scipy.optimize scipy.stats matplotlib.figure tqdm"),
+        ("fitting.extras", "scipy.optimize scipy.stats matplotlib.figure tqdm iminuit"),
     )
     for library in libraries.split()
 }

@@ -46,6 +46,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         *("errors", "functions", "data", "declare", "losses", "build", "pipeline", "boosting", "designs"),
         *("fitting", "verification"),
     ),
+    "adapters": ("errors", "boosting", "fitting", "__init__"),
     "commands": (
         *("errors", "progress", "declare", "explain", "render", "build", "pipeline", "verification"),
         *("gallery", "data", "fitting", "__init__"),  # its version
@@ -57,12 +58,13 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
 # Libraries, and the rooms that may import them.
 MATHEMATICS = ("functions", "declare", "losses", "operations", "trace", "passes", "explain", "oracle", "gallery")
 MAY_USE: Mapping[str, tuple[str, ...]] = {
-    "sympy": (*MATHEMATICS, "boosting", "designs", "verification", "fitting", "commands"),
+    "sympy": (*MATHEMATICS, "boosting", "designs", "verification", "fitting", "commands", "adapters"),
     "mpmath": ("functions", "declare", "oracle", "verification"),  # what SymPy itself computes with
-    "numpy": ("build", "boosting", "data", "oracle", "verification", "gallery", "fitting"),  # build: what they compute
+    # build: what they compute
+    "numpy": ("build", "boosting", "data", "oracle", "verification", "gallery", "fitting", "adapters"),
     "scipy": ("fitting",),
     **dict.fromkeys(("narwhals", "pyarrow", "pandas"), ("data",)),
-    "formulaic": ("designs",),
+    **{"formulaic": ("designs",), "sklearn": ("adapters",), "lmfit": ("adapters",), "iminuit": ("fitting", "adapters")},
     **dict.fromkeys(("matplotlib", "tqdm"), ("fitting",)),
     "jinja2": ("render",),
     **dict.fromkeys(("Cython", "setuptools", "distutils", "subprocess"), ("build",)),

@@ -75,6 +75,21 @@ class BoundQuantities:
         self._threads = threads
         self._bound: dict[str, Any] = {}
 
+    @property
+    def compiled(self) -> Any:
+        """The compiled risk that the arrays are bound to."""
+        return self._quantities.compiled
+
+    @property
+    def arrays(self) -> tuple[Any, Any, Any]:
+        """Inputs, targets and weights, as they were given."""
+        return self._arrays
+
+    @property
+    def total(self) -> float:
+        """The sum of the weights; without weights the number of samples."""
+        return float(self._total())
+
     def __reduce__(self) -> tuple[Any, ...]:
         return operator.attrgetter("quantities"), (rebound(*self.reduced()[1]),)
 

@@ -160,6 +160,11 @@ class CompiledRisk(Derivatives, Reducing):
         bound.quantities = BoundQuantities(self.quantities, inputs, targets, weights, threads)
         return bound
 
+    @property
+    def declared(self) -> Any:
+        """The declared risk; None of a module that was not compiled from one. After unpickling it needs SymPy."""
+        return None if self._travels is None else self._travels[2].risk()
+
     def __repr__(self) -> str:
         def names(columns: tuple[tuple[str, tuple[int, ...]], ...]) -> str:
             texts = [visible(name) + (f"[{'x'.join(map(str, shape))}]" if shape else "") for name, shape in columns]

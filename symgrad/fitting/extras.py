@@ -50,6 +50,19 @@ class Bar:
         self._bar.close()
 
 
+def iminuit() -> ModuleType:
+    """Return ``iminuit``. Raises `MissingExtraError`, which says how to get it."""
+    try:
+        import iminuit
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"solver='iminuit' needs iminuit, which is not installed ({error}): python -m pip install "
+            '"symgrad[iminuit]"'
+        ) from error
+    found: ModuleType = iminuit
+    return found
+
+
 def scipy_stats() -> ModuleType:
     """Return ``scipy.stats``. Raises `MissingExtraError`, which says how to get it."""
     scipy_optimize()

@@ -19,7 +19,7 @@ from .kinds import KINDS, kind_of, squares
 from .parameters import Parameters, Space
 from .problem import Problem, Progress
 from .result import Fit
-from .solve import interrupted, solved, started
+from .solve import SOLVERS, interrupted, solved, started
 
 _TRIED, _SEARCHED = 2_000, 50_000  # rows on which starts are tried, and on which the optimiser works
 
@@ -33,6 +33,7 @@ def fit(
     weight_kind: str = "frequency",
     method: str = "auto",
     missing: str = "raise",
+    solver: str = "scipy",
     progress: Progress | str | None = None,
     **options: Any,
 ) -> Fit:
@@ -47,8 +48,11 @@ def fit(
         kind: "likelihood" where the loss is a sample's -log density; "least_squares" where it is a squared residual;
             "loss" where it is neither (sandwich covariances alone); "auto" finds out.
         weight_kind: "frequency" for weights that count samples; "analytic" or "probability" for others.
-        method: "auto", "least_squares", or a method of `scipy.optimize.minimize`. Newton steps follow in any case.
+        method: "auto", "least_squares", "variable_projection" (parameters that the model is linear in are solved for;
+            "auto" does so where plain least squares take long or end nowhere), or a method of
+            `scipy.optimize.minimize`. Newton steps follow in any case.
         missing: "raise" or "omit", as of a `symgrad.Source`: what is done with rows in which numbers are missing.
+        solver: "scipy", or "iminuit" for MINUIT's search (method "migrad" or "simplex"), an extra.
         progress: "tqdm" for a bar, or what is called with (evaluations, value) as it goes on. Ctrl-C ends with the best
             so far.
         options: handed to the optimiser.
@@ -63,6 +67,8 @@ def fit(
         raise DeclarationError(f"risk: expected an EmpiricalRisk, got {type(risk).__name__}; declare one")
     if kind not in ("auto", *KINDS):
         raise ArrayError(f"kind: expected 'auto' or one of {list(KINDS)}, got {kind!r}; choose one")
+    if solver not in SOLVERS:
+        raise ArrayError(f"solver: expected one of {list(SOLVERS)}, got {solver!r}; choose one")
     if kind == "least_squares" and risk.model is not None and squares(risk) is None:
         raise DeclarationError(
             f"kind: expected a loss that is a multiple of (prediction - target)**2 for 'least_squares', got {risk.loss}"
@@ -86,7 +92,9 @@ def fit(
     guessed = tuple(space.names[space.free[place]] for place in np.flatnonzero(np.isnan(space.start)))
     try:
         phi = started(problem, tried)
-        solution = solved(problem, searched, phi, "least_squares" if is_squares else "likelihood", method, options)
+        solution = solved(
+            problem, searched, phi, "least_squares" if is_squares else "likelihood", method, options, solver
+        )
     except KeyboardInterrupt:
         best = next(p.best for p in (problem, searched, tried) if np.isfinite(p.best[0]) or p is tried)
         solution = interrupted(np.where(np.isnan(best[1]), 1.0, best[1]))

@@ -139,6 +139,14 @@ class Space:
         """Is any number of phi bounded?"""
         return bool(np.isfinite(self.lower).any() or np.isfinite(self.upper).any())
 
+    @property
+    def plain(self) -> list[int]:
+        """The places in phi of numbers that the model gets as they are, without bounds; none where there are ties."""
+        if self._ties:
+            return []
+        unbounded = np.isinf(self.lower) & np.isinf(self.upper)
+        return [k for k, transform in enumerate(self._transforms) if transform is IDENTITY and unbounded[k]]
+
     def theta(self, phi: Array) -> Array:
         """Return theta, (P,)."""
         theta = np.empty(len(self.names))

@@ -50,16 +50,20 @@ class Problem:
         self.evaluations += 1
         if self._progress is not None:
             self._progress(self.evaluations, float(residuals.ravel() @ residuals.ravel()))
-        return np.nan_to_num(self._weighted(residuals).ravel(), nan=HUGE**0.5, posinf=HUGE**0.5, neginf=-(HUGE**0.5))
+        return np.nan_to_num(
+            weighted(residuals, self.data.weights).ravel(), nan=HUGE**0.5, posinf=HUGE**0.5, neginf=-(HUGE**0.5)
+        )
 
     def jacobian(self, phi: Array) -> Array:
         """Return the derivatives of `residuals` by phi."""
         found = np.asarray(self.bound.jacobian(self.space.theta(phi)), np.float64)
-        rows = self._weighted(found).reshape(-1, found.shape[-1]) @ self.space.jacobian(phi)
+        rows = weighted(found, self.data.weights).reshape(-1, found.shape[-1]) @ self.space.jacobian(phi)
         return np.nan_to_num(rows, posinf=0.0, neginf=0.0)
 
-    def _weighted(self, values: Array) -> Array:
-        if self.data.weights is None:
-            return values
-        roots = np.sqrt(self.data.weights).reshape(-1, *(1,) * (values.ndim - 1))
-        return np.where(roots > 0, values, 0.0) * roots
+
+def weighted(values: Array, weights: Array | None) -> Array:
+    """Return rows times the roots of their weights, (N, ...); what has no weight is 0, even if it was NaN."""
+    if weights is None:
+        return values
+    roots = np.sqrt(weights).reshape(-1, *(1,) * (values.ndim - 1))
+    return np.where(roots > 0, values, 0.0) * roots

@@ -9,16 +9,22 @@ from typing import Any
 
 import numpy as np
 
+from symgrad.errors import ArrayError
+
 from .covariances import Data
 from .extras import scipy_optimize
+from .minuit import searched_by_minuit
 from .parameters import Array
 from .problem import HUGE, Problem
+from .projection import Projection, linear_places
 
+SOLVERS = ("scipy", "iminuit")
 TOLERANCE = 1e-7  # of a Newton step, in standard errors of each parameter
 MOST_NEWTON = 200  # parameters: of more, no Hessian is taken
 _MOST_STEPS = 200  # of polishing
 _FLAT = 1e-14  # curvature in units of the greatest, below which there is none
 _MOST_EVALUATIONS = 50_000
+_PATIENCE = 50  # evaluations of plain least squares, after which variable projection is tried
 _MAGNITUDES = (1e-4, 1e-2, 0.1, 1.0, 10.0, 100.0, 1e4)
 _EPSILON = float(np.finfo(np.float64).eps)
 
@@ -77,18 +83,83 @@ def _magnitudes(data: Data) -> list[float]:
 
 
 def solved(
-    problem: Problem, searched: Problem, phi: Array, kind: str, method: str, options: dict[str, Any]
+    problem: Problem,
+    searched: Problem,
+    phi: Array,
+    kind: str,
+    method: str,
+    options: dict[str, Any],
+    solver: str = "scipy",
 ) -> Solution:
     """Return where the risk is least, near a start.
 
-    ``method``: "auto", "least_squares", or one of `scipy.optimize.minimize`, which looks at the rows of ``searched``:
-    some of all rows, where these are many. The Newton steps that follow are those of the whole problem.
+    ``method``: "auto", "least_squares", "variable_projection", or one of `scipy.optimize.minimize`, which looks at the
+    rows of ``searched``: some of all rows, where these are many. The Newton steps that follow are those of the whole
+    problem. With the ``solver`` "iminuit" the method is "auto", "migrad" or "simplex".
     """
     optimize = scipy_optimize()
-    chosen = _method(problem, kind) if method == "auto" else method
+    few = len(phi) <= MOST_NEWTON
+    looked_at = searched if few else problem
     with np.errstate(all="ignore"):
-        phi, why = _search(optimize, searched if len(phi) <= MOST_NEWTON else problem, phi, chosen, options)
-        return _polished(problem, phi, why)
+        if solver == "iminuit" and len(phi):
+            phi, why = searched_by_minuit(
+                looked_at, phi, _scale(looked_at, phi), method, options, few and not problem.space.has_bounds
+            )
+            return _polished(problem, phi, why)
+        chosen = _method(problem, kind) if method == "auto" else method
+        if chosen == "variable_projection":
+            return _polished(problem, *_projection(looked_at, phi, kind).search(optimize, _given(options)))
+        if chosen == "least_squares" and method == "auto":
+            return _squares_solved(optimize, problem, looked_at, phi, options)
+        return _polished(problem, *_search(optimize, looked_at, phi, chosen, options))
+
+
+def _squares_solved(
+    optimize: ModuleType, problem: Problem, looked_at: Problem, phi: Array, options: dict[str, Any]
+) -> Solution:
+    """Least squares of all parameters together; what they are linear in is projected out where that takes long.
+
+    Variable projection has fewer dimensions and no start of linear parameters that leads astray, but costs twice as
+    much for each evaluation, and may end elsewhere: so it has to end where the squares are fewer.
+    """
+    if not len(phi):
+        return _polished(problem, phi, "nothing is free")
+    limit = int(options.get("max_nfev") or _MOST_EVALUATIONS)
+    end, why, is_done = _least_squares(optimize, looked_at, phi, options | {"max_nfev": min(_PATIENCE, limit)})
+    if not is_done and limit > _PATIENCE:
+        other = _projected(optimize, looked_at, phi, options)
+        if other is not None and _squares(looked_at, other[0]) <= _squares(looked_at, end):
+            end, why = other
+        else:
+            end, why, _ = _least_squares(optimize, looked_at, end, options)
+    solution = _polished(problem, end, why)
+    if not solution.converged and not why.startswith("variable"):
+        other = _projected(optimize, looked_at, phi, options)
+        again = None if other is None else _polished(problem, *other)
+        if again is not None and again.converged and problem.value(again.phi)[0] <= problem.value(solution.phi)[0]:
+            return again
+    return solution
+
+
+def _projected(optimize: ModuleType, problem: Problem, phi: Array, options: dict[str, Any]) -> tuple[Array, str] | None:
+    """Where variable projection ends, and its words; None where the prediction is linear in nothing."""
+    linear = linear_places(problem)
+    return Projection(problem, phi, linear).search(optimize, _given(options)) if linear else None
+
+
+def _projection(problem: Problem, phi: Array, kind: str) -> Projection:
+    linear = linear_places(problem) if kind == "least_squares" else []
+    if not linear:
+        raise ArrayError(
+            "method: expected least squares of a model that is linear in some free parameters (without bounds, "
+            "transforms and ties) for 'variable_projection', got another; take method='auto'"
+        )
+    return Projection(problem, phi, linear)
+
+
+def _squares(problem: Problem, phi: Array) -> float:
+    residuals = problem.residuals(phi) if np.isfinite(phi).all() else np.array([HUGE])
+    return float(residuals @ residuals)
 
 
 def interrupted(phi: Array) -> Solution:
@@ -110,13 +181,7 @@ def _search(
     if len(phi) == 0:
         return phi, "nothing is free"
     if method == "least_squares":
-        bounded = space.has_bounds
-        found = optimize.least_squares(
-            problem.residuals, phi, problem.jacobian, method="trf" if bounded else "lm", x_scale="jac",
-            bounds=(space.lower, space.upper) if bounded else (-np.inf, np.inf),
-            ftol=_EPSILON, xtol=_EPSILON, gtol=_EPSILON, max_nfev=_MOST_EVALUATIONS, **options,
-        )  # fmt: skip
-        return found.x, f"least_squares: {found.message}"
+        return _least_squares(optimize, problem, phi, options)[:2]
     scale = _scale(problem, phi)
     bounds = list(zip(space.lower / scale, space.upper / scale, strict=True)) if space.has_bounds else None
 
@@ -137,6 +202,25 @@ def _search(
         options=given | options,
     )  # fmt: skip
     return np.clip(found.x * scale, space.lower, space.upper), f"{method}: {found.message}"
+
+
+def _least_squares(
+    optimize: ModuleType, problem: Problem, phi: Array, options: dict[str, Any]
+) -> tuple[Array, str, bool]:
+    """Where SciPy's least squares end, its own words, and whether it was at an end."""
+    space = problem.space
+    bounded = space.has_bounds
+    found = optimize.least_squares(
+        problem.residuals, phi, problem.jacobian, method="trf" if bounded else "lm",
+        bounds=(space.lower, space.upper) if bounded else (-np.inf, np.inf), **_given(options),
+    )  # fmt: skip
+    return found.x, f"least_squares: {found.message}", found.status > 0
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """What least squares are told, unless they are told otherwise."""
+    tight = dict.fromkeys(("ftol", "xtol", "gtol"), _EPSILON)
+    return {"x_scale": "jac", "max_nfev": _MOST_EVALUATIONS, **tight, **options}
 
 
 def _scale(problem: Problem, phi: Array) -> Array:

@@ -213,3 +213,25 @@ def test_what_a_loss_is_not_is_said() -> None:
         _ = fit.aic
     with pytest.raises(ArrayError, match="level: expected a number between 0 and 1"):
         fit.confidence_intervals(95)
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+@pytest.mark.parametrize("method", ["auto", "simplex"])
+def test_minuit_searches_where_scipy_does(bounded: bool, method: str) -> None:
+    """And the last steps are the same: so are the estimates."""
+    pytest.importorskip("iminuit")
+    parameters = sg.Parameters(DECAY, A=1.0, k=1.0, C=0.5)
+    if bounded:
+        parameters["C"].lower = 0.3
+    fit = sg.fit(DECAY, decaying(), parameters, solver="iminuit", method=method)
+    assert fit.converged
+    assert fit.message.startswith(f"{'migrad' if method == 'auto' else method} of iminuit; ")
+    assert np.allclose(fit.theta, sg.fit(DECAY, decaying(), parameters).theta, rtol=1e-9)
+    assert (fit.theta[2] == 0.3) == bounded
+
+
+def test_solvers_that_are_not_there() -> None:
+    with pytest.raises(ArrayError, match=r"solver: expected one of \['scipy', 'iminuit'\], got 'ceres'"):
+        sg.fit(DECAY, decaying(), solver="ceres")
+    with pytest.raises(ArrayError, match=r"method: expected 'auto' or one of \['migrad', 'simplex'\] of iminuit"):
+        sg.fit(DECAY, decaying(), solver="iminuit", method="BFGS")
