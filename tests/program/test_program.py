@@ -46,7 +46,7 @@ def test_what_varies_with_the_sample() -> None:
     assert (
         {kind for kind, v in leaves.items() if builder.varies[v]}
         == {*SAMPLE_LEAVES}
-        == {"input", "target", "weight", "linear"}
+        == {"input", "target", "weight", "linear", "cotangent"}
     )
     assert not builder.varies[builder.emit("mul", leaves["parameter"], leaves["constant"])]
     assert builder.varies[builder.emit("mul", leaves["parameter"], leaves["target"])]
