@@ -4028,7 +4028,9 @@ def _doors(Risk self, module):
             raise AttributeError("module %r has no attribute %r" % (module, name))
         try:
             return getattr(import_module(module + "_curvature"), name)
-        except ImportError:
+        except ModuleNotFoundError as error:
+            if error.name != module + "_curvature":
+                raise
             raise AttributeError("%s.%s: expected the module %s_curvature beside it, got none; write it with "
                                  "`symgrad generate SOURCE --with curvature`, or call symgrad.compile" % (module, name, module)) from None
 

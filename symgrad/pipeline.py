@@ -126,7 +126,8 @@ def build_all(
     store = Cache.open()
     keys = {risk.name: cache_key(risk.fingerprint, dtype, toolchain) for risk in risks}
     for name, (risk, of) in (more or {}).items():
-        keys[name] = cache_key(risk.fingerprint, arithmetic(dtype, True, of), toolchain)
+        # "named": `compile` calls its own after the risk, and a library can be loaded under its own name alone
+        keys[name] = cache_key(risk.fingerprint, arithmetic(dtype, True, f"{of} named {name}"), toolchain)
     found = {name: entry.library for name, key in keys.items() if (entry := store.find(*key)) is not None}
     missing = [name for name in keys if name not in found]
     done(len(found))
