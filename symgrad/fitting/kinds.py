@@ -15,6 +15,7 @@ from .parameters import Array
 KINDS = ("least_squares", "likelihood", "loss")
 _NODES = 4001
 _NEARLY_ONE = 1e-6
+_COLUMNS, _FEW = 32, 4  # columns that are looked at, and values that are few
 
 
 def squares(risk: EmpiricalRisk) -> float | None:
@@ -46,9 +47,25 @@ def kind_of(risk: EmpiricalRisk, compiled: Any, theta: Array, data: Data) -> str
         return "likelihood" if not _counts(risk) or _is_whole(data.known_targets) else "loss"
     if len(leaves(*risk.targets)) != 1 or data.rows == 0:
         return "loss"
-    first = 0 if data.weights is None else int(np.flatnonzero(data.weights)[0])
-    row = None if data.inputs is None else np.asarray(data.inputs[first : first + 1], np.float64).reshape(1, -1)
-    return "likelihood" if any(_is_one(compiled, theta, row, *grid) for grid in _grids(data)) else "loss"
+    rows = _rows(data)
+    sums_up = any(all(_is_one(compiled, theta, row, *grid) for row in rows) for grid in _grids(data))
+    return "likelihood" if sums_up else "loss"
+
+
+def _rows(data: Data) -> list[Any]:
+    """Inputs to try, (1, D) each: a row, and one for each value of columns of few values, as flags of censoring are.
+
+    Of these a density may hold for some rows alone, whichever comes first.
+    """
+    if data.inputs is None:
+        return [None]
+    inputs = np.asarray(data.inputs, np.float64).reshape(data.rows, -1)
+    kept = np.arange(len(inputs)) if data.weights is None else np.flatnonzero(data.weights)
+    places = {int(kept[0])}
+    for column in inputs[kept].T[:_COLUMNS]:
+        values, first = np.unique(column, return_index=True)
+        places.update(kept[first].tolist() if len(values) <= _FEW else [])
+    return [inputs[place : place + 1] for place in sorted(places)]
 
 
 def constant_of(risk: EmpiricalRisk, data: Data) -> float:

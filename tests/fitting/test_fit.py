@@ -235,3 +235,19 @@ def test_solvers_that_are_not_there() -> None:
         sg.fit(DECAY, decaying(), solver="ceres")
     with pytest.raises(ArrayError, match=r"method: expected 'auto' or one of \['migrad', 'simplex'\] of iminuit"):
         sg.fit(DECAY, decaying(), solver="iminuit", method="BFGS")
+
+
+def test_a_censored_likelihood_is_none_by_itself_whichever_row_comes_first() -> None:
+    """Its density holds for the rows that are not censored alone; `kind` says that it is one."""
+    time, event, scale, shape = sp.symbols("time event scale shape", positive=True)
+    hazard = (time / scale) ** shape
+    loss = hazard - event * (sp.log(shape / scale) + (shape - 1) * sp.log(time / scale))
+    risk = sg.EmpiricalRisk.from_expression(loss, inputs=[event], targets=[time], parameters=[scale, shape])
+    draw = np.random.default_rng(3)
+    true, end = 2 * draw.weibull(1.5, 300), draw.uniform(0.5, 4, 300)
+    flags, times = (true <= end).astype(float), np.minimum(true, end)
+    for order in (np.argsort(flags), np.argsort(-flags)):
+        assert sg.fit(risk, (flags[order], times[order])).kind == "loss"
+        assert sg.fit(risk, (flags[order], times[order]), kind="likelihood").aic > 0
+    everybody = np.ones(300)
+    assert sg.fit(risk, (everybody, true)).kind == "likelihood"
