@@ -21,6 +21,7 @@ from symgrad.declare import EmpiricalRisk, n_leaves
 from symgrad.pipeline import generate
 from tests.helpers import risks_of_before
 from tests.helpers.building import build_model
+from tests.passes.test_cut import CLUSTERS
 
 SCRIPT = Path(__file__).with_name("sanitise.py")
 # The loops over lanes are optimised all the same: each asks for it.
@@ -85,7 +86,9 @@ def check(risk: EmpiricalRisk, folder: Path, dtype: str = "float64", kind: str =
     assert not re.search("runtime error|(Address|Thread)Sanitizer", done.stderr), done.stderr
 
 
-@pytest.mark.parametrize("risk", [*(gallery.load(name).risk for name in GALLERY), *MADE_UP], ids=lambda risk: risk.name)
+@pytest.mark.parametrize(
+    "risk", [*(gallery.load(name).risk for name in GALLERY), *MADE_UP, CLUSTERS], ids=lambda risk: risk.name
+)
 def test_nothing_to_report(risk: EmpiricalRisk, tmp_path: Path) -> None:
     check(risk, tmp_path)
 
