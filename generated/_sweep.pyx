@@ -3016,7 +3016,7 @@ cdef class Risk:
 
     cdef int room_for_blocks(self, blocks) except -1:
         cdef Py_ssize_t at = 0, i, j
-        self.model.blocks = <Py_ssize_t*>malloc(self.model.n_results * sizeof(Py_ssize_t))
+        self.model.blocks = <Py_ssize_t*>malloc(self.model.n_gradient * sizeof(Py_ssize_t))
         if self.model.blocks == NULL:
             raise MemoryError()
         for i in range(len(blocks)):
@@ -3571,7 +3571,7 @@ cdef _Job _job(_Bound data, theta, LaneFunction function, Py_ssize_t n_rows, bin
         job.bounds = <double*>malloc(data.risk.model.n_blocks * sizeof(double))
         if job.bounds == NULL:
             raise MemoryError()
-        memcpy(job.bounds, &_numbers_of(theta)[data.risk.model.n_results], data.risk.model.n_blocks * sizeof(double))
+        memcpy(job.bounds, &_numbers_of(theta)[data.risk.model.n_gradient], data.risk.model.n_blocks * sizeof(double))
         job.sweep.bounds = job.bounds
     if data.codes is not None:
         job.sweep.codes = <const int64_t*>_numbers_of(data.codes)

@@ -182,6 +182,24 @@ def test_what_is_made_of_gradients_is_made_of_those_by_the_parameters(clusters: 
     np.testing.assert_allclose(blocks, weights @ np.concatenate(by_block, axis=1), atol=3e3 * atol)
 
 
+def test_bounds_follow_theta_where_fewer_numbers_are_summed_than_there_are_parameters() -> None:
+    """Three parameters, one sum: a bound, and one for each parameter, are found behind all of theta."""
+    risk = sg.EmpiricalRisk.from_expression(
+        (sp.exp(a) * b * c * u - y) ** 2, inputs=[u], targets=[y], parameters=[a, b, c], name="narrow"
+    )
+    compiled, theta = sg.compile(risk), np.array([0.3, 0.7, -1.1])
+    draw = np.random.default_rng(8)
+    inputs, targets = draw.normal(size=500), draw.normal(size=500)
+    slope = np.exp(0.3) * 0.7 * -1.1 * inputs
+    each = (2 * (slope - targets) * slope)[:, None] / np.array([1, 0.7, -1.1])
+    norms = np.linalg.norm(each, axis=1, keepdims=True)
+    one = compiled.reduce(theta, inputs, targets, want="clipped_sum", clip=0.5)["clipped_sum"]
+    np.testing.assert_allclose(one, (each * np.minimum(1, 0.5 / norms)).sum(0), rtol=1e-12)
+    bounds = {"a": 0.5, "b": 0.2, "c": 0.9}
+    blocks = compiled.reduce(theta, inputs, targets, want="clipped_sum", clip=bounds)["clipped_sum"]
+    np.testing.assert_allclose(blocks, np.clip(each, *np.array([[-1], [1]]) * [0.5, 0.2, 0.9]).sum(0), rtol=1e-12)
+
+
 def test_verify_agrees() -> None:
     assert sg.verify(CLUSTERS).passed
 
