@@ -19,11 +19,10 @@ _TINY, _HUGE = 1e-290, 1e290  # squares beyond lose digits
 def moments(name: str, program: Program) -> Program:
     """Return the program of what is called so.
 
-    "second_moment": squares, and after all of them what each was rounded by. "outer": products of each two elements,
-    the rows of the lower triangle. "outer_vector": the gradient times its product with a vector, which follows theta.
-    "along": that product alone. "total": the weight. "norms 0-2,5-7 2-5": squared norms of the gradient at
-    places of theta, from 0 up to 2 and from 5 up to 7, and from 2 up to 5. "clipped ...": the gradient with none of
-    these norms above its bound (bounds follow theta), and after it 1 where one was, else 0.
+    "outer_vector": the gradient times its product with a vector, which follows theta. "along": that product alone.
+    "total": the weight. "norms 0-2,5-7 2-5": squared norms of the gradient at places of theta, from 0 up to 2 and from
+    5 up to 7, and from 2 up to 5. "clipped ...": the gradient with none of these norms above its bound (bounds follow
+    theta), and after it 1 where one was, else 0.
     """
     work = Work(_unweighted(program))
     kind, *blocks = name.split(" ")
@@ -31,18 +30,8 @@ def moments(name: str, program: Program) -> Program:
     if kind == "total":
         work.outputs = {"gradient": (work.builder.emit("weight", shape=()),)}
         return work.program()
-    if kind == "second_moment":
-        squares = [_squared(g) for g in gradient]
-        lost = [
-            square * 0.0 if square.operation == "matmul" else g.call("fma", g, -square)
-            for g, square in zip(gradient, squares, strict=True)
-        ]
-        return _weighted(work, [*squares, *lost])
     if kind == "clipped":
         return _clipped(work, gradient, [_within(work, block) for block in blocks])
-    if kind == "outer":
-        elements = work.values(work.elements(work.outputs["gradient"]))
-        return _weighted(work, [x * y for k, x in enumerate(elements) for y in elements[: k + 1]])
     if kind == "norms":
         return _weighted(work, [reduce(add, (_square(gradient[k]) for k in _within(work, b))) for b in blocks])
     vector = work.values(place_in_theta(work, "gradient"))
@@ -92,14 +81,6 @@ def _times(number: Value, gradient: Value) -> Value:
 def _same_operation(value: Value, parts: list[Value]) -> Value:
     first, *others = parts
     return first.call(value.operation, *others)
-
-
-def _squared(gradient: Value) -> Value:
-    """Return the squares of a gradient's elements; of a column times a row they are such a product again."""
-    if gradient.operation == "matmul" and gradient.attribute is None and gradient.arguments[0].shape[1] == 1:
-        left, right = gradient.arguments
-        return (left * left) @ (right * right)
-    return gradient * gradient
 
 
 def _clipped(work: Work, gradient: list[Value], blocks: list[list[int]]) -> Program:
